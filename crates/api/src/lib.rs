@@ -1,0 +1,1 @@
+//! HTTP: the Spot-compatible REST interface, its envelope and OpenAPI description.

@@ -1,0 +1,1 @@
+//! Decides: the replacement table, markets, retention, invariants. Pure.

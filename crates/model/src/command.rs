@@ -1,0 +1,256 @@
+//! What Holdfast asks of a cloud: whole requests, in EC2's words, that can be repeated byte for
+//! byte; and how a cloud can refuse.
+
+use crate::facts::Facts;
+use crate::tags::Tags;
+use crate::{
+    ImageId, InstanceId, InterfaceId, Market, SnapshotId, SubnetId, Token, VolumeId, Zone,
+};
+use serde::{Deserialize, Serialize};
+
+/// One member of a generation's manifest: a volume that must be mounted before the gate opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// The volume.
+    pub volume: VolumeId,
+    /// Device name under which it is attached.
+    pub device: String,
+    /// The filesystem's UUID, by which it is mounted; `None` until the cloud has told it.
+    pub fs_uuid: Option<String>,
+    /// Where it is mounted in the node.
+    pub target: String,
+}
+
+/// Everything that a launch says. One value, so that it can be repeated and compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// ClientToken.
+    pub token: Token,
+    /// Which market.
+    pub market: Market,
+    /// Which image.
+    pub image: ImageId,
+    /// An interface kept from before; none: the cloud makes one in the subnet, and it dies with
+    /// the instance.
+    pub interface: Option<InterfaceId>,
+    /// Whether the root volume dies with the instance.
+    pub root_delete_on_termination: bool,
+    /// Size of the root volume in GiB, if the spec says.
+    pub root_size_gib: Option<u32>,
+    /// User data, base64 as received.
+    pub user_data: Option<String>,
+    /// Shutdown script, base64 as received; run by the agent when the node is drained.
+    pub shutdown_script: Option<String>,
+    /// Everything else of the spec's launchSpecification that the cloud may honour (security
+    /// groups, key pair, metadata options, …), as received.
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    /// Tags of instance, root volume and interface.
+    pub tags: Tags,
+}
+
+/// A command. Each carries all that is needed to repeat it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "PascalCase")]
+pub enum Command {
+    /// RunInstances for one instance. Takes a client token.
+    RunInstances(Box<Launch>),
+    /// Runs the shutdown script in the node and waits for its end. Idempotent: it runs once.
+    Drain {
+        /// The instance.
+        instance: InstanceId,
+        /// After how long it counts as drained anyway, in milliseconds.
+        timeout_ms: u64,
+    },
+    /// TerminateInstances. Idempotent.
+    TerminateInstances {
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// ModifyInstanceAttribute: sets DeleteOnTermination of one device. Idempotent.
+    SetDeleteOnTermination {
+        /// The instance.
+        instance: InstanceId,
+        /// Device name.
+        device: String,
+        /// The new value.
+        value: bool,
+    },
+    /// CreateVolume. Takes a client token.
+    CreateVolume {
+        /// ClientToken.
+        token: Token,
+        /// Zone.
+        zone: Zone,
+        /// Size in GiB.
+        size_gib: u32,
+        /// Restore from this snapshot; none: blank.
+        snapshot: Option<SnapshotId>,
+        /// Volume type, iops, throughput, encryption, as received.
+        settings: serde_json::Map<String, serde_json::Value>,
+        /// Tags.
+        tags: Tags,
+    },
+    /// DeleteVolume. Idempotent here: a volume that is gone is success.
+    DeleteVolume {
+        /// The volume.
+        volume: VolumeId,
+    },
+    /// AttachVolume. Idempotent here: attached to that instance under that name is success.
+    AttachVolume {
+        /// The volume.
+        volume: VolumeId,
+        /// The instance.
+        instance: InstanceId,
+        /// Device name.
+        device: String,
+    },
+    /// DetachVolume, never forced. Idempotent here: a free volume is success.
+    DetachVolume {
+        /// The volume.
+        volume: VolumeId,
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// CreateSnapshot. Takes no token at EC2: an earlier attempt is found by the tag `TOKEN`.
+    CreateSnapshot {
+        /// The volume.
+        volume: VolumeId,
+        /// Tags, among them the token.
+        tags: Tags,
+    },
+    /// DeleteSnapshot. Idempotent here.
+    DeleteSnapshot {
+        /// The snapshot.
+        snapshot: SnapshotId,
+    },
+    /// RegisterImage from a root snapshot. Takes no token: an earlier attempt is found by `name`,
+    /// which is unique.
+    RegisterImage {
+        /// Unique name, derived from the token.
+        name: String,
+        /// The root volume's snapshot.
+        snapshot: SnapshotId,
+        /// The image whose architecture, boot mode and other properties are carried over.
+        like: ImageId,
+        /// Device name of the root volume.
+        root_device: String,
+        /// Tags.
+        tags: Tags,
+    },
+    /// DeregisterImage. Idempotent here. The snapshot stays.
+    DeregisterImage {
+        /// The image.
+        image: ImageId,
+    },
+    /// CreateNetworkInterface. Takes a client token.
+    CreateNetworkInterface {
+        /// ClientToken.
+        token: Token,
+        /// The subnet.
+        subnet: SubnetId,
+        /// A chosen private IPv4 address.
+        private_ip: Option<String>,
+        /// Security groups.
+        groups: Vec<String>,
+        /// Tags.
+        tags: Tags,
+    },
+    /// DeleteNetworkInterface. Idempotent here.
+    DeleteNetworkInterface {
+        /// The interface.
+        interface: InterfaceId,
+    },
+    /// Lets the workload start, once every member of the manifest is mounted. Idempotent.
+    OpenGate {
+        /// The instance.
+        instance: InstanceId,
+        /// What must be mounted, and where.
+        manifest: Vec<Mount>,
+    },
+}
+
+impl Command {
+    /// EC2's name of the action (or Holdfast's own, for what the agent does): the key of budgets.
+    #[must_use]
+    pub fn action(&self) -> &'static str {
+        match self {
+            Command::RunInstances(_) => "RunInstances",
+            Command::Drain { .. } => "Drain",
+            Command::TerminateInstances { .. } => "TerminateInstances",
+            Command::SetDeleteOnTermination { .. } => "ModifyInstanceAttribute",
+            Command::CreateVolume { .. } => "CreateVolume",
+            Command::DeleteVolume { .. } => "DeleteVolume",
+            Command::AttachVolume { .. } => "AttachVolume",
+            Command::DetachVolume { .. } => "DetachVolume",
+            Command::CreateSnapshot { .. } => "CreateSnapshot",
+            Command::DeleteSnapshot { .. } => "DeleteSnapshot",
+            Command::RegisterImage { .. } => "RegisterImage",
+            Command::DeregisterImage { .. } => "DeregisterImage",
+            Command::CreateNetworkInterface { .. } => "CreateNetworkInterface",
+            Command::DeleteNetworkInterface { .. } => "DeleteNetworkInterface",
+            Command::OpenGate { .. } => "OpenGate",
+        }
+    }
+
+    /// Whether a repetition after an unknown outcome could make a second resource: then an
+    /// earlier attempt is looked for first.
+    #[must_use]
+    pub fn needs_lookup(&self) -> bool {
+        matches!(self, Command::CreateSnapshot { .. } | Command::RegisterImage { .. })
+    }
+}
+
+/// A command's success: the facts that it established (for a creation the first is the new
+/// resource).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Facts as of the reply.
+    pub facts: Facts,
+    /// Ids that are positively gone through this command.
+    pub gone: Vec<String>,
+}
+
+/// Why a cloud refuses. Each class has one consequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorClass {
+    /// InsufficientInstanceCapacity, SpotMaxPriceTooLow: another market.
+    Capacity,
+    /// VcpuLimitExceeded and the like: another family of markets.
+    Quota,
+    /// RequestLimitExceeded: the same request, later.
+    Throttled,
+    /// NotFound just after a creation: the same request, later.
+    NotYetVisible,
+    /// A resource is in a state that passes: the same request, later.
+    Conflict,
+    /// Never going to work: another attempt only after something changed.
+    Refused,
+    /// Credentials: nothing will work until a person acts.
+    Unauthorised,
+    /// The request did not leave: the same request, later.
+    Unreachable,
+    /// It may or may not have been done: the same request, byte for byte.
+    OutcomeUnknown,
+}
+
+impl ErrorClass {
+    /// Whether the cloud definitely did nothing and will not do it: only then may an attempt be
+    /// given up.
+    #[must_use]
+    pub fn is_definite(self) -> bool {
+        matches!(self, ErrorClass::Capacity | ErrorClass::Quota | ErrorClass::Refused)
+    }
+}
+
+/// A refusal, with EC2's code and a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct CloudError {
+    /// What follows from it.
+    pub class: ErrorClass,
+    /// EC2's error code.
+    pub code: String,
+    /// What happened, to which resource, and what would help.
+    pub message: String,
+}

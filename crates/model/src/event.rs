@@ -1,0 +1,33 @@
+//! What people are told.
+
+use crate::{NodeId, Time};
+use serde::{Deserialize, Serialize};
+
+/// How grave an event is, in the words of Spot's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Severity {
+    /// For the curious.
+    Debug,
+    /// What happens.
+    Info,
+    /// Something went another way than hoped.
+    Warn,
+    /// A node cannot make progress without a person.
+    Error,
+}
+
+/// One sentence about a node. Never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Time,
+    /// Which node.
+    pub node: NodeId,
+    /// How grave.
+    pub severity: Severity,
+    /// A stable word for programs, such as `interrupted`, `row-done`, `needs-decision`.
+    pub code: String,
+    /// A sentence for people.
+    pub message: String,
+}

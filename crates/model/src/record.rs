@@ -1,0 +1,261 @@
+//! What Holdfast has decided about one node and must not forget. Everything else is found again
+//! by looking.
+
+use crate::replacement::{Finished, Replacement, Row};
+use crate::user::{Choice, Deallocation};
+use crate::{
+    ImageId, InstanceId, InterfaceId, Market, NodeId, SnapshotId, SubnetId, Time, VolumeId, Zone,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The newest schema of [`Record`]. Older ones are upcast by [`crate::versions`].
+pub const SCHEMA: u32 = 1;
+/// How many finished replacements a record keeps.
+pub const MAX_HISTORY: usize = 50;
+
+/// What the user wants of the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Goal {
+    /// An instance should serve.
+    Running,
+    /// The identity is kept, without an instance.
+    Paused,
+    /// The node is given up.
+    Deleted,
+}
+
+/// The instance that holds the identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Its id.
+    pub id: InstanceId,
+    /// Its market.
+    pub market: Market,
+    /// Since when.
+    pub launched_at: Time,
+    /// Since when its health check fails, if it does.
+    pub impaired_since: Option<Time>,
+}
+
+/// Where the root's newest acknowledged content is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "at", rename_all = "kebab-case")]
+pub enum RootHead {
+    /// Nowhere yet: the next instance boots from the spec's image.
+    Fresh,
+    /// In an image that was registered from a final snapshot.
+    Captured {
+        /// The final snapshot.
+        snapshot: SnapshotId,
+        /// The image.
+        image: ImageId,
+        /// Device name of the root volume.
+        root_device: String,
+    },
+    /// In the root volume of a launch that has left. There is no way back from here but through
+    /// fence and capture, unless that launch never had a volume.
+    Live {
+        /// The volume, once it is known.
+        volume: Option<VolumeId>,
+        /// Of which generation.
+        generation: u64,
+        /// Device name, once it is known.
+        root_device: Option<String>,
+        /// What the launch was made from.
+        from: Option<(SnapshotId, ImageId, String)>,
+    },
+}
+
+/// Where a data volume's newest acknowledged content is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "at", rename_all = "kebab-case")]
+pub enum DataHead {
+    /// Nowhere yet: it will be made as the spec says.
+    Fresh,
+    /// In a volume.
+    Volume {
+        /// The volume.
+        id: VolumeId,
+        /// Its zone.
+        zone: Zone,
+    },
+}
+
+/// One data volume of the node's identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataVolume {
+    /// Device name, such as `/dev/xvdb`: its identity within the node.
+    pub device: String,
+    /// Where its newest content is.
+    pub head: DataHead,
+    /// Its filesystem's UUID, once known. It is the same for ever.
+    pub fs_uuid: Option<String>,
+}
+
+/// The persisted interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldInterface {
+    /// Its id.
+    pub id: InterfaceId,
+    /// Its subnet.
+    pub subnet: SubnetId,
+    /// Its zone: it pins the node there.
+    pub zone: Zone,
+    /// Its private IPv4 address.
+    pub private_ip: String,
+    /// Its MAC address.
+    pub mac: String,
+}
+
+/// A final snapshot (with the image registered from it, for a root).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Final {
+    /// Which generation wrote what it holds.
+    pub generation: u64,
+    /// `root`, or the device name.
+    pub of: String,
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// The image, for a root.
+    pub image: Option<ImageId>,
+}
+
+/// Something that is no longer needed, and will be deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Superseded {
+    /// Its id; the prefix says what it is.
+    pub id: String,
+    /// Why it may go.
+    pub reason: String,
+    /// How much of its time of grace is left, in milliseconds; zero: at once.
+    pub grace_ms: u64,
+}
+
+/// A node that cannot go on without a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NeedsDecision {
+    /// Which row is stuck.
+    pub row: Row,
+    /// Since when.
+    pub since: Time,
+    /// What is known, as a sentence.
+    pub why: String,
+    /// What can be chosen.
+    pub choices: Vec<Choice>,
+}
+
+/// The record. Written by the controller alone, by compare-and-swap on `revision`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`SCHEMA`] of the writer.
+    pub schema: u32,
+    /// Which node.
+    pub id: NodeId,
+    /// Counts the writes of this record, from 1.
+    pub revision: u64,
+    /// The spec as received and merged; echoed exactly.
+    pub document: serde_json::Value,
+    /// Counts the changes of `document`, from 1.
+    pub spec_revision: u64,
+    /// When the node was made.
+    pub created_at: Time,
+    /// When `document` last changed.
+    pub updated_at: Time,
+    /// What the user wants.
+    pub goal: Goal,
+    /// Whether the user wants another instance, and none has been begun since.
+    pub recycle_wanted: bool,
+    /// Counts the launches that have left. 0: none yet.
+    pub generation: u64,
+    /// The instance that holds the identity now.
+    pub holder: Option<Holder>,
+    /// Where the root is.
+    pub root: RootHead,
+    /// Where the data is.
+    pub data: Vec<DataVolume>,
+    /// The interface that is kept.
+    pub interface: Option<HeldInterface>,
+    /// The replacement in flight.
+    pub replacement: Option<Replacement>,
+    /// Finished ones, oldest first, at most [`MAX_HISTORY`].
+    pub history: Vec<Finished>,
+    /// Counts replacements.
+    pub replacements: u64,
+    /// Final snapshots that are kept, oldest first.
+    pub finals: Vec<Final>,
+    /// What will be deleted.
+    pub superseded: Vec<Superseded>,
+    /// Markets that refused, and until when they are not asked again. Keyed by the market's text.
+    pub cooled: BTreeMap<String, Time>,
+    /// Why it cannot go on, if it cannot.
+    pub stuck: Option<NeedsDecision>,
+    /// What the user wanted deleted, once the node is given up.
+    pub deallocation: Option<Deallocation>,
+    /// Whether the deallocation has been carried out: what is left waits for its time of grace.
+    pub deallocated: bool,
+    /// When `grace_ms` of the superseded was last counted down.
+    pub grace_counted_at: Time,
+}
+
+impl Record {
+    /// A new node's record, as it is before its first commit (`revision` 0).
+    #[must_use]
+    pub fn new(id: NodeId, document: serde_json::Value, now: Time) -> Record {
+        Record {
+            schema: SCHEMA,
+            id,
+            revision: 0,
+            document,
+            spec_revision: 1,
+            created_at: now,
+            updated_at: now,
+            goal: Goal::Running,
+            recycle_wanted: false,
+            generation: 0,
+            holder: None,
+            root: RootHead::Fresh,
+            data: Vec::new(),
+            interface: None,
+            replacement: None,
+            history: Vec::new(),
+            replacements: 0,
+            finals: Vec::new(),
+            superseded: Vec::new(),
+            cooled: BTreeMap::new(),
+            stuck: None,
+            deallocation: None,
+            deallocated: false,
+            grace_counted_at: now,
+        }
+    }
+
+    /// The node's state, in the words of Spot's API.
+    #[must_use]
+    pub fn status(&self) -> &'static str {
+        use crate::Kind;
+        if self.deallocated {
+            return "DEALLOCATED";
+        }
+        if self.stuck.is_some() {
+            return "ERROR";
+        }
+        let Some(replacement) = &self.replacement else {
+            return match (self.goal, self.holder.is_some()) {
+                (Goal::Running, true) if self.recycle_wanted => "RECYCLE",
+                (Goal::Running, true) => "ACTIVE",
+                (Goal::Running, false) => "RESUME",
+                (Goal::Paused, true) => "PAUSE",
+                (Goal::Paused, false) => "PAUSED",
+                (Goal::Deleted, _) => "DEALLOCATE",
+            };
+        };
+        match replacement.kind {
+            Kind::Create | Kind::Resume => "RESUMING",
+            Kind::Pause => "PAUSING",
+            Kind::Delete => "DEALLOCATING",
+            Kind::Notice | Kind::Lost | Kind::Unhealthy | Kind::Recycle => "RECYCLING",
+        }
+    }
+}

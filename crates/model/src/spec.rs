@@ -1,0 +1,149 @@
+//! The spec: what the user asked for, as Holdfast reads it. The document itself is kept beside it
+//! (see [`crate::document`]) and echoed exactly.
+//!
+//! Field names and defaults are those of Spot's published `managedInstance`.
+
+mod reader;
+
+use crate::tags::{self, Tags};
+use crate::{FieldError, ImageId, Lifecycle, SnapshotId, SubnetId};
+use serde_json::{Map, Value};
+
+/// How a market is preferred (`strategy.orientation`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orientation {
+    /// Lowest price with regard to availability.
+    CostOriented,
+    /// Longest expected life.
+    AvailabilityOriented,
+    /// Between the two.
+    Balanced,
+    /// Lowest price.
+    Cheapest,
+}
+
+/// How data volumes travel (`persistence.blockDevicesMode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockDevicesMode {
+    /// The same volume, attached again.
+    Reattach,
+    /// A new volume from a final snapshot, at each launch.
+    OnLaunch,
+}
+
+/// What is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Persistence {
+    /// The root volume.
+    pub root: bool,
+    /// The data volumes, and how they travel; `None`: they are made anew at each launch.
+    pub data: Option<BlockDevicesMode>,
+    /// The private IPv4 address (and with it the interface and the zone).
+    pub private_ip: bool,
+}
+
+/// One data volume.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataVolumeSpec {
+    /// Device name.
+    pub device: String,
+    /// Size in GiB.
+    pub size_gib: u32,
+    /// What it is first made from.
+    pub snapshot: Option<SnapshotId>,
+    /// The other members of `ebs`, as received.
+    pub settings: Map<String, Value>,
+    /// Where it is mounted in the node.
+    pub mount: String,
+}
+
+/// What counts as well, and for how long a node may be unwell (`healthCheck`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// Whether an unhealthy instance is replaced.
+    pub auto_healing: bool,
+    /// Milliseconds after launch in which nothing counts as unhealthy.
+    pub grace_ms: u64,
+    /// Milliseconds of failing checks after which an instance is unhealthy.
+    pub unhealthy_ms: u64,
+}
+
+/// The spec.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// The node's name.
+    pub name: String,
+    /// The region.
+    pub region: String,
+    /// What to prefer to run on.
+    pub lifecycle: Lifecycle,
+    /// Whether to fall back to on-demand when no spot market has capacity.
+    pub fallback_to_on_demand: bool,
+    /// How to choose among markets.
+    pub orientation: Orientation,
+    /// How long a drain may take, in milliseconds.
+    pub draining_timeout_ms: u64,
+    /// What is kept.
+    pub persistence: Persistence,
+    /// Health.
+    pub health_check: HealthCheck,
+    /// The VPC.
+    pub vpc: String,
+    /// Subnets, in the user's order; never empty.
+    pub subnets: Vec<SubnetId>,
+    /// A chosen private address.
+    pub private_ip: Option<String>,
+    /// Instance types, preferred ones first, without repetition; never empty.
+    pub types: Vec<String>,
+    /// The image of a fresh root.
+    pub image: ImageId,
+    /// User data, base64 as received.
+    pub user_data: Option<String>,
+    /// Shutdown script, base64 as received.
+    pub shutdown_script: Option<String>,
+    /// The user's tags.
+    pub tags: Tags,
+    /// Size of the root volume in GiB.
+    pub root_size_gib: Option<u32>,
+    /// Data volumes.
+    pub data: Vec<DataVolumeSpec>,
+    /// Security groups.
+    pub security_groups: Vec<String>,
+    /// Members of `launchSpecification` that are passed on to the cloud as received.
+    pub settings: Map<String, Value>,
+    /// Settings of the document that this version accepts and echoes, but does not act on.
+    pub not_acted_on: Vec<String>,
+}
+
+/// Device names that mean the root volume in `blockDeviceMappings`.
+pub const ROOT_DEVICES: [&str; 2] = ["/dev/xvda", "/dev/sda1"];
+/// The largest spec document in bytes.
+pub const MAX_DOCUMENT: usize = 256 * 1024;
+/// EC2's limit on user data before encoding, in bytes.
+pub const MAX_USER_DATA: usize = 16 * 1024;
+/// The most data volumes of a node: EC2's usual limit of 28 attachments, less root and interface.
+pub const MAX_DATA_VOLUMES: usize = 26;
+/// The most subnets and the most instance types in a spec.
+pub const MAX_CHOICES: usize = 50;
+
+impl Spec {
+    /// Reads a document (what stands under `managedInstance`).
+    ///
+    /// # Errors
+    /// Every mistake at once, each with its field's path.
+    pub fn read(document: &Value) -> Result<Spec, Vec<FieldError>> {
+        reader::read(document)
+    }
+
+    /// Where a device is mounted in the node if no tag says so: `/mnt/xvdb` for `/dev/xvdb`.
+    #[must_use]
+    pub fn default_mount(device: &str) -> String {
+        format!("/mnt/{}", device.rsplit('/').next().unwrap_or(device))
+    }
+
+    /// The tag that says where a device is mounted.
+    #[must_use]
+    pub fn mount_tag(device: &str) -> String {
+        format!("{}{device}", tags::MOUNT_PREFIX)
+    }
+}

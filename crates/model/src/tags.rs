@@ -1,0 +1,22 @@
+//! The tags by which Holdfast knows its own resources. What lacks them is never touched.
+
+use std::collections::BTreeMap;
+
+/// A resource's tags. Ordered, so that requests are repeated byte for byte.
+pub type Tags = BTreeMap<String, String>;
+
+/// Which installation made the resource.
+pub const INSTALLATION: &str = "holdfast:installation";
+/// For which node.
+pub const NODE: &str = "holdfast:node";
+/// For which of the node's generations (instances, snapshots, images).
+pub const GENERATION: &str = "holdfast:generation";
+/// What it is to the node: `root`, `data:/dev/xvdb`, `interface`, `instance`.
+pub const ROLE: &str = "holdfast:role";
+/// The token of the call that made it: how an earlier attempt is found where EC2 takes no token.
+pub const TOKEN: &str = "holdfast:token";
+/// Prefix of a user's tag that says where a volume is mounted in the node:
+/// `holdfast:mount:/dev/xvdb` = `/var/lib/data`.
+pub const MOUNT_PREFIX: &str = "holdfast:mount:";
+/// EC2's limit on tags of one resource, less the five above.
+pub const MAX_USER_TAGS: usize = 45;

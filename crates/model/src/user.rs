@@ -1,0 +1,86 @@
+//! What a user may say to a node.
+
+use crate::NodeId;
+use serde::{Deserialize, Serialize};
+
+/// A user's word. Its answer is either accepted or refused at once; the work happens later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum UserCommand {
+    /// A new node from a spec document (already validated).
+    Create {
+        /// The new node's id.
+        id: NodeId,
+        /// The document under `managedInstance`, as received.
+        document: serde_json::Value,
+    },
+    /// A partial document to merge.
+    Update {
+        /// Which node.
+        id: NodeId,
+        /// What changes.
+        patch: serde_json::Value,
+    },
+    /// Keep the identity, give up the instance.
+    Pause(NodeId),
+    /// Bring a paused node back.
+    Resume(NodeId),
+    /// Replace the instance.
+    Recycle(NodeId),
+    /// Give up the node.
+    Delete {
+        /// Which node.
+        id: NodeId,
+        /// What goes at once.
+        deallocation: Deallocation,
+    },
+    /// One of the choices that `needs-decision` offered.
+    Decide {
+        /// Which node.
+        id: NodeId,
+        /// The choice.
+        choice: Choice,
+    },
+}
+
+impl UserCommand {
+    /// The node it speaks to.
+    #[must_use]
+    pub fn node(&self) -> &NodeId {
+        match self {
+            UserCommand::Create { id, .. }
+            | UserCommand::Update { id, .. }
+            | UserCommand::Delete { id, .. }
+            | UserCommand::Decide { id, .. }
+            | UserCommand::Pause(id)
+            | UserCommand::Resume(id)
+            | UserCommand::Recycle(id) => id,
+        }
+    }
+}
+
+/// Which of a deleted node's resources go at once. What is not selected is kept for the time of
+/// grace and then removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Deallocation {
+    /// Images.
+    pub should_delete_images: bool,
+    /// Interfaces.
+    pub should_delete_network_interfaces: bool,
+    /// Volumes.
+    pub should_delete_volumes: bool,
+    /// Snapshots.
+    pub should_delete_snapshots: bool,
+    /// The instance; `false` lets it go on without Holdfast.
+    pub should_terminate_instance: bool,
+}
+
+/// What a person can choose where a node cannot go on by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    /// Wait again for as long as before.
+    Wait,
+    /// Try again from the row that is stuck, with a new attempt.
+    Retry,
+}

@@ -1,0 +1,42 @@
+//! Records of older versions. Each schema has one step to the next; a golden file per schema is
+//! taken up in the tests. An unknown schema stops its node and nothing else.
+
+use crate::record::{Record, SCHEMA};
+
+/// Why a stored record cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// It is not JSON, or not a record.
+    #[error(
+        "the record is damaged ({0}); restore it from a backup, nothing of the node was touched"
+    )]
+    Damaged(String),
+    /// It was written by a newer version.
+    #[error(
+        "the record has schema {found}, this version knows up to {SCHEMA}; run the newer version again"
+    )]
+    Newer {
+        /// The schema that was found.
+        found: u64,
+    },
+}
+
+/// Reads a stored record, whatever version wrote it.
+///
+/// # Errors
+/// [`RecordError`] if it is damaged or newer.
+pub fn read(json: &str) -> Result<Record, RecordError> {
+    let value: serde_json::Value =
+        serde_json::from_str(json).map_err(|e| RecordError::Damaged(e.to_string()))?;
+    let schema = value
+        .get("schema")
+        .and_then(serde_json::Value::as_u64)
+        .ok_or_else(|| RecordError::Damaged("it has no schema".to_owned()))?;
+    if schema == 0 {
+        return Err(RecordError::Damaged("schema 0 never existed".to_owned()));
+    }
+    if schema > u64::from(SCHEMA) {
+        return Err(RecordError::Newer { found: schema });
+    }
+    serde_json::from_value(value).map_err(|e| RecordError::Damaged(e.to_string()))
+}
