@@ -1,0 +1,101 @@
+//! ext4: making it, reading its superblock, checking it, growing it.
+
+use super::{StorageError, programs};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Where the superblock begins, in bytes (ext4's disk layout).
+const SUPERBLOCK: u64 = 1024;
+const MAGIC_AT: usize = 0x38;
+const MAGIC: u16 = 0xEF53;
+const UUID_AT: usize = 0x68;
+/// The part of the superblock that is read.
+const SUPERBLOCK_READ: usize = 0x80;
+/// Exit status of e2fsck from which on errors are left uncorrected (e2fsck(8)).
+const FSCK_UNCORRECTED: i32 = 4;
+
+/// What a superblock says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Superblock {
+    /// As people write it.
+    pub(super) uuid: String,
+}
+
+/// Makes a filesystem in a new image. Only ever called on a file that this process has just made.
+pub(super) fn make(image: &Path, uuid: &str) -> Result<(), StorageError> {
+    // The image is all holes, which read as zeros: nothing needs to be zeroed or discarded.
+    let arguments =
+        ["-q", "-F", "-U", uuid, "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard"];
+    programs::must("mkfs.ext4", "e2fsprogs", &arguments, image)
+}
+
+/// Reads the superblock; `None` if there is no ext4.
+pub(super) fn superblock(image: &Path) -> io::Result<Option<Superblock>> {
+    let mut bytes = [0; SUPERBLOCK_READ];
+    if let Err(e) = File::open(image)?.read_exact_at(&mut bytes, SUPERBLOCK) {
+        return if e.kind() == io::ErrorKind::UnexpectedEof { Ok(None) } else { Err(e) };
+    }
+    if u16::from_le_bytes([bytes[MAGIC_AT], bytes[MAGIC_AT + 1]]) != MAGIC {
+        return Ok(None);
+    }
+    Ok(Some(Superblock { uuid: uuid_text(&bytes[UUID_AT..UUID_AT + 16]) }))
+}
+
+/// Sixteen bytes as people write a UUID.
+pub(super) fn uuid_text(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(36);
+    for (index, byte) in bytes.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            out.push('-');
+        }
+        out.push_str(&format!("{byte:02x}"));
+    }
+    out
+}
+
+/// Replays the journal and repairs what is safe to repair without asking. What it said, and
+/// whether the filesystem is sound now.
+pub(super) fn preen(device: &Path) -> Result<(bool, String), StorageError> {
+    let output = programs::run("e2fsck", "e2fsprogs", &["-p"], device)?;
+    let sound = output.status.code().is_some_and(|code| code < FSCK_UNCORRECTED);
+    Ok((sound, programs::last_words(&output)))
+}
+
+/// Grows the filesystem in an unmounted image to the image's size. One that is damaged, or no
+/// ext4, is left as it is.
+///
+/// Offline, though the kernel can do it online: that takes CAP_SYS_RESOURCE, which containers
+/// often lack, and only new copies ever grow.
+pub(super) fn grow(image: &Path) -> Result<(), StorageError> {
+    let found = superblock(image).map_err(StorageError::io("reading", image))?;
+    if found.is_none() {
+        return Ok(());
+    }
+    // resize2fs insists on a forced check.
+    let output = programs::run("e2fsck", "e2fsprogs", &["-f", "-p"], image)?;
+    if output.status.code().is_none_or(|code| code >= FSCK_UNCORRECTED) {
+        return Ok(());
+    }
+    programs::must("resize2fs", "e2fsprogs", &[], image)
+}
+
+/// Whether a failed mount says that the filesystem itself is damaged or missing.
+pub(super) fn is_damage(cause: &io::Error) -> bool {
+    matches!(
+        cause.raw_os_error(),
+        Some(libc::EUCLEAN | libc::EINVAL | libc::EBADMSG | libc::EIO | libc::ENOTDIR)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_written_in_its_five_groups() {
+        let bytes: Vec<u8> = (0..16).collect();
+        assert_eq!(uuid_text(&bytes), "00010203-0405-0607-0809-0a0b0c0d0e0f");
+    }
+}

@@ -1,0 +1,223 @@
+//! The pool: one sparse XFS with reflinks, in which every volume and snapshot lies.
+
+use super::loops::{self, FileKey, LOOP_MAJOR};
+use super::{StorageError, mounts, programs};
+use nix::mount::MsFlags;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+const GIB: u64 = 1 << 30;
+const MIB: u64 = 1 << 20;
+/// The smallest pool; mkfs.xfs refuses less than 300 MiB.
+const MIN_POOL_BYTES: u64 = 512 * MIB;
+/// How much must stay free in the pool, and on the disk under it, before anything new is made.
+const RESERVE_BYTES: u64 = 64 * MIB;
+/// How often the pool is attached anew if the device is lost between attaching and mounting.
+const MAX_MOUNT_TRIES: u32 = 3;
+
+/// How a pool is made. An existing pool keeps its size.
+#[derive(Debug, Clone)]
+pub struct PoolOptions {
+    /// The pool's size in bytes. It is sparse: it takes from the disk only what is written. It is
+    /// capped to what the disk has free, and at least 512 MiB.
+    pub size_bytes: u64,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        PoolOptions { size_bytes: 64 * GIB }
+    }
+}
+
+/// An open pool. Dropping it leaves everything mounted: nodes outlive the server.
+#[derive(Debug)]
+pub struct Pool {
+    dir: PathBuf,
+}
+
+impl Pool {
+    /// Opens the pool below a directory: makes it if it is not there, mounts it if it is not
+    /// mounted (replaying its journal), adopts it if it is.
+    ///
+    /// # Errors
+    /// [`StorageError::NotRoot`], [`StorageError::NoLoopDevices`],
+    /// [`StorageError::MissingProgram`], [`StorageError::NoSpace`],
+    /// [`StorageError::PoolDoesNotMount`] (an existing pool is never formatted), or what the
+    /// kernel says.
+    pub fn open(dir: &Path, options: &PoolOptions) -> Result<Pool, StorageError> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err(StorageError::NotRoot);
+        }
+        make_dir(dir)?;
+        let dir = dir.canonicalize().map_err(StorageError::io("resolving", dir))?;
+        mounts::isolate(&dir)?;
+        let pool = Pool { dir };
+        if !pool.file().exists() {
+            pool.format(options)?;
+        }
+        pool.mount_pool()?;
+        for directory in [pool.volumes(), pool.snapshots(), pool.drafts()] {
+            make_dir(&directory)?;
+        }
+        pool.remove_drafts()?;
+        Ok(pool)
+    }
+
+    /// The directory that was given, resolved.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.join("pool.xfs")
+    }
+
+    pub(super) fn root(&self) -> PathBuf {
+        self.dir.join("pool")
+    }
+
+    pub(super) fn volumes(&self) -> PathBuf {
+        self.root().join("volumes")
+    }
+
+    pub(super) fn snapshots(&self) -> PathBuf {
+        self.root().join("snapshots")
+    }
+
+    pub(super) fn drafts(&self) -> PathBuf {
+        self.root().join("tmp")
+    }
+
+    fn format(&self, options: &PoolOptions) -> Result<(), StorageError> {
+        let (free, _) = space(&self.dir)?;
+        if free < MIN_POOL_BYTES + RESERVE_BYTES {
+            return Err(no_space("the pool", &self.dir, free));
+        }
+        let size = options.size_bytes.clamp(MIN_POOL_BYTES, free.max(MIN_POOL_BYTES));
+        let draft = self.dir.join("pool.xfs.new");
+        let made = self.format_draft(&draft, size);
+        if made.is_err() {
+            let _ = fs::remove_file(&draft);
+        }
+        made
+    }
+
+    fn format_draft(&self, draft: &Path, size: u64) -> Result<(), StorageError> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(draft)
+            .map_err(StorageError::io("creating", draft))?;
+        let private = fs::Permissions::from_mode(0o600);
+        file.set_permissions(private).map_err(StorageError::io("protecting", draft))?;
+        // A multiple of the block size, or the loop device ends in a partial block.
+        file.set_len(size / MIB * MIB).map_err(StorageError::io("sizing", draft))?;
+        programs::must("mkfs.xfs", "xfsprogs", &["-q", "-K", "-m", "reflink=1"], draft)?;
+        file.sync_all().map_err(StorageError::io("syncing", draft))?;
+        let target = self.file();
+        fs::rename(draft, &target).map_err(StorageError::io("naming", &target))?;
+        File::open(&self.dir)
+            .and_then(|d| d.sync_all())
+            .map_err(StorageError::io("syncing", &self.dir))
+    }
+
+    fn mount_pool(&self) -> Result<(), StorageError> {
+        let target = self.root();
+        make_dir(&target)?;
+        let file = self.file();
+        if let Some(mounted) = mounts::at(&target)? {
+            let key = FileKey::of(&file).map_err(StorageError::io("looking at", &file))?;
+            let ours = mounted.device.0 == LOOP_MAJOR
+                && loops::LoopDevice(mounted.device.1)
+                    .backing()
+                    .map_err(StorageError::io("looking at", &target))?
+                    == Some(key);
+            return if ours {
+                Ok(())
+            } else {
+                Err(StorageError::PoolPathTaken { path: target, expected: file })
+            };
+        }
+        let mut last = None;
+        for _ in 0..MAX_MOUNT_TRIES {
+            let device = loops::attach(&file)?;
+            let flags = MsFlags::MS_NOATIME | MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
+            match mounts::mount_device(&device.path(), &target, "xfs", flags, "") {
+                Ok(()) => return Ok(()),
+                // A device that somebody was letting go of when we found it.
+                Err(cause) if matches!(cause.raw_os_error(), Some(libc::ENXIO | libc::ENODEV)) => {
+                    last = Some(cause);
+                }
+                Err(cause) => {
+                    last = Some(cause);
+                    loops::detach(&file, "the pool")?;
+                    break;
+                }
+            }
+        }
+        let cause = last.unwrap_or_else(|| io::Error::from_raw_os_error(libc::ENXIO));
+        Err(StorageError::PoolDoesNotMount { path: file, cause })
+    }
+
+    /// Removes what a killed server was making.
+    fn remove_drafts(&self) -> Result<(), StorageError> {
+        let directory = self.drafts();
+        let entries = fs::read_dir(&directory).map_err(StorageError::io("listing", &directory))?;
+        for entry in entries {
+            let path = entry.map_err(StorageError::io("listing", &directory))?.path();
+            fs::remove_file(&path).map_err(StorageError::io("deleting", &path))?;
+        }
+        Ok(())
+    }
+
+    /// Free and total bytes of the pool, the free ones as far as the disk under it has them.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn free_bytes(&self) -> Result<(u64, u64), StorageError> {
+        let (in_pool, total) = space(&self.root())?;
+        let (on_disk, _) = space(&self.dir.join("pool.xfs"))?;
+        Ok((in_pool.min(on_disk), total))
+    }
+
+    /// Refuses to begin something when the pool or the disk under it is nearly full: a pool that
+    /// runs full breaks the volumes of running nodes.
+    pub(super) fn check_space(&self, what: &str) -> Result<(), StorageError> {
+        for path in [self.root(), self.file()] {
+            let (free, _) = space(&path)?;
+            if free < RESERVE_BYTES {
+                return Err(no_space(what, &path, free));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Free and total bytes of the filesystem that a path lies on.
+fn space(path: &Path) -> Result<(u64, u64), StorageError> {
+    let found = nix::sys::statvfs::statvfs(path)
+        .map_err(|e| StorageError::io("asking for free space of", path)(io::Error::from(e)))?;
+    let unit = found.fragment_size();
+    Ok((found.blocks_available() * unit, found.blocks() * unit))
+}
+
+fn no_space(what: &str, path: &Path, free: u64) -> StorageError {
+    StorageError::NoSpace {
+        what: what.to_owned(),
+        path: path.to_owned(),
+        free_mib: free / MIB,
+        reserve_mib: RESERVE_BYTES / MIB,
+    }
+}
+
+fn make_dir(path: &Path) -> Result<(), StorageError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(StorageError::io("creating", path))
+}

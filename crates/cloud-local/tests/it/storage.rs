@@ -1,0 +1,385 @@
+//! Volumes, snapshots and power cuts on real loop devices.
+
+use holdfast_cloud_local::storage::{
+    Inventory, MountOptions, Pool, PoolOptions, StorageError, teardown,
+};
+use holdfast_model::{SnapshotId, VolumeId};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const GIB: u64 = 1 << 30;
+const CHILD_DIR: &str = "HOLDFAST_TEST_POOL_DIR";
+
+/// A pool in a directory of its own, taken down whatever happens.
+struct Scratch {
+    dir: tempfile::TempDir,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(e) = teardown(self.dir.path()) {
+            eprintln!("cleaning up {}: {e}", self.dir.path().display());
+        }
+    }
+}
+
+impl Scratch {
+    fn new() -> Scratch {
+        assert!(nix::unistd::geteuid().is_root(), "these tests need root: run them with sudo");
+        Scratch { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn open(&self) -> Pool {
+        self.try_open().unwrap()
+    }
+
+    fn try_open(&self) -> Result<Pool, StorageError> {
+        Pool::open(self.dir.path(), &PoolOptions { size_bytes: GIB })
+    }
+
+    /// A directory to mount on.
+    fn target(&self, name: &str) -> PathBuf {
+        let path = self.dir.path().canonicalize().unwrap().join("mounts").join(name);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+}
+
+fn vol(name: &str) -> VolumeId {
+    VolumeId(format!("vol-{name}"))
+}
+
+fn snap(name: &str) -> SnapshotId {
+    SnapshotId(format!("snap-{name}"))
+}
+
+fn attach_and_mount(pool: &Pool, volume: &VolumeId, target: &Path) {
+    pool.attach(volume).unwrap();
+    pool.mount(volume, target, MountOptions::default()).unwrap();
+}
+
+fn unmount_and_detach(pool: &Pool, volume: &VolumeId, target: &Path) {
+    pool.unmount(target).unwrap();
+    pool.detach(volume).unwrap();
+}
+
+fn write_synced(path: &Path, content: &[u8]) {
+    let mut file = File::create(path).unwrap();
+    file.write_all(content).unwrap();
+    file.sync_all().unwrap();
+    File::open(path.parent().unwrap()).unwrap().sync_all().unwrap();
+}
+
+#[test]
+fn a_power_cut_keeps_what_was_synced_and_loses_what_was_not() {
+    let scratch = Scratch::new();
+    let pool = scratch.open();
+    let volume = vol("0a");
+    pool.create_blank(&volume, 1).unwrap();
+    let target = scratch.target("0a");
+    attach_and_mount(&pool, &volume, &target);
+    write_synced(&target.join("synced"), b"acknowledged");
+    let mut unsynced = File::create(target.join("unsynced")).unwrap();
+    unsynced.write_all(b"hoped for").unwrap();
+
+    pool.power_cut(&target).unwrap();
+    pool.power_cut(&target).unwrap();
+
+    let after = unsynced.write_all(b"more").and_then(|()| unsynced.sync_all());
+    assert_eq!(after.unwrap_err().raw_os_error(), Some(libc::EIO), "a write after the cut");
+    assert!(File::create(target.join("late")).is_err(), "a file made after the cut");
+    drop(unsynced);
+    unmount_and_detach(&pool, &volume, &target);
+    attach_and_mount(&pool, &volume, &target);
+    assert_eq!(fs::read(target.join("synced")).unwrap(), b"acknowledged");
+    assert_eq!(
+        fs::read(target.join("unsynced")).unwrap_or_default(),
+        b"",
+        "what was never synced survived: the power cut is not one"
+    );
+    assert!(!target.join("late").exists());
+    unmount_and_detach(&pool, &volume, &target);
+}
+
+#[test]
+fn a_power_cut_is_refused_where_no_volume_of_the_pool_is_mounted() {
+    let scratch = Scratch::new();
+    let pool = scratch.open();
+    let plain = scratch.target("plain");
+    let refused = pool.power_cut(&plain).unwrap_err();
+    assert!(matches!(refused, StorageError::NotOurMount { .. }), "{refused}");
+    let pool_itself = pool.dir().join("pool");
+    let refused = pool.power_cut(&pool_itself).unwrap_err();
+    assert!(matches!(refused, StorageError::NotOurMount { .. }), "{refused}");
+    write_synced(&pool_itself.join("still-writable"), b"yes");
+}
+
+#[test]
+fn a_snapshot_of_a_live_volume_holds_what_was_synced() {
+    let scratch = Scratch::new();
+    let pool = scratch.open();
+    let (volume, snapshot, copy) = (vol("1a"), snap("1a"), vol("1b"));
+    let made = pool.create_blank(&volume, 1).unwrap();
+    let target = scratch.target("1a");
+    attach_and_mount(&pool, &volume, &target);
+    write_synced(&target.join("before"), b"in the snapshot");
+
+    pool.create_snapshot(&snapshot, &volume).unwrap();
+    write_synced(&target.join("after"), b"not in the snapshot");
+    let twice = pool.create_snapshot(&snapshot, &volume).unwrap_err();
+    assert!(matches!(twice, StorageError::AlreadyExists { .. }), "{twice}");
+
+    let restored = pool.create_from_snapshot(&copy, &snapshot, Some(2)).unwrap();
+    assert_eq!(restored.size_bytes, 2 * GIB);
+    assert_eq!(restored.fs_uuid, made.fs_uuid, "a copy of the blocks has the same UUID");
+    let mounted_copy = scratch.target("1b");
+    attach_and_mount(&pool, &copy, &mounted_copy);
+    assert_eq!(fs::read(mounted_copy.join("before")).unwrap(), b"in the snapshot");
+    assert!(!mounted_copy.join("after").exists());
+    let grown = nix::sys::statvfs::statvfs(&mounted_copy).unwrap();
+    assert!(grown.blocks() * grown.fragment_size() > GIB, "the filesystem grew with its volume");
+
+    unmount_and_detach(&pool, &copy, &mounted_copy);
+    assert!(pool.snapshot_size(&snapshot).unwrap().is_some());
+    pool.delete_snapshot(&snapshot).unwrap();
+    pool.delete_snapshot(&snapshot).unwrap();
+    attach_and_mount(&pool, &copy, &mounted_copy);
+    assert_eq!(fs::read(mounted_copy.join("before")).unwrap(), b"in the snapshot");
+    unmount_and_detach(&pool, &copy, &mounted_copy);
+    unmount_and_detach(&pool, &volume, &target);
+}
+
+#[test]
+fn a_smaller_volume_than_its_snapshot_is_refused() {
+    let scratch = Scratch::new();
+    let pool = scratch.open();
+    pool.create_blank(&vol("2a"), 2).unwrap();
+    pool.create_snapshot(&snap("2a"), &vol("2a")).unwrap();
+    let refused = pool.create_from_snapshot(&vol("2b"), &snap("2a"), Some(1)).unwrap_err();
+    assert!(matches!(refused, StorageError::TooSmall { .. }), "{refused}");
+    assert_eq!(pool.volume(&vol("2b")).unwrap(), None);
+}
+
+#[test]
+fn a_damaged_volume_is_refused_and_never_formatted() {
+    let scratch = Scratch::new();
+    let pool = scratch.open();
+    let volume = vol("3a");
+    pool.create_blank(&volume, 1).unwrap();
+    let image = pool.dir().join("pool/volumes/vol-3a.img");
+    let file = OpenOptions::new().read(true).write(true).open(&image).unwrap();
+    let noise = vec![0xA5; 64 * 1024];
+    file.write_all_at(&noise, 0).unwrap();
+    file.sync_all().unwrap();
+
+    pool.attach(&volume).unwrap();
+    let target = scratch.target("3a");
+    let refused = pool.mount(&volume, &target, MountOptions::default()).unwrap_err();
+    assert!(matches!(refused, StorageError::FilesystemDoesNotMount { .. }), "{refused}");
+    assert!(refused.to_string().contains("vol-3a"), "{refused}");
+    pool.detach(&volume).unwrap();
+    let mut now = vec![0; noise.len()];
+    file.read_exact_at(&mut now, 0).unwrap();
+    assert!(now == noise, "the damaged blocks were written over");
+    assert_eq!(pool.volume(&volume).unwrap().unwrap().fs_uuid, None);
+    let again = pool.create_blank(&volume, 1).unwrap_err();
+    assert!(matches!(again, StorageError::AlreadyExists { .. }), "{again}");
+}
+
+#[test]
+fn a_pool_file_that_does_not_mount_is_left_as_it_is() {
+    let scratch = Scratch::new();
+    let file = scratch.dir.path().join("pool.xfs");
+    let noise = vec![0x5A; 1 << 20];
+    fs::write(&file, &noise).unwrap();
+    let refused = scratch.try_open().unwrap_err();
+    assert!(matches!(refused, StorageError::PoolDoesNotMount { .. }), "{refused}");
+    assert!(fs::read(&file).unwrap() == noise);
+    let left = Inventory::of(scratch.dir.path()).unwrap();
+    assert_eq!(left.loops, [], "the device of a failed opening is given back");
+}
+
+#[test]
+fn opening_again_adopts_what_is_attached_and_mounted() {
+    let scratch = Scratch::new();
+    let volume = vol("4a");
+    let target = scratch.target("4a");
+    let first = scratch.open();
+    first.create_blank(&volume, 1).unwrap();
+    attach_and_mount(&first, &volume, &target);
+    write_synced(&target.join("kept"), b"kept");
+    let before = first.inventory().unwrap();
+    drop(first);
+
+    let second = scratch.open();
+    assert_eq!(second.inventory().unwrap(), before);
+    let device = second.attached(&volume).unwrap();
+    assert!(device.is_some());
+    assert_eq!(second.attach(&volume).unwrap(), device.unwrap(), "attached once, found again");
+    second.mount(&volume, &target, MountOptions::default()).unwrap();
+    assert_eq!(fs::read(target.join("kept")).unwrap(), b"kept");
+    let refused = second.detach(&volume).unwrap_err();
+    assert!(matches!(refused, StorageError::InUse { .. }), "{refused}");
+    let refused = second.delete_volume(&volume).unwrap_err();
+    assert!(matches!(refused, StorageError::InUse { .. }), "{refused}");
+    unmount_and_detach(&second, &volume, &target);
+    second.detach(&volume).unwrap();
+    second.delete_volume(&volume).unwrap();
+    second.delete_volume(&volume).unwrap();
+}
+
+#[test]
+fn teardown_leaves_nothing_and_can_be_repeated() {
+    let scratch = Scratch::new();
+    let pool = scratch.open();
+    let (volume, target) = (vol("5a"), scratch.target("5a"));
+    pool.create_blank(&volume, 1).unwrap();
+    attach_and_mount(&pool, &volume, &target);
+    pool.create_blank(&vol("5b"), 1).unwrap();
+    pool.attach(&vol("5b")).unwrap();
+    pool.create_snapshot(&snap("5a"), &volume).unwrap();
+    // Something still open does not stop it.
+    let held = File::create(target.join("held-open")).unwrap();
+    drop(held);
+
+    teardown(scratch.dir.path()).unwrap();
+    assert_eq!(Inventory::of(scratch.dir.path()).unwrap(), Inventory::default());
+    assert!(!scratch.dir.path().join("pool.xfs").exists());
+    teardown(scratch.dir.path()).unwrap();
+    let fresh = scratch.open();
+    assert_eq!(fresh.volume(&volume).unwrap(), None);
+}
+
+#[test]
+fn an_id_that_would_leave_the_pool_is_refused() {
+    let scratch = Scratch::new();
+    let pool = scratch.open();
+    for id in ["../x", "", "a/b", "vol 1"] {
+        let refused = pool.create_blank(&VolumeId::from(id), 1).unwrap_err();
+        assert!(matches!(refused, StorageError::BadId { .. }), "{id}: {refused}");
+    }
+}
+
+#[test]
+fn a_kill_while_volumes_are_made_leaves_only_whole_ones() {
+    let scratch = Scratch::new();
+    for round in 0..6 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "storage::child_makes_volumes_until_killed", "--ignored"])
+            .arg("--nocapture")
+            .env(CHILD_DIR, scratch.dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Wait for its first volume, then kill it somewhere in a later one.
+        let mut said = Vec::new();
+        let mut out = child.stdout.take().unwrap();
+        while !said.ends_with(b"made\n") {
+            let mut byte = [0];
+            assert_eq!(out.read(&mut byte).unwrap(), 1, "the child ended by itself");
+            said.push(byte[0]);
+        }
+        std::thread::sleep(Duration::from_millis(7 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let pool = scratch.open();
+        let found = pool.inventory().unwrap();
+        assert_eq!(found.drafts, [] as [&str; 0]);
+        for id in &found.volumes {
+            let volume = VolumeId(id.clone());
+            assert!(pool.volume(&volume).unwrap().unwrap().fs_uuid.is_some(), "{id} is half made");
+            let target = scratch.target("check");
+            attach_and_mount(&pool, &volume, &target);
+            unmount_and_detach(&pool, &volume, &target);
+            pool.delete_volume(&volume).unwrap();
+        }
+    }
+}
+
+#[test]
+#[ignore = "the child process of the test above"]
+fn child_makes_volumes_until_killed() {
+    let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
+    let pool = Pool::open(Path::new(&dir), &PoolOptions { size_bytes: GIB }).unwrap();
+    for number in 0..1_000 {
+        pool.create_blank(&vol(&format!("{}-{number}", std::process::id())), 1).unwrap();
+        println!("made");
+    }
+}
+
+#[test]
+fn a_full_pool_refuses_new_things_with_a_clear_word() {
+    let scratch = Scratch::new();
+    let pool = Pool::open(scratch.dir.path(), &PoolOptions { size_bytes: GIB / 2 }).unwrap();
+    let ballast = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .open(pool.dir().join("pool/ballast"))
+        .unwrap();
+    let (free, _) = pool.free_bytes().unwrap();
+    let take = i64::try_from(free.saturating_sub(20 << 20)).unwrap();
+    nix::fcntl::fallocate(&ballast, nix::fcntl::FallocateFlags::empty(), 0, take).unwrap();
+    let refused = pool.create_blank(&vol("7a"), 1).unwrap_err();
+    assert!(refused.is_no_space(), "{refused}");
+    assert_eq!(pool.volume(&vol("7a")).unwrap(), None);
+}
+
+/// Not a check: prints how long each step takes (`--nocapture`, `--ignored`).
+#[test]
+#[ignore = "prints times"]
+fn times() {
+    let scratch = Scratch::new();
+    let pool = Pool::open(scratch.dir.path(), &PoolOptions { size_bytes: 16 * GIB }).unwrap();
+    let mut rows: Vec<(&str, Vec<f64>)> = Vec::new();
+    for round in 0..20 {
+        let (volume, target) = (vol(&format!("t{round}")), scratch.target(&format!("t{round}")));
+        let mut step = |name: &'static str, work: &mut dyn FnMut()| {
+            let begun = Instant::now();
+            work();
+            let ms = begun.elapsed().as_secs_f64() * 1e3;
+            match rows.iter_mut().find(|(n, _)| *n == name) {
+                Some((_, all)) => all.push(ms),
+                None => rows.push((name, vec![ms])),
+            }
+        };
+        step("create 10 GiB", &mut || drop(pool.create_blank(&volume, 10).unwrap()));
+        step("attach", &mut || {
+            pool.attach(&volume).unwrap();
+        });
+        let mount = &mut || pool.mount(&volume, &target, MountOptions::default()).unwrap();
+        step("mount", mount);
+        for n in 0..200 {
+            let file = File::create(target.join(format!("f{n}"))).unwrap();
+            file.write_all_at(&[1; 8192], 0).unwrap();
+            if n % 4 == 0 {
+                file.sync_all().unwrap();
+            }
+        }
+        step("snapshot, live", &mut || {
+            pool.create_snapshot(&snap(&format!("t{round}")), &volume).unwrap();
+        });
+        step("power cut", &mut || pool.power_cut(&target).unwrap());
+        step("unmount", &mut || pool.unmount(&target).unwrap());
+        step("detach", &mut || pool.detach(&volume).unwrap());
+        step("attach again", &mut || {
+            pool.attach(&volume).unwrap();
+        });
+        let mount = &mut || pool.mount(&volume, &target, MountOptions::default()).unwrap();
+        step("mount with replay", mount);
+        unmount_and_detach(&pool, &volume, &target);
+    }
+    for (name, mut all) in rows {
+        all.sort_by(f64::total_cmp);
+        println!(
+            "{name}: {:.1} / {:.1} / {:.1} ms",
+            all[0],
+            all[all.len() / 2],
+            all[all.len() - 1]
+        );
+    }
+}
