@@ -1,1 +1,13 @@
-//! The fleet: many nodes, queues, budgets and retries as a state machine, with its drivers.
+//! The controller: the [`fleet`], a pure state machine over all nodes, and [`serve`], the driver
+//! that runs it with a real cloud and a real store. The rest of the server speaks to it through a
+//! [`Handle`].
+//!
+//! **Invariants:** only the controller writes records. The fleet knows no runtime, thread, clock
+//! or randomness.
+
+pub mod fleet;
+pub mod handle;
+pub mod offered;
+
+pub use fleet::{Effect, Fleet, FleetConfig, Input, Outcome};
+pub use handle::{Ask, Handle, NodeView, Refusal, View};

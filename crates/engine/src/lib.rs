@@ -1,1 +1,25 @@
-//! Decides: the replacement table, markets, retention, invariants. Pure.
+//! Decides. Given a record, what the cloud shows and the time, [`plan`](plan::plan) says what the
+//! record becomes; the calls that may leave stand in the record.
+//!
+//! Start at [`replacement`]: the table.
+//!
+//! **Invariant:** pure. No clock, no randomness, no I/O, no runtime; the same inputs give the same
+//! outputs, bit for bit.
+
+pub mod begin;
+pub mod desk;
+pub mod invariants;
+pub mod markets;
+pub mod plan;
+pub mod replacement;
+pub mod replies;
+pub mod retention;
+pub mod steps;
+pub mod token;
+pub mod tuning;
+pub mod words;
+pub mod world;
+
+pub use plan::{Plan, Scene, plan};
+pub use tuning::Tuning;
+pub use world::World;

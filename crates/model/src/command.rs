@@ -192,6 +192,47 @@ impl Command {
         }
     }
 
+    /// The kind of resource that it makes, if it makes one.
+    #[must_use]
+    pub fn makes(&self) -> Option<crate::facts::ResourceKind> {
+        use crate::facts::ResourceKind as R;
+        match self {
+            Command::RunInstances(_) => Some(R::Instance),
+            Command::CreateVolume { .. } => Some(R::Volume),
+            Command::CreateSnapshot { .. } => Some(R::Snapshot),
+            Command::RegisterImage { .. } => Some(R::Image),
+            Command::CreateNetworkInterface { .. } => Some(R::Interface),
+            _ => None,
+        }
+    }
+
+    /// Ids of the existing resources that it changes or relies on: what was read of them before it
+    /// returned proves nothing.
+    #[must_use]
+    pub fn touches(&self) -> Vec<&str> {
+        match self {
+            Command::RunInstances(launch) => {
+                launch.interface.iter().map(InterfaceId::as_str).collect()
+            }
+            Command::Drain { instance, .. }
+            | Command::TerminateInstances { instance }
+            | Command::SetDeleteOnTermination { instance, .. }
+            | Command::OpenGate { instance, .. } => vec![instance.as_str()],
+            Command::AttachVolume { volume, instance, .. }
+            | Command::DetachVolume { volume, instance } => {
+                vec![volume.as_str(), instance.as_str()]
+            }
+            Command::DeleteVolume { volume } => vec![volume.as_str()],
+            Command::DeleteSnapshot { snapshot } => vec![snapshot.as_str()],
+            Command::DeregisterImage { image } => vec![image.as_str()],
+            Command::DeleteNetworkInterface { interface } => vec![interface.as_str()],
+            Command::CreateVolume { .. }
+            | Command::CreateSnapshot { .. }
+            | Command::RegisterImage { .. }
+            | Command::CreateNetworkInterface { .. } => Vec::new(),
+        }
+    }
+
     /// Whether a repetition after an unknown outcome could make a second resource: then an
     /// earlier attempt is looked for first.
     #[must_use]

@@ -1,0 +1,411 @@
+//! The fleet: a state machine over all nodes. Inputs go in with the time, effects come out;
+//! nothing here waits, sleeps, reads a clock or draws a number. Two drivers run it: [`crate::serve`]
+//! with real clouds and stores, and the simulation, on one thread in virtual time.
+//!
+//! For each node there is one runner, so that two plans of one node never exist at once. A runner
+//! plans, commits, and only then lets calls leave; every answer and every fact makes it plan again.
+
+mod calls;
+mod config;
+mod reads;
+mod runner;
+
+pub use config::FleetConfig;
+
+use crate::handle::{NodeView, Refusal};
+use calls::Queue;
+use holdfast_cloud::Notice;
+use holdfast_engine::{Scene, World};
+use holdfast_model::facts::{Fact, Page, Query};
+use holdfast_model::market::Catalogue;
+use holdfast_model::record::DataHead;
+use holdfast_model::user::UserCommand;
+use holdfast_model::{CloudError, Command, Event, NodeId, Record, Reply, Spec, Time};
+use reads::Reads;
+use runner::Runner;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The most nodes of one installation.
+pub const MAX_NODES: usize = 200_000;
+
+/// What happens to the fleet.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Records as they were stored; `Err` where one cannot be read. Once, first.
+    Loaded(Vec<(NodeId, Result<Record, String>)>),
+    /// What the region offers; at the start and from time to time.
+    Catalogue(Catalogue),
+    /// The answer to [`Effect::Observe`].
+    Observed(u64, Result<Page, CloudError>),
+    /// The answer to [`Effect::Call`].
+    Replied(u64, Result<Reply, CloudError>),
+    /// How [`Effect::Commit`] ended.
+    Committed(u64, Outcome),
+    /// A hint of the cloud.
+    Noticed(Notice),
+    /// A user's word.
+    Word(u64, UserCommand),
+    /// Stop changing anything, for this reason; or go on.
+    Freeze(Option<String>),
+    /// Time has passed.
+    Tick,
+}
+
+/// How a commit ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is durable.
+    Done,
+    /// Somebody else has written the record: this process must not go on with the node.
+    Conflict,
+    /// Nothing was written; the reason.
+    Failed(String),
+}
+
+/// What the fleet wants done.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Write a record with its events by compare-and-swap; `None` removes it.
+    Commit {
+        /// Names the answer.
+        id: u64,
+        /// Which node.
+        node: NodeId,
+        /// The revision that must be stored.
+        expected: u64,
+        /// The new record.
+        record: Option<Arc<Record>>,
+        /// Its events.
+        events: Vec<Event>,
+    },
+    /// Let a command leave. Its record is durable.
+    Call {
+        /// Names the answer.
+        id: u64,
+        /// The command.
+        command: Command,
+    },
+    /// Look.
+    Observe {
+        /// Names the answer.
+        id: u64,
+        /// At what.
+        query: Query,
+    },
+    /// Answer a word.
+    Answer {
+        /// Which word.
+        id: u64,
+        /// The record with the word in it, durable; or why not.
+        answer: Result<Arc<Record>, Refusal>,
+    },
+    /// What can be seen of this node has changed.
+    Show(NodeId),
+}
+
+/// The fleet.
+pub struct Fleet {
+    config: FleetConfig,
+    world: World,
+    catalogue: Arc<Catalogue>,
+    runners: BTreeMap<NodeId, Runner>,
+    reads: Reads,
+    queue: Queue,
+    dirty: BTreeSet<NodeId>,
+    wakes: BTreeSet<(Time, NodeId)>,
+    commits: BTreeMap<u64, NodeId>,
+    next_id: u64,
+    frozen: Option<String>,
+}
+
+impl Fleet {
+    /// An empty fleet.
+    #[must_use]
+    pub fn new(config: FleetConfig) -> Fleet {
+        Fleet {
+            world: World::new(config.tuning.consistency_window),
+            config,
+            catalogue: Arc::default(),
+            runners: BTreeMap::new(),
+            reads: Reads::default(),
+            queue: Queue::default(),
+            dirty: BTreeSet::new(),
+            wakes: BTreeSet::new(),
+            commits: BTreeMap::new(),
+            next_id: 0,
+            frozen: None,
+        }
+    }
+
+    /// Takes an input in, and says what is to be done.
+    pub fn handle(&mut self, now: Time, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match input {
+            Input::Loaded(records) => self.load(records),
+            Input::Catalogue(catalogue) => {
+                self.catalogue = Arc::new(catalogue);
+                let waiting =
+                    self.runners.iter().filter(|(_, r)| r.waits_for.is_some()).map(|(id, _)| id);
+                self.dirty.extend(waiting.cloned());
+            }
+            Input::Observed(id, result) => self.observed(id, result),
+            Input::Replied(id, result) => self.replied(id, result, now),
+            Input::Committed(id, outcome) => self.committed(id, outcome, now, &mut effects),
+            Input::Noticed(notice) => self.reads.want(notice.instance.as_str()),
+            Input::Word(id, word) => self.word(id, word, now, &mut effects),
+            Input::Freeze(why) => {
+                self.frozen = why;
+                self.dirty.extend(self.runners.keys().cloned());
+            }
+            Input::Tick => {}
+        }
+        self.dirty.extend(self.world.take_changed());
+        self.wake_due(now);
+        self.run_dirty(now, &mut effects);
+        self.send(now, &mut effects);
+        self.look(now, &mut effects);
+        effects
+    }
+
+    /// When [`Input::Tick`] is due at the latest.
+    #[must_use]
+    pub fn next_wake(&self) -> Time {
+        let runner = self.wakes.first().map(|(at, _)| *at);
+        let wakes = [runner, self.queue.next_try(), Some(self.reads.next(&self.config))];
+        wakes.into_iter().flatten().min().unwrap_or(Time(u64::MAX))
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn load(&mut self, records: Vec<(NodeId, Result<Record, String>)>) {
+        for (id, record) in records {
+            let runner = match record {
+                Ok(record) => {
+                    if let Some(replacement) = &record.replacement {
+                        // What was committed by an earlier process may have left.
+                        self.queue.suspect(&id, replacement);
+                    }
+                    Runner::new(Arc::new(record))
+                }
+                Err(why) => Runner::stopped(why),
+            };
+            self.dirty.insert(id.clone());
+            self.runners.insert(id, runner);
+        }
+    }
+
+    fn word(&mut self, id: u64, word: UserCommand, now: Time, effects: &mut Vec<Effect>) {
+        let node = word.node().clone();
+        if let UserCommand::Create { document, .. } = &word {
+            if self.runners.len() >= MAX_NODES {
+                let why = format!("this installation has its limit of {MAX_NODES} nodes");
+                let answer = Err(Refusal::Unavailable(why));
+                effects.push(Effect::Answer { id, answer });
+                return;
+            }
+            if self.runners.contains_key(&node) {
+                let why = "a node with this id exists already".to_owned();
+                let answer = Err(Refusal::Conflict { node, why });
+                effects.push(Effect::Answer { id, answer });
+                return;
+            }
+            let document = holdfast_model::document::without_nulls(document);
+            match self.check_spec(&document) {
+                Ok(()) => {
+                    let record = Record::new(node.clone(), document, now);
+                    let mut runner = Runner::new(Arc::new(record));
+                    runner.words.push_back((id, word));
+                    self.runners.insert(node.clone(), runner);
+                    self.dirty.insert(node);
+                }
+                Err(errors) => {
+                    effects.push(Effect::Answer { id, answer: Err(Refusal::Invalid(errors)) });
+                }
+            }
+            return;
+        }
+        match self.runners.get_mut(&node) {
+            None => {
+                effects.push(Effect::Answer { id, answer: Err(Refusal::NoSuchNode(node)) });
+            }
+            Some(runner) => {
+                runner.words.push_back((id, word));
+                self.dirty.insert(node);
+            }
+        }
+    }
+
+    /// A spec must be readable, and what it names must exist in this region.
+    fn check_spec(
+        &self,
+        document: &serde_json::Value,
+    ) -> Result<(), Vec<holdfast_model::FieldError>> {
+        let spec = Spec::read(document)?;
+        let errors = crate::offered::check(&spec, &self.catalogue);
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    fn wake_due(&mut self, now: Time) {
+        while let Some((at, node)) = self.wakes.first().cloned() {
+            if at > now {
+                return;
+            }
+            self.wakes.pop_first();
+            self.dirty.insert(node);
+        }
+    }
+
+    fn run_dirty(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        for node in std::mem::take(&mut self.dirty) {
+            self.run(&node, now, effects);
+        }
+    }
+
+    /// Plans one node, unless its last plan is still being committed.
+    fn run(&mut self, node: &NodeId, now: Time, effects: &mut Vec<Effect>) {
+        let Some(mut runner) = self.runners.remove(node) else { return };
+        let frozen = self.frozen.is_some();
+        let scene = Scene {
+            world: &self.world,
+            catalogue: &self.catalogue,
+            installation: &self.config.installation,
+            tuning: &self.config.tuning,
+            now,
+        };
+        let next = runner.plan(&scene, frozen, &self.catalogue, effects);
+        if let Some(at) = runner.wake {
+            self.wakes.insert((at.max(Time(now.0 + 1)), node.clone()));
+        }
+        if let Some(draft) = next {
+            let id = self.id();
+            self.commits.insert(id, node.clone());
+            let expected = runner.record.as_ref().map_or(0, |r| r.revision);
+            effects.push(Effect::Commit {
+                id,
+                node: node.clone(),
+                expected,
+                record: draft.record.clone(),
+                events: draft.events.clone(),
+            });
+            runner.committing = Some(draft);
+        } else if runner.committing.is_none()
+            && let Some(replacement) =
+                runner.record.as_ref().and_then(|r| r.replacement.as_ref()).filter(|_| !frozen)
+        {
+            self.queue.offer(node, replacement);
+        }
+        effects.push(Effect::Show(node.clone()));
+        self.runners.insert(node.clone(), runner);
+    }
+
+    fn committed(&mut self, id: u64, outcome: Outcome, now: Time, effects: &mut Vec<Effect>) {
+        let Some(node) = self.commits.remove(&id) else { return };
+        let Some(runner) = self.runners.get_mut(&node) else { return };
+        let Some(draft) = runner.committing.take() else { return };
+        match outcome {
+            Outcome::Done => {
+                for word in draft.words {
+                    let answer = Ok(draft.record.clone().unwrap_or_else(|| draft.before.clone()));
+                    effects.push(Effect::Answer { id: word, answer });
+                }
+                runner.record.clone_from(&draft.record);
+                if draft.record.is_none() {
+                    self.runners.remove(&node);
+                    effects.push(Effect::Show(node));
+                    return;
+                }
+                self.dirty.insert(node);
+            }
+            Outcome::Conflict => {
+                let why = "its record was written by another process; nothing more is done with \
+                           it until this server is started again";
+                runner.stop(why, draft.words, effects);
+            }
+            Outcome::Failed(why) => {
+                // Nothing has left, so nothing is lost: the plan is made again later.
+                let unborn = runner.record.as_ref().is_some_and(|r| r.revision == 0);
+                for word in draft.words {
+                    let answer = Err(Refusal::Unavailable(why.clone()));
+                    effects.push(Effect::Answer { id: word, answer });
+                }
+                if unborn {
+                    self.runners.remove(&node);
+                    effects.push(Effect::Show(node));
+                    return;
+                }
+                runner.replies.extend(draft.replies);
+                runner.waits_for = Some(format!("the store: {why}"));
+                self.wakes.insert((now.plus(self.config.commit_retry), node));
+            }
+        }
+    }
+
+    /// The record of a node that can be worked on, as committed.
+    #[must_use]
+    pub fn record(&self, node: &NodeId) -> Option<Arc<Record>> {
+        self.runners.get(node).and_then(|r| r.record.clone()).filter(|r| r.revision > 0)
+    }
+
+    /// Every node.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeId> {
+        self.runners.keys()
+    }
+
+    /// Why a node is stopped, if its record cannot be used.
+    #[must_use]
+    pub fn stopped(&self, node: &NodeId) -> Option<&str> {
+        self.runners.get(node).and_then(|r| r.stopped.as_deref())
+    }
+
+    /// Why nothing is changed at the moment, if so.
+    #[must_use]
+    pub fn frozen(&self) -> Option<&str> {
+        self.frozen.as_deref()
+    }
+
+    /// What is known of the cloud.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// What the region offers.
+    #[must_use]
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.catalogue)
+    }
+
+    /// A node as people see it.
+    #[must_use]
+    pub fn view(&self, node: &NodeId) -> Option<NodeView> {
+        let record = self.record(node)?;
+        let instance = record.holder.as_ref().and_then(|holder| {
+            match self.world.last_seen(holder.id.as_str()) {
+                Some(Fact::Instance(i)) => Some(i.clone()),
+                _ => None,
+            }
+        });
+        let mut volumes = Vec::new();
+        let root = instance.iter().flat_map(|i| &i.attachments).map(|a| a.volume.0.clone());
+        let data = record.data.iter().filter_map(|d| match &d.head {
+            DataHead::Volume { id, .. } => Some(id.0.clone()),
+            DataHead::Fresh => None,
+        });
+        let ids: BTreeSet<String> = root.chain(data).collect();
+        for id in ids {
+            if let Some(Fact::Volume(v)) = self.world.last_seen(&id) {
+                volumes.push(v.clone());
+            }
+        }
+        let image = instance.as_ref().and_then(|i| match self.world.last_seen(i.image.as_str()) {
+            Some(Fact::Image(image)) => Some(image.clone()),
+            _ => None,
+        });
+        let waits_for = self.runners.get(node).and_then(|r| r.waits_for.clone());
+        Some(NodeView { record, instance, volumes, image, waits_for })
+    }
+}

@@ -1,0 +1,211 @@
+//! One node's runner: what waits to be planned, and what is being committed.
+
+use super::Effect;
+use crate::handle::Refusal;
+use crate::offered;
+use holdfast_engine::words::{self, NotDone};
+use holdfast_engine::{Scene, invariants, plan, replies};
+use holdfast_model::market::Catalogue;
+use holdfast_model::user::UserCommand;
+use holdfast_model::{CloudError, Event, NodeId, Record, Reply, Row, Severity, Spec, Time, Token};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A call's definite answer, until it is planned with.
+#[derive(Debug, Clone)]
+pub(super) struct Answered {
+    pub(super) row: Row,
+    pub(super) name: String,
+    pub(super) token: Token,
+    pub(super) result: Result<Reply, CloudError>,
+}
+
+/// What is being committed.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) record: Option<Arc<Record>>,
+    pub(super) before: Arc<Record>,
+    pub(super) events: Vec<Event>,
+    pub(super) words: Vec<u64>,
+    pub(super) replies: Vec<Answered>,
+}
+
+/// The runner.
+#[derive(Debug, Default)]
+pub(super) struct Runner {
+    /// As committed; revision 0: not yet. `None`: it cannot be read.
+    pub(super) record: Option<Arc<Record>>,
+    pub(super) committing: Option<Draft>,
+    pub(super) replies: Vec<Answered>,
+    pub(super) words: VecDeque<(u64, UserCommand)>,
+    pub(super) wake: Option<Time>,
+    pub(super) waits_for: Option<String>,
+    pub(super) watch: Vec<String>,
+    pub(super) stopped: Option<String>,
+    told: Vec<&'static str>,
+}
+
+impl Runner {
+    pub(super) fn new(record: Arc<Record>) -> Runner {
+        Runner { record: Some(record), ..Runner::default() }
+    }
+
+    pub(super) fn stopped(why: String) -> Runner {
+        Runner { stopped: Some(why), ..Runner::default() }
+    }
+
+    /// Whether only the last look before its record goes is missing.
+    pub(super) fn is_over(&self) -> bool {
+        self.record.as_ref().is_some_and(|r| r.deallocated && r.superseded.is_empty())
+    }
+
+    /// Nothing more is done with this node.
+    pub(super) fn stop(&mut self, why: &str, words: Vec<u64>, effects: &mut Vec<Effect>) {
+        self.stopped = Some(why.to_owned());
+        self.watch.clear();
+        self.wake = None;
+        for id in words {
+            effects.push(Effect::Answer { id, answer: Err(Refusal::Unavailable(why.to_owned())) });
+        }
+    }
+
+    /// Plans with everything that has come in. Returns what is to be committed, if anything.
+    pub(super) fn plan(
+        &mut self,
+        scene: &Scene<'_>,
+        frozen: bool,
+        catalogue: &Catalogue,
+        effects: &mut Vec<Effect>,
+    ) -> Option<Draft> {
+        if self.committing.is_some() {
+            return None;
+        }
+        self.wake = None;
+        let Some(before) = self.record.clone().filter(|_| self.stopped.is_none()) else {
+            let why = self.stopped.clone().unwrap_or_default();
+            for (id, _) in self.words.drain(..) {
+                effects.push(Effect::Answer { id, answer: Err(Refusal::Unavailable(why.clone())) });
+            }
+            return None;
+        };
+        let mut record = (*before).clone();
+        let taken = std::mem::take(&mut self.replies);
+        for answered in &taken {
+            let Answered { row, name, token, result } = answered;
+            replies::absorb(&mut record, *row, name, token, result, scene.now);
+        }
+        let mut events = Vec::new();
+        let mut heard = Vec::new();
+        while let Some((id, word)) = self.words.pop_front() {
+            match hear(&mut record, &word, catalogue, scene.now) {
+                Ok(()) => {
+                    heard.push(id);
+                    events.extend(echo(&record, &word, scene.now));
+                }
+                Err(refusal) => effects.push(Effect::Answer { id, answer: Err(refusal) }),
+            }
+        }
+        let mut forget = false;
+        if frozen {
+            self.waits_for = Some("the freeze to be lifted".to_owned());
+        } else {
+            let planned = plan(&record, scene);
+            record = planned.record;
+            events.extend(planned.events);
+            self.wake = planned.wake;
+            self.waits_for = planned.waits_for;
+            self.watch = planned.watch;
+            forget = planned.forget;
+        }
+        self.watch_invariants(&record, scene, &mut events);
+        if record == *before && !forget && before.revision > 0 && events.is_empty() {
+            for id in heard {
+                effects.push(Effect::Answer { id, answer: Ok(Arc::clone(&before)) });
+            }
+            return None;
+        }
+        record.revision = before.revision + 1;
+        Some(Draft {
+            record: (!forget).then(|| Arc::new(record)),
+            before,
+            events,
+            words: heard,
+            replies: taken,
+        })
+    }
+
+    /// Tells of a broken invariant, once while it lasts.
+    fn watch_invariants(&mut self, record: &Record, scene: &Scene<'_>, events: &mut Vec<Event>) {
+        let broken = invariants::check(record, scene.world);
+        self.told.retain(|name| broken.iter().any(|b| b.name == *name));
+        for b in broken {
+            if !self.told.contains(&b.name) {
+                self.told.push(b.name);
+                events.push(event(
+                    &record.id,
+                    scene.now,
+                    Severity::Error,
+                    "invariant-broken",
+                    format!("{}: {}", b.name, b.what),
+                ));
+            }
+        }
+    }
+}
+
+fn hear(
+    record: &mut Record,
+    word: &UserCommand,
+    catalogue: &Catalogue,
+    now: Time,
+) -> Result<(), Refusal> {
+    if matches!(word, UserCommand::Create { .. }) && record.revision == 0 {
+        return Ok(());
+    }
+    let mut next = record.clone();
+    words::apply(&mut next, word, now).map_err(|e| match e {
+        NotDone::Invalid(errors) => Refusal::Invalid(errors),
+        NotDone::Conflict(why) => Refusal::Conflict { node: record.id.clone(), why },
+    })?;
+    if let UserCommand::Update { .. } = word {
+        let spec = Spec::read(&next.document).map_err(Refusal::Invalid)?;
+        let errors = offered::check(&spec, catalogue);
+        if !errors.is_empty() {
+            return Err(Refusal::Invalid(errors));
+        }
+    }
+    *record = next;
+    Ok(())
+}
+
+/// What people are told of a word that was heard.
+fn echo(record: &Record, word: &UserCommand, now: Time) -> Vec<Event> {
+    let (code, message) = match word {
+        UserCommand::Create { .. } => ("created", "the node was created".to_owned()),
+        UserCommand::Update { .. } => {
+            let revision = record.spec_revision;
+            let message =
+                format!("spec revision {revision}; it takes effect at the next replacement");
+            ("updated", message)
+        }
+        UserCommand::Pause(_) => ("pause-asked", "a pause was asked for".to_owned()),
+        UserCommand::Resume(_) => ("resume-asked", "a resume was asked for".to_owned()),
+        UserCommand::Recycle(_) => ("recycle-asked", "a recycle was asked for".to_owned()),
+        UserCommand::Delete { .. } => ("delete-asked", "the deletion was asked for".to_owned()),
+        UserCommand::Decide { choice, .. } => ("decided", format!("a person chose: {choice:?}")),
+    };
+    let mut events = vec![event(&record.id, now, Severity::Info, code, message)];
+    if let UserCommand::Create { .. } | UserCommand::Update { .. } = word
+        && let Ok(spec) = Spec::read(&record.document)
+        && !spec.not_acted_on.is_empty()
+    {
+        let message =
+            format!("kept, but not acted on by this version: {}", spec.not_acted_on.join(", "));
+        events.push(event(&record.id, now, Severity::Warn, "not-acted-on", message));
+    }
+    events
+}
+
+fn event(node: &NodeId, at: Time, severity: Severity, code: &str, message: String) -> Event {
+    Event { at, node: node.clone(), severity, code: code.to_owned(), message }
+}

@@ -1,0 +1,351 @@
+//! Why a replacement begins, and what overtakes one that is in flight.
+
+use crate::desk::{Desk, pause};
+use crate::plan::close;
+use crate::retention;
+use holdfast_model::facts::{Fact, Health, InstanceState};
+use holdfast_model::record::{DataHead, Goal, Record, RootHead};
+use holdfast_model::replacement::Replacement;
+use holdfast_model::time::{HOUR, MINUTE, SECOND};
+use holdfast_model::{Kind, Known, Row, Severity, Spec, Time};
+use std::collections::BTreeMap;
+
+/// After this many replacements in a row that came to nothing, the next one waits a while.
+const FAILURES_BEFORE_PAUSE: usize = 3;
+/// First pause after repeated failures, in milliseconds; it doubles.
+const FAILURE_PAUSE: u64 = 5 * SECOND;
+/// How often the time of grace is counted down.
+const GRACE_STEP: u64 = 10 * MINUTE;
+/// The most that one count takes off: a clock that jumps deletes nothing.
+const GRACE_MOST: u64 = HOUR;
+
+/// Begins a replacement, if there is a reason for one.
+pub(crate) fn begin(desk: &mut Desk<'_>) {
+    count_grace(desk);
+    let Some((kind, reason, deadline)) = reason(desk) else { return };
+    if let Some(wait) = pause_after_failures(&desk.record, kind) {
+        let at = desk.record.history.last().map_or(desk.scene.now, |h| h.finished_at.plus(wait));
+        if desk.scene.now < at {
+            desk.wait(format!("{wait} ms to pass after replacements that came to nothing"));
+            desk.wake_at(at);
+            return;
+        }
+    }
+    start(desk, kind, reason, deadline);
+}
+
+fn start(desk: &mut Desk<'_>, kind: Kind, reason: String, deadline: Option<Time>) {
+    // From here on this revision of the spec is followed to the end.
+    if let Ok(spec) = Spec::read(&desk.record.document) {
+        desk.spec = spec;
+    }
+    desk.record.replacements += 1;
+    let severity = match kind {
+        Kind::Notice | Kind::Lost | Kind::Unhealthy => Severity::Warn,
+        _ => Severity::Info,
+    };
+    desk.tell(severity, kind.name(), reason.clone());
+    if matches!(kind, Kind::Notice | Kind::Lost | Kind::Unhealthy | Kind::Recycle | Kind::Pause) {
+        // Whatever the user meant by recycle, this replacement does it.
+        desk.record.recycle_wanted = false;
+    }
+    desk.record.replacement = Some(Replacement {
+        number: desk.record.replacements,
+        kind,
+        reason,
+        started_at: desk.scene.now,
+        deadline,
+        from_generation: desk.record.generation,
+        document: desk.record.document.clone(),
+        spec_revision: desk.record.spec_revision,
+        market: None,
+        rows: BTreeMap::new(),
+        without_market_since: None,
+    });
+}
+
+type Reason = (Kind, String, Option<Time>);
+
+fn reason(desk: &mut Desk<'_>) -> Option<Reason> {
+    let record = &desk.record;
+    match record.goal {
+        Goal::Deleted => {
+            if record.deallocated {
+                let due = record.superseded.iter().filter(|s| s.grace_ms == 0).count();
+                return (due > 0).then(|| {
+                    (Kind::Delete, format!("{due} kept resources are past their grace"), None)
+                });
+            }
+            Some((Kind::Delete, "the user gave up the node".to_owned(), None))
+        }
+        Goal::Paused => record
+            .holder
+            .is_some()
+            .then(|| (Kind::Pause, "the user asked for a pause".to_owned(), None)),
+        Goal::Running if record.holder.is_none() && record.generation == 0 => {
+            Some((Kind::Create, "a new node".to_owned(), None))
+        }
+        Goal::Running if record.holder.is_none() => {
+            Some((Kind::Resume, "the node has no instance".to_owned(), None))
+        }
+        Goal::Running => failing(desk).or_else(|| {
+            desk.record
+                .recycle_wanted
+                .then(|| (Kind::Recycle, "the user asked for another instance".to_owned(), None))
+        }),
+    }
+}
+
+/// What is wrong with the holder, if anything is.
+fn failing(desk: &mut Desk<'_>) -> Option<Reason> {
+    let holder = desk.record.holder.clone()?;
+    let world = desk.scene.world;
+    let instance = match world.instance(holder.id.as_str()) {
+        Known::Absent => {
+            return Some((Kind::Lost, format!("{} has vanished", holder.id), None));
+        }
+        Known::Unknown => return None,
+        Known::Present(instance) => instance,
+    };
+    if instance.state > InstanceState::Running {
+        let why = instance.reason.as_deref().unwrap_or("no reason was given");
+        return Some((Kind::Lost, format!("{} is lost ({why})", holder.id), None));
+    }
+    if let Some(at) = instance.interruption_at {
+        let left = at.since(desk.scene.now);
+        let reason = format!("the cloud takes {} back in {left} ms", holder.id);
+        return Some((Kind::Notice, reason, Some(at)));
+    }
+    let now = desk.scene.now;
+    let health = desk.spec.health_check;
+    let unwell = instance.health == Health::Impaired && health.auto_healing;
+    let since = match (unwell, holder.impaired_since) {
+        (false, None) => return None,
+        (false, Some(_)) => {
+            if let Some(h) = desk.record.holder.as_mut() {
+                h.impaired_since = None;
+            }
+            return None;
+        }
+        (true, None) => {
+            if let Some(h) = desk.record.holder.as_mut() {
+                h.impaired_since = Some(now);
+            }
+            now
+        }
+        (true, Some(since)) => since,
+    };
+    let due = since.plus(health.unhealthy_ms).max(holder.launched_at.plus(health.grace_ms));
+    if now >= due {
+        let reason = format!("{} fails its status check for {} ms", holder.id, now.since(since));
+        return Some((Kind::Unhealthy, reason, None));
+    }
+    desk.wake_at(due);
+    None
+}
+
+fn pause_after_failures(record: &Record, kind: Kind) -> Option<u64> {
+    if kind == Kind::Delete || kind == Kind::Pause {
+        return None;
+    }
+    let failures = record.history.iter().rev().take_while(|h| !h.completed).count();
+    let beyond = failures.checked_sub(FAILURES_BEFORE_PAUSE)?;
+    Some(pause(FAILURE_PAUSE, u32::try_from(beyond).unwrap_or(u32::MAX).saturating_add(1)))
+}
+
+/// Looks whether what is in flight has been overtaken: by the loss of the new instance, or by the
+/// user's word at the boundary of a row.
+pub(crate) fn interrupted(desk: &mut Desk<'_>) {
+    let Some(replacement) = desk.replacement() else { return };
+    let kind = replacement.kind;
+    if matches!(kind, Kind::Delete) {
+        return;
+    }
+    let serving = replacement.is_done(Row::Ready);
+    let launching = replacement.has_called(Row::Launch);
+    let down = crate::replacement::has(kind, Row::Stop) && !replacement.is_done(Row::Fence);
+    let goal = desk.record.goal;
+    if serving {
+        // All that is left is retiring, which any later replacement does as well.
+        let wanted = goal != Goal::Running || desk.record.recycle_wanted;
+        if wanted || failing(desk).is_some() {
+            close(desk, true);
+        }
+        return;
+    }
+    if launching && desk.record.holder.is_some() {
+        // The launch has left. If its instance is gone, the only way on is to fence it and to
+        // capture what it may have written.
+        let lost = desk.record.holder.as_ref().is_some_and(|holder| {
+            match desk.scene.world.instance(holder.id.as_str()) {
+                Known::Absent => true,
+                Known::Present(i) => i.state > InstanceState::Running,
+                Known::Unknown => false,
+            }
+        });
+        let launched = replacement_is_done(desk, Row::Launch);
+        if lost {
+            learn_root(desk);
+            if let Some(market) = desk.market() {
+                desk.cool(&market, holdfast_model::ErrorClass::Capacity);
+            }
+            close(desk, false);
+        } else if goal != Goal::Running && launched && !has_open_creations(desk) {
+            close(desk, false);
+        }
+        return;
+    }
+    if kind == Kind::Pause {
+        if goal == Goal::Deleted && !has_open_creations(desk) {
+            turn_into(desk, Kind::Delete, "the user gave up the node");
+        }
+        return;
+    }
+    // Nothing has been launched: the way back is still free.
+    if goal == Goal::Running || has_open_creations(desk) || launch_may_have_left(desk) {
+        return;
+    }
+    match goal {
+        Goal::Paused if down || desk.record.holder.is_some() => {
+            turn_into(desk, Kind::Pause, "the user asked for a pause");
+        }
+        Goal::Paused => close(desk, false),
+        Goal::Deleted => turn_into(desk, Kind::Delete, "the user gave up the node"),
+        Goal::Running => {}
+    }
+}
+
+fn replacement_is_done(desk: &Desk<'_>, row: Row) -> bool {
+    desk.replacement().is_some_and(|r| r.is_done(row))
+}
+
+/// Whether a call that makes something has left without a definite answer: what it makes must not
+/// be forgotten.
+fn has_open_creations(desk: &Desk<'_>) -> bool {
+    use holdfast_model::Command as C;
+    desk.replacement().is_some_and(|r| {
+        r.rows.values().flat_map(|row| row.calls.values()).any(|call| {
+            call.state == holdfast_model::CallState::Started
+                && matches!(
+                    call.command,
+                    C::RunInstances(_)
+                        | C::CreateVolume { .. }
+                        | C::CreateSnapshot { .. }
+                        | C::RegisterImage { .. }
+                        | C::CreateNetworkInterface { .. }
+                )
+        })
+    })
+}
+
+fn launch_may_have_left(desk: &Desk<'_>) -> bool {
+    desk.row(Row::Launch)
+        .and_then(|row| row.calls.get("run"))
+        .is_some_and(|call| !matches!(call.state, holdfast_model::CallState::Refused { .. }))
+}
+
+/// The replacement goes on under another kind; rows that are done stay done.
+fn turn_into(desk: &mut Desk<'_>, kind: Kind, why: &str) {
+    desk.tell(Severity::Info, kind.name(), why.to_owned());
+    desk.record.stuck = None;
+    if let Some(r) = desk.record.replacement.as_mut() {
+        r.kind = kind;
+        r.reason = why.to_owned();
+        r.market = None;
+        r.rows.retain(|row, _| crate::replacement::has(kind, *row));
+        r.rows.remove(&Row::Retire);
+    }
+}
+
+/// If the root of a launch that is lost was ever seen, the record must know it before it goes on.
+fn learn_root(desk: &mut Desk<'_>) {
+    let Some(holder) = &desk.record.holder else { return };
+    let Some(Fact::Instance(instance)) = desk.scene.world.last_seen(holder.id.as_str()) else {
+        return;
+    };
+    let seen = instance.attachments.iter().find(|a| a.device == instance.root_device);
+    if let (Some(attachment), RootHead::Live { volume, root_device, .. }) =
+        (seen, &mut desk.record.root)
+    {
+        volume.get_or_insert_with(|| attachment.volume.clone());
+        root_device.get_or_insert_with(|| instance.root_device.clone());
+    }
+}
+
+/// Counts down the time of grace of what a deallocation kept.
+fn count_grace(desk: &mut Desk<'_>) {
+    if !desk.record.deallocated || desk.record.superseded.is_empty() {
+        return;
+    }
+    let now = desk.scene.now;
+    let passed = now.since(desk.record.grace_counted_at);
+    if passed >= GRACE_STEP {
+        for kept in &mut desk.record.superseded {
+            kept.grace_ms = kept.grace_ms.saturating_sub(passed.min(GRACE_MOST));
+        }
+        desk.record.grace_counted_at = now;
+    }
+    desk.wake_at(desk.record.grace_counted_at.plus(GRACE_STEP));
+}
+
+/// Whether nothing is left of a deallocated node: then its tombstone may go.
+pub(crate) fn is_over(desk: &Desk<'_>) -> bool {
+    let record = &desk.record;
+    if !record.deallocated || !record.superseded.is_empty() || record.replacement.is_some() {
+        return false;
+    }
+    if record.deallocation.is_some_and(|d| !d.should_terminate_instance) {
+        return true;
+    }
+    desk.scene.world.is_swept()
+        && desk.scene.world.of_node(&record.id).all(|fact| match fact {
+            Fact::Instance(i) => i.state == InstanceState::Terminated,
+            _ => false,
+        })
+}
+
+/// Everything of a node's identity, onto the list of what goes: at once or after its grace.
+pub(crate) fn give_up(desk: &mut Desk<'_>) {
+    let Some(flags) = desk.record.deallocation else { return };
+    let grace = desk.scene.tuning.deallocation_grace;
+    let after = |selected: bool| if selected { 0 } else { grace };
+    let mut going: Vec<(String, u64)> = Vec::new();
+    if let RootHead::Live { volume: Some(volume), .. } = &desk.record.root {
+        going.push((volume.0.clone(), after(flags.should_delete_volumes)));
+    }
+    for data in &desk.record.data {
+        if let DataHead::Volume { id, .. } = &data.head {
+            going.push((id.0.clone(), after(flags.should_delete_volumes)));
+        }
+    }
+    for last in &desk.record.finals {
+        if let Some(image) = &last.image {
+            going.push((image.0.clone(), after(flags.should_delete_images)));
+        }
+        let with_image = last.image.is_none() || flags.should_delete_images;
+        let snapshot = flags.should_delete_snapshots && with_image;
+        going.push((last.snapshot.0.clone(), after(snapshot)));
+    }
+    if let Some(interface) = &desk.record.interface {
+        let at_once = flags.should_delete_network_interfaces;
+        going.push((interface.id.0.clone(), after(at_once)));
+    }
+    for fact in desk.scene.world.of_node(&desk.record.id) {
+        // What carries the node's tag and is not known by name: an earlier attempt's duplicate.
+        if !matches!(fact, Fact::Instance(_)) && !going.iter().any(|(id, _)| id == fact.id()) {
+            going.push((fact.id().to_owned(), grace));
+        }
+    }
+    let let_go = desk.lets_instance_go();
+    for (id, grace_ms) in going {
+        if !let_go || id.starts_with("snap-") || id.starts_with("ami-") {
+            retention::supersede(&mut desk.record, &id, "the node was given up", grace_ms);
+        }
+    }
+    desk.record.finals.clear();
+    desk.record.data.clear();
+    desk.record.interface = None;
+    desk.record.root = RootHead::Fresh;
+    desk.record.holder = None;
+    desk.record.grace_counted_at = desk.scene.now;
+}

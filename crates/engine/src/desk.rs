@@ -1,0 +1,278 @@
+//! What lies on the desk while one node is planned: its record being changed, the frozen spec,
+//! the scene around it, and what comes out besides: events, a time to wake, ids to look at.
+
+use crate::plan::Scene;
+use crate::token::token;
+use holdfast_model::record::{NeedsDecision, Record};
+use holdfast_model::replacement::{Call, CallState, Replacement, RowState};
+use holdfast_model::tags::{self, Tags};
+use holdfast_model::user::Choice;
+use holdfast_model::{
+    CloudError, Command, ErrorClass, Event, Kind, Lifecycle, Market, Row, Severity, Spec, Time,
+    Token,
+};
+
+/// Definite refusals of one call after which a person is asked.
+pub const MAX_ATTEMPTS: u32 = 5;
+/// How many times the pause between attempts doubles at most.
+const MAX_DOUBLINGS: u32 = 6;
+
+/// The desk.
+pub struct Desk<'a> {
+    /// The record as it becomes.
+    pub record: Record,
+    /// The spec that the replacement follows.
+    pub spec: Spec,
+    /// What is known and when.
+    pub scene: &'a Scene<'a>,
+    /// What people are told.
+    pub events: Vec<Event>,
+    /// When to plan again, if nothing happens before.
+    pub wake: Option<Time>,
+    /// What is waited for, as a sentence; the last step to say so wins.
+    pub waits_for: Option<String>,
+    /// Ids whose facts are waited for.
+    pub watch: Vec<String>,
+}
+
+/// How a call stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// It may have left; no definite answer yet.
+    Waiting,
+    /// Done, with the id of what it made.
+    Done(Option<String>),
+    /// Definitely refused, this many times.
+    Refused {
+        /// How.
+        error: CloudError,
+        /// When.
+        at: Time,
+        /// The attempt, from 1.
+        attempt: u32,
+    },
+}
+
+impl<'a> Desk<'a> {
+    /// Lays out a record.
+    #[must_use]
+    pub fn new(record: Record, spec: Spec, scene: &'a Scene<'a>) -> Desk<'a> {
+        Desk {
+            record,
+            spec,
+            scene,
+            events: Vec::new(),
+            wake: None,
+            waits_for: None,
+            watch: Vec::new(),
+        }
+    }
+
+    /// The replacement in flight. Steps run only while there is one.
+    #[must_use]
+    pub fn replacement(&self) -> Option<&Replacement> {
+        self.record.replacement.as_ref()
+    }
+
+    /// The market that was chosen.
+    #[must_use]
+    pub fn market(&self) -> Option<Market> {
+        self.replacement().and_then(|r| r.market.clone())
+    }
+
+    /// The kind of replacement.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        self.replacement().map(|r| r.kind)
+    }
+
+    /// Whether the deallocation leaves the instance to the user: nothing of it is touched.
+    #[must_use]
+    pub fn lets_instance_go(&self) -> bool {
+        self.kind() == Some(Kind::Delete)
+            && self.record.deallocation.is_some_and(|d| !d.should_terminate_instance)
+    }
+
+    /// The state of a row.
+    #[must_use]
+    pub fn row(&self, row: Row) -> Option<&RowState> {
+        self.replacement().and_then(|r| r.rows.get(&row))
+    }
+
+    fn row_mut(&mut self, row: Row) -> Option<&mut RowState> {
+        self.record.replacement.as_mut().map(|r| r.rows.entry(row).or_default())
+    }
+
+    /// Tells people something.
+    pub fn tell(&mut self, severity: Severity, code: &str, message: String) {
+        self.events.push(Event {
+            at: self.scene.now,
+            node: self.record.id.clone(),
+            severity,
+            code: code.to_owned(),
+            message,
+        });
+    }
+
+    /// Asks to be planned again at `at` at the latest.
+    pub fn wake_at(&mut self, at: Time) {
+        self.wake = Some(self.wake.map_or(at, |w| w.min(at)));
+    }
+
+    /// Says what is waited for.
+    pub fn wait(&mut self, what: impl Into<String>) {
+        self.waits_for = Some(what.into());
+    }
+
+    /// Waits until facts of this id show something.
+    pub fn watch(&mut self, id: &str, what: impl Into<String>) {
+        self.watch.push(id.to_owned());
+        self.wait(what);
+    }
+
+    /// The tags of a resource that is made for this node and generation.
+    #[must_use]
+    pub fn tags(&self, role: &str, token: &Token) -> Tags {
+        let mut all = self.spec.tags.clone();
+        all.insert(tags::INSTALLATION.to_owned(), self.scene.installation.0.clone());
+        all.insert(tags::NODE.to_owned(), self.record.id.0.clone());
+        all.insert(tags::GENERATION.to_owned(), self.record.generation.to_string());
+        all.insert(tags::ROLE.to_owned(), role.to_owned());
+        all.insert(tags::TOKEN.to_owned(), token.0.clone());
+        all
+    }
+
+    /// How a call of a row stands, if it was ever made.
+    #[must_use]
+    pub fn standing(&self, row: Row, name: &str) -> Option<Asked> {
+        let call = self.row(row)?.calls.get(name)?;
+        Some(match &call.state {
+            CallState::Started => Asked::Waiting,
+            CallState::Done { id } => Asked::Done(id.clone()),
+            CallState::Refused { error, at } => {
+                Asked::Refused { error: error.clone(), at: *at, attempt: call.attempt }
+            }
+        })
+    }
+
+    /// Makes a call, as the next attempt. It leaves once the record is committed.
+    pub fn start(&mut self, row: Row, name: &str, make: impl FnOnce(&Desk<'_>, Token) -> Command) {
+        let attempt =
+            self.row(row).and_then(|r| r.calls.get(name)).map_or(1, |call| call.attempt + 1);
+        let number = self.replacement().map_or(0, |r| r.number);
+        let token = token(
+            self.scene.installation,
+            &self.record.id,
+            self.record.generation,
+            number,
+            row,
+            name,
+            attempt,
+        );
+        let command = make(self, token.clone());
+        let at = self.scene.now;
+        if let Some(state) = self.row_mut(row) {
+            let call = Call { command, token, attempt, at, state: CallState::Started };
+            state.calls.insert(name.to_owned(), call);
+        }
+    }
+
+    /// Makes a call once and says how it stands; a definite refusal is tried again after a pause
+    /// that doubles, and after [`MAX_ATTEMPTS`] a person is asked.
+    pub fn ask(
+        &mut self,
+        row: Row,
+        name: &str,
+        make: impl FnOnce(&Desk<'_>, Token) -> Command,
+    ) -> Asked {
+        match self.standing(row, name) {
+            None => {
+                self.start(row, name, make);
+                self.wait(format!("{name} to be answered"));
+                Asked::Waiting
+            }
+            Some(Asked::Waiting) => {
+                self.wait(format!("{name} to be answered"));
+                Asked::Waiting
+            }
+            Some(Asked::Done(id)) => Asked::Done(id),
+            Some(Asked::Refused { error, at, attempt }) => {
+                if attempt.is_multiple_of(MAX_ATTEMPTS) && !self.retry_wanted(row) {
+                    let why = format!("{name} was refused {attempt} times: {error}");
+                    self.need_decision(row, why.clone());
+                    self.wait(why);
+                    return Asked::Refused { error, at, attempt };
+                }
+                let next = at.plus(pause(self.scene.tuning.retry_base, attempt));
+                if self.scene.now >= next {
+                    self.tell(
+                        Severity::Warn,
+                        "call-retried",
+                        format!("{name} was refused ({error}); it is tried again"),
+                    );
+                    self.start(row, name, make);
+                } else {
+                    self.wake_at(next);
+                    self.wait(format!("{name} to be tried again: {error}"));
+                }
+                Asked::Waiting
+            }
+        }
+    }
+
+    /// Whether a person has said that this row be tried again.
+    fn retry_wanted(&self, row: Row) -> bool {
+        self.record.stuck.as_ref().is_some_and(|s| s.row == row && s.choices.is_empty())
+    }
+
+    /// Asks a person, once per row.
+    pub fn need_decision(&mut self, row: Row, why: String) {
+        if self.record.stuck.as_ref().is_some_and(|s| s.row == row) {
+            return;
+        }
+        self.tell(Severity::Error, "needs-decision", format!("{} is stuck: {why}", row.name()));
+        self.record.stuck = Some(NeedsDecision {
+            row,
+            since: self.scene.now,
+            why,
+            choices: vec![Choice::Wait, Choice::Retry],
+        });
+    }
+
+    /// Keeps a market from being asked again for a while. Quota counts for its whole family.
+    pub fn cool(&mut self, market: &Market, class: ErrorClass) {
+        let now = self.scene.now;
+        self.record.cooled.retain(|_, until| *until > now);
+        if class != ErrorClass::Quota {
+            let until = now.plus(self.scene.tuning.capacity_cooldown);
+            self.record.cooled.insert(market.to_string(), until);
+            return;
+        }
+        let until = now.plus(self.scene.tuning.quota_cooldown);
+        let family = family_of(&market.instance_type).to_owned();
+        for subnet in &self.spec.subnets {
+            let Some(known) = self.scene.catalogue.subnet(subnet) else { continue };
+            for name in self.spec.types.iter().filter(|name| family_of(name) == family) {
+                let lifecycle: Lifecycle = market.lifecycle;
+                let twin = Market {
+                    instance_type: name.clone(),
+                    zone: known.zone.clone(),
+                    subnet: subnet.clone(),
+                    lifecycle,
+                };
+                self.record.cooled.insert(twin.to_string(), until);
+            }
+        }
+    }
+}
+
+/// Families share a quota: `m5.large` and `m5.xlarge` do.
+fn family_of(instance_type: &str) -> &str {
+    instance_type.split('.').next().unwrap_or(instance_type)
+}
+
+/// The pause after a number of refusals, in milliseconds.
+#[must_use]
+pub fn pause(base: u64, attempt: u32) -> u64 {
+    base << attempt.saturating_sub(1).min(MAX_DOUBLINGS)
+}

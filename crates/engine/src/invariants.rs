@@ -1,0 +1,68 @@
+//! What may never happen, as checks that are cheap enough to stay on in production.
+
+use crate::retention;
+use crate::world::World;
+use holdfast_model::facts::{Fact, InstanceState};
+use holdfast_model::{Command, Known, Record};
+
+/// A broken invariant: its name and a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Stable name.
+    pub name: &'static str,
+    /// What was seen.
+    pub what: String,
+}
+
+/// Whether a command may leave at all, asked again at the last moment.
+///
+/// # Errors
+/// The invariant that it would break.
+pub fn may_leave(record: &Record, command: &Command) -> Result<(), Broken> {
+    let target = match command {
+        Command::DeleteVolume { volume } => volume.as_str(),
+        Command::DeleteSnapshot { snapshot } => snapshot.as_str(),
+        Command::DeregisterImage { image } => image.as_str(),
+        Command::DeleteNetworkInterface { interface } => interface.as_str(),
+        _ => return Ok(()),
+    };
+    if retention::is_needed(record, target) {
+        return Err(Broken {
+            name: "last-copy-kept",
+            what: format!("{} of {target}, which {} needs", command.action(), record.id),
+        });
+    }
+    Ok(())
+}
+
+/// What is wrong with a node as it is seen.
+#[must_use]
+pub fn check(record: &Record, world: &World) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    let alive: Vec<&str> = world
+        .of_node(&record.id)
+        .filter_map(|fact| match fact {
+            Fact::Instance(i) if i.state <= InstanceState::Running => Some(i.id.as_str()),
+            _ => None,
+        })
+        .collect();
+    if alive.len() > 1 {
+        broken.push(Broken {
+            name: "one-generation-at-a-time",
+            what: format!("{} has several live instances: {}", record.id, alive.join(", ")),
+        });
+    }
+    if let Some(held) = &record.interface
+        && let Known::Present(seen) = world.interface(held.id.as_str())
+        && (seen.private_ip != held.private_ip || seen.mac != held.mac)
+    {
+        broken.push(Broken {
+            name: "identity-kept",
+            what: format!(
+                "{} has {} {}, but {} was promised {} {}",
+                held.id, seen.private_ip, seen.mac, record.id, held.private_ip, held.mac
+            ),
+        });
+    }
+    broken
+}

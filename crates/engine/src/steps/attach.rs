@@ -1,0 +1,47 @@
+//! Attach: give the instance its data volumes.
+
+use crate::desk::Desk;
+use crate::replacement::Progress;
+use holdfast_model::record::DataHead;
+use holdfast_model::{Command, Known, Row};
+
+/// Attaches every device of the spec, side by side.
+pub fn step(desk: &mut Desk<'_>) -> Progress {
+    let Some(holder) = desk.record.holder.clone() else { return Progress::Waiting };
+    let mut complete = true;
+    for wanted in desk.spec.data.clone() {
+        let head = desk.record.data.iter().find(|d| d.device == wanted.device);
+        let Some(DataHead::Volume { id, .. }) = head.map(|d| d.head.clone()) else {
+            desk.wait(format!("a volume for {}", wanted.device));
+            complete = false;
+            continue;
+        };
+        if let Known::Present(volume) = desk.scene.world.volume(id.as_str()) {
+            if let Some((instance, device)) = &volume.attached_to
+                && instance == &holder.id
+                && device == &wanted.device
+                && volume.attachment_settled
+            {
+                continue;
+            }
+            if let Some((other, _)) = volume.attached_to.clone()
+                && other != holder.id
+            {
+                let what = format!("{id} is attached to {other}, which is not this node's");
+                desk.need_decision(Row::Attach, what.clone());
+                desk.watch(id.as_str(), what);
+                complete = false;
+                continue;
+            }
+        }
+        complete = false;
+        let (volume, instance, device) = (id.clone(), holder.id.clone(), wanted.device.clone());
+        desk.ask(Row::Attach, &format!("attach:{}", wanted.device), |_, _| Command::AttachVolume {
+            volume,
+            instance,
+            device,
+        });
+        desk.watch(id.as_str(), format!("{id} to be attached as {}", wanted.device));
+    }
+    if complete { Progress::Done } else { Progress::Waiting }
+}

@@ -1,0 +1,152 @@
+//! Capture: save what the next market needs, each begun after the fence.
+
+use crate::desk::{Asked, Desk};
+use crate::replacement::Progress;
+use crate::retention::supersede;
+use holdfast_model::facts::{ImageState, SnapshotState};
+use holdfast_model::record::{DataHead, Final, RootHead};
+use holdfast_model::spec::BlockDevicesMode;
+use holdfast_model::{
+    Command, ErrorClass, ImageId, Known, Row, SnapshotId, Token, VolumeId, tags::Tags,
+};
+
+/// Captures root and data side by side.
+pub fn step(desk: &mut Desk<'_>) -> Progress {
+    let mut done = root(desk);
+    for device in devices_to_capture(desk) {
+        done &= data(desk, &device.0, &device.1);
+    }
+    if done { Progress::Done } else { Progress::Waiting }
+}
+
+/// The root travels as final snapshot and image.
+fn root(desk: &mut Desk<'_>) -> bool {
+    if !desk.spec.persistence.root {
+        return true;
+    }
+    let RootHead::Live { volume: Some(volume), generation, root_device, .. } =
+        desk.record.root.clone()
+    else {
+        return true;
+    };
+    let root_device = root_device.unwrap_or_else(|| "/dev/xvda".to_owned());
+    let Some(snapshot) = snapshot_of(desk, "root-snapshot", "root", &volume) else {
+        return false;
+    };
+    let like = desk.spec.image.clone();
+    let (device, source) = (root_device.clone(), snapshot.clone());
+    let asked = desk.ask(Row::Capture, "root-image", |desk, token| Command::RegisterImage {
+        name: token.0.clone(),
+        snapshot: source,
+        like,
+        root_device: device,
+        tags: final_tags(desk, "root", &token),
+    });
+    let Asked::Done(Some(image)) = asked else { return false };
+    match desk.scene.world.image(&image) {
+        Known::Present(i) if i.state == ImageState::Available => {}
+        _ => {
+            desk.watch(&image, format!("the image {image} to be available"));
+            return false;
+        }
+    }
+    let image = ImageId(image);
+    supersede(&mut desk.record, volume.as_str(), "its content is in the final snapshot", 0);
+    desk.record.finals.push(Final {
+        generation,
+        of: "root".to_owned(),
+        snapshot: snapshot.clone(),
+        image: Some(image.clone()),
+    });
+    desk.record.root = RootHead::Captured { snapshot, image, root_device };
+    true
+}
+
+/// Devices whose content must travel as a snapshot to where the node goes.
+fn devices_to_capture(desk: &Desk<'_>) -> Vec<(String, VolumeId)> {
+    let Some(mode) = desk.spec.persistence.data else { return Vec::new() };
+    let market = desk.market();
+    desk.record
+        .data
+        .iter()
+        .filter(|d| desk.spec.data.iter().any(|s| s.device == d.device))
+        .filter_map(|d| match &d.head {
+            DataHead::Volume { id, zone } => {
+                let moves = market.as_ref().is_some_and(|m| &m.zone != zone);
+                let needed = moves || mode == BlockDevicesMode::OnLaunch;
+                needed.then(|| (d.device.clone(), id.clone()))
+            }
+            DataHead::Fresh => None,
+        })
+        .collect()
+}
+
+fn data(desk: &mut Desk<'_>, device: &str, volume: &VolumeId) -> bool {
+    if final_of(desk, device).is_some() {
+        return true;
+    }
+    let name = format!("snapshot:{device}");
+    let role = format!("data:{device}");
+    let Some(snapshot) = snapshot_of(desk, &name, &role, volume) else { return false };
+    let generation = desk.record.generation;
+    desk.record.finals.push(Final { generation, of: device.to_owned(), snapshot, image: None });
+    true
+}
+
+/// The final snapshot of this generation, if it has been taken already (by a pause, say).
+pub(crate) fn final_of(desk: &Desk<'_>, of: &str) -> Option<SnapshotId> {
+    let generation = desk.record.generation;
+    let found = desk.record.finals.iter().find(|f| f.of == of && f.generation == generation)?;
+    Some(found.snapshot.clone())
+}
+
+/// A complete snapshot of a volume, begun in this row.
+fn snapshot_of(
+    desk: &mut Desk<'_>,
+    name: &str,
+    role: &str,
+    volume: &VolumeId,
+) -> Option<SnapshotId> {
+    let source = volume.clone();
+    let asked = desk.ask(Row::Capture, name, |desk, token| Command::CreateSnapshot {
+        volume: source,
+        tags: final_tags(desk, role, &token),
+    });
+    let Asked::Done(Some(id)) = asked else { return None };
+    match desk.scene.world.snapshot(&id) {
+        Known::Present(s) if s.state == SnapshotState::Completed => Some(SnapshotId(id)),
+        Known::Present(s) if s.state == SnapshotState::Error => {
+            supersede(&mut desk.record, &id, "the snapshot failed", 0);
+            refuse(desk, name, &id);
+            None
+        }
+        Known::Absent => {
+            refuse(desk, name, &id);
+            None
+        }
+        _ => {
+            desk.watch(&id, format!("the snapshot {id} of {volume} to be complete"));
+            None
+        }
+    }
+}
+
+/// A snapshot that came to nothing counts as a refusal of its call, so that it is tried again.
+fn refuse(desk: &mut Desk<'_>, name: &str, id: &str) {
+    let at = desk.scene.now;
+    let state = desk.record.replacement.as_mut().and_then(|r| r.rows.get_mut(&Row::Capture));
+    if let Some(call) = state.and_then(|row| row.calls.get_mut(name)) {
+        call.state = holdfast_model::CallState::Refused {
+            error: holdfast_model::CloudError {
+                class: ErrorClass::Refused,
+                code: "Snapshot.Error".to_owned(),
+                message: format!("the snapshot {id} failed or was deleted from outside"),
+            },
+            at,
+        };
+    }
+}
+
+fn final_tags(desk: &Desk<'_>, role: &str, token: &Token) -> Tags {
+    desk.tags(role, token)
+}

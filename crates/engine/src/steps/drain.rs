@@ -1,0 +1,54 @@
+//! Drain: let the workload finish what it is doing.
+
+use crate::desk::{Asked, Desk};
+use crate::replacement::Progress;
+use holdfast_model::facts::InstanceState;
+use holdfast_model::{Command, Known, Row, Severity};
+
+/// Runs the shutdown script, if there is one and somebody to run it.
+pub fn step(desk: &mut Desk<'_>) -> Progress {
+    if desk.lets_instance_go() || desk.spec.shutdown_script.is_none() {
+        return Progress::Done;
+    }
+    let Some(holder) = desk.record.holder.clone() else { return Progress::Done };
+    match desk.scene.world.instance(holder.id.as_str()) {
+        Known::Present(i) if i.state == InstanceState::Running && !i.drained => {}
+        Known::Present(_) | Known::Absent => return Progress::Done,
+        Known::Unknown => {
+            desk.watch(holder.id.as_str(), format!("{} to be visible", holder.id));
+            return Progress::Waiting;
+        }
+    }
+    let started = desk.row(Row::Drain).and_then(|r| r.started_at).unwrap_or(desk.scene.now);
+    let mut end = started.plus(desk.spec.draining_timeout_ms);
+    if let Some(deadline) = desk.replacement().and_then(|r| r.deadline) {
+        let reserve = desk.scene.tuning.notice_reserve;
+        end = end.min(holdfast_model::Time(deadline.0.saturating_sub(reserve)));
+    }
+    if desk.scene.now >= end {
+        desk.tell(
+            Severity::Warn,
+            "drain-ended",
+            "the time for the shutdown script is over; the instance is stopped now".to_owned(),
+        );
+        return Progress::Done;
+    }
+    let timeout_ms = end.since(desk.scene.now);
+    if desk.standing(Row::Drain, "drain").is_none() {
+        let instance = holder.id.clone();
+        desk.start(Row::Drain, "drain", |_, _| Command::Drain { instance, timeout_ms });
+    }
+    match desk.standing(Row::Drain, "drain") {
+        Some(Asked::Done(_)) => Progress::Done,
+        Some(Asked::Refused { error, .. }) => {
+            // A drain is a courtesy: without it the stop is a power cut, which loses nothing.
+            desk.tell(Severity::Warn, "drain-failed", format!("draining failed: {error}"));
+            Progress::Done
+        }
+        _ => {
+            desk.wake_at(end);
+            desk.watch(holder.id.as_str(), "the shutdown script to end");
+            Progress::Waiting
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Fence: the old generation can write no more. Nothing is done here; it is looked at, and only
+//! what was positively seen counts.
+
+use crate::desk::Desk;
+use crate::replacement::Progress;
+use crate::retention::supersede;
+use holdfast_model::facts::{Fact, InterfaceState, ResourceKind, VolumeState};
+use holdfast_model::record::{DataHead, RootHead};
+use holdfast_model::{Kind, Known, Row, VolumeId, tags};
+
+/// Looks at every volume and the interface; then the identity has no holder any more.
+pub fn step(desk: &mut Desk<'_>) -> Progress {
+    if desk.lets_instance_go() {
+        return Progress::Done;
+    }
+    if !find_root(desk) {
+        return Progress::Waiting;
+    }
+    let persistence = desk.spec.persistence;
+    let mut free = true;
+    if let (true, RootHead::Live { volume: Some(id), .. }) =
+        (persistence.root, desk.record.root.clone())
+    {
+        free &= is_free(desk, &id);
+    }
+    for data in desk.record.data.clone() {
+        if let DataHead::Volume { id, .. } = &data.head {
+            free &= is_free(desk, id);
+        }
+    }
+    if let Some(interface) = desk.record.interface.clone() {
+        match desk.scene.world.interface(interface.id.as_str()) {
+            Known::Present(i) if i.state == InterfaceState::Available => {}
+            Known::Absent if desk.kind() == Some(Kind::Delete) => {}
+            Known::Absent => {
+                let what = format!("the interface {} was deleted from outside", interface.id);
+                desk.need_decision(Row::Fence, what.clone());
+                desk.wait(what);
+                free = false;
+            }
+            _ => {
+                let what = format!("the interface {} to be free", interface.id);
+                desk.watch(interface.id.as_str(), what);
+                free = false;
+            }
+        }
+    }
+    if !free {
+        return Progress::Waiting;
+    }
+    let serial = desk.record.generation;
+    if !persistence.root {
+        // It died with its instance; if an instance was lost before that was set, it is left over.
+        if let RootHead::Live { volume: Some(id), .. } = desk.record.root.clone() {
+            supersede(&mut desk.record, id.as_str(), "the root is not kept", 0);
+        }
+        desk.record.root = RootHead::Fresh;
+    }
+    if persistence.data.is_none() {
+        for index in 0..desk.record.data.len() {
+            let head = std::mem::replace(&mut desk.record.data[index].head, DataHead::Fresh);
+            desk.record.data[index].fs_uuid = None;
+            if let DataHead::Volume { id, .. } = head {
+                let why = format!("data is not kept; generation {serial} is over");
+                supersede(&mut desk.record, id.as_str(), &why, 0);
+            }
+        }
+    }
+    desk.record.holder = None;
+    Progress::Done
+}
+
+/// Whether a volume is positively attached to nothing.
+fn is_free(desk: &mut Desk<'_>, id: &VolumeId) -> bool {
+    match desk.scene.world.volume(id.as_str()) {
+        Known::Present(v) if v.state == VolumeState::Available && v.attached_to.is_none() => true,
+        Known::Absent if desk.kind() == Some(Kind::Delete) => true,
+        Known::Absent => {
+            let what = format!("the volume {id} was deleted from outside; its content is lost");
+            desk.need_decision(Row::Fence, what.clone());
+            desk.wait(what);
+            false
+        }
+        _ => {
+            desk.watch(id.as_str(), format!("the volume {id} to be free"));
+            false
+        }
+    }
+}
+
+/// A launch that was lost before its root volume was seen: the volume is found by its tags; or,
+/// if there positively is none, nothing was ever written and the root is where it was.
+fn find_root(desk: &mut Desk<'_>) -> bool {
+    let RootHead::Live { volume: None, generation, from, .. } = desk.record.root.clone() else {
+        return true;
+    };
+    let wanted = generation.to_string();
+    let found = desk.scene.world.of_node(&desk.record.id).find_map(|fact| match fact {
+        Fact::Volume(v)
+            if v.tags.get(tags::GENERATION) == Some(&wanted)
+                && v.tags.get(tags::ROLE).is_some_and(|role| !role.starts_with("data:")) =>
+        {
+            Some(v.id.clone())
+        }
+        _ => None,
+    });
+    if let (Some(id), RootHead::Live { volume, .. }) = (found, &mut desk.record.root) {
+        *volume = Some(id);
+        return true;
+    }
+    let started = desk.row(Row::Fence).and_then(|r| r.started_at).unwrap_or(desk.scene.now);
+    let certain = started.plus(desk.scene.tuning.consistency_window);
+    match desk.scene.world.swept(ResourceKind::Volume) {
+        Some(asked) if asked > certain => {
+            desk.record.root = match from {
+                Some((snapshot, image, root_device)) => {
+                    RootHead::Captured { snapshot, image, root_device }
+                }
+                None => RootHead::Fresh,
+            };
+            true
+        }
+        _ => {
+            desk.wait("a whole look at the volumes, for the root of a launch that was lost early");
+            false
+        }
+    }
+}

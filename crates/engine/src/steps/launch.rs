@@ -1,0 +1,281 @@
+//! Launch: the next instance, with its image and its interface; and the volumes that its zone
+//! lacks, made while it boots.
+
+use crate::desk::{Asked, Desk};
+use crate::replacement::Progress;
+use crate::retention::supersede;
+use crate::steps::capture::final_of;
+use holdfast_model::command::Launch;
+use holdfast_model::facts::{InstanceState, VolumeState};
+use holdfast_model::record::{DataHead, DataVolume, HeldInterface, Holder, RootHead};
+use holdfast_model::{
+    Command, ErrorClass, InstanceId, InterfaceId, Known, Market, Row, Severity, VolumeId,
+};
+
+/// The call that launches.
+pub const RUN: &str = "run";
+
+/// Launches, and waits until it runs.
+pub fn step(desk: &mut Desk<'_>) -> Progress {
+    let Some(market) = desk.market() else {
+        back_to_place(desk);
+        return Progress::Waiting;
+    };
+    if desk.spec.persistence.private_ip && !interface(desk, &market) {
+        return Progress::Waiting;
+    }
+    let Some(instance) = run(desk, &market) else { return Progress::Waiting };
+    let volumes = volumes(desk, &market);
+    match desk.scene.world.instance(instance.as_str()) {
+        Known::Present(i) if i.state == InstanceState::Running => {
+            let fact = i.clone();
+            super::stop::learn_root(desk, &fact);
+            let known = !matches!(desk.record.root, RootHead::Live { volume: None, .. });
+            if known && volumes {
+                return Progress::Done;
+            }
+            desk.watch(instance.as_str(), format!("the volumes of {instance}"));
+        }
+        _ => desk.watch(instance.as_str(), format!("{instance} to run")),
+    }
+    Progress::Waiting
+}
+
+/// The interface that is kept; made at the first launch.
+fn interface(desk: &mut Desk<'_>, market: &Market) -> bool {
+    if desk.record.interface.is_some() {
+        return true;
+    }
+    let subnet = market.subnet.clone();
+    // The zone may have changed since an earlier attempt: each zone's interface is its own call.
+    let name = format!("interface:{}", market.zone);
+    let asked = desk.ask(Row::Launch, &name, |desk, token| Command::CreateNetworkInterface {
+        subnet,
+        private_ip: desk.spec.private_ip.clone(),
+        groups: desk.spec.security_groups.clone(),
+        tags: desk.tags("interface", &token),
+        token,
+    });
+    let Asked::Done(Some(id)) = asked else { return false };
+    let Known::Present(fact) = desk.scene.world.interface(&id) else {
+        desk.watch(&id, format!("the interface {id} to be visible"));
+        return false;
+    };
+    let held = HeldInterface {
+        id: InterfaceId(id),
+        subnet: fact.subnet.clone(),
+        zone: fact.zone.clone(),
+        private_ip: fact.private_ip.clone(),
+        mac: fact.mac.clone(),
+    };
+    let address = format!("the private IP is {} for good, in {}", held.private_ip, held.zone);
+    desk.record.interface = Some(held);
+    desk.tell(Severity::Info, "address-kept", address);
+    true
+}
+
+/// The launch itself. Once it may have left, the root's head is in it.
+fn run(desk: &mut Desk<'_>, market: &Market) -> Option<InstanceId> {
+    match desk.standing(Row::Launch, RUN) {
+        Some(Asked::Done(Some(id))) => {
+            if desk.record.holder.is_none() {
+                desk.record.holder = Some(Holder {
+                    id: InstanceId(id.clone()),
+                    market: market.clone(),
+                    launched_at: desk.scene.now,
+                    impaired_since: None,
+                });
+            }
+            Some(InstanceId(id))
+        }
+        Some(Asked::Waiting | Asked::Done(None)) => {
+            desk.wait(format!("the launch of {market} to be answered"));
+            None
+        }
+        Some(Asked::Refused { error, at, attempt }) => {
+            take_back(desk);
+            refused(desk, market, &error, at, attempt);
+            None
+        }
+        None => {
+            leave(desk, market);
+            None
+        }
+    }
+}
+
+/// Commits the head to the launch, and the launch to the record.
+fn leave(desk: &mut Desk<'_>, market: &Market) {
+    desk.record.generation += 1;
+    let generation = desk.record.generation;
+    let from = match desk.record.root.clone() {
+        RootHead::Captured { snapshot, image, root_device } => Some((snapshot, image, root_device)),
+        RootHead::Fresh | RootHead::Live { .. } => None,
+    };
+    let image =
+        from.as_ref().map_or_else(|| desk.spec.image.clone(), |(_, image, _)| image.clone());
+    desk.record.root = RootHead::Live { volume: None, generation, root_device: None, from };
+    let market = market.clone();
+    desk.start(Row::Launch, RUN, |desk, token| {
+        Command::RunInstances(Box::new(Launch {
+            market,
+            image,
+            interface: desk.record.interface.as_ref().map(|i| i.id.clone()),
+            root_delete_on_termination: !desk.spec.persistence.root,
+            root_size_gib: desk.spec.root_size_gib,
+            user_data: desk.spec.user_data.clone(),
+            shutdown_script: desk.spec.shutdown_script.clone(),
+            settings: desk.spec.settings.clone(),
+            tags: desk.tags("instance", &token),
+            token,
+        }))
+    });
+    desk.wait("the launch to be answered");
+}
+
+/// A definite refusal: the launch has not left, so the head is where it was.
+fn take_back(desk: &mut Desk<'_>) {
+    if let RootHead::Live { volume: None, generation, from, .. } = desk.record.root.clone()
+        && generation == desk.record.generation
+    {
+        desk.record.root = match from {
+            Some((snapshot, image, root_device)) => {
+                RootHead::Captured { snapshot, image, root_device }
+            }
+            None => RootHead::Fresh,
+        };
+        desk.record.generation -= 1;
+    }
+}
+
+fn refused(
+    desk: &mut Desk<'_>,
+    market: &Market,
+    error: &holdfast_model::CloudError,
+    at: holdfast_model::Time,
+    attempt: u32,
+) {
+    if matches!(error.class, ErrorClass::Capacity | ErrorClass::Quota) {
+        desk.cool(market, error.class);
+        let message = format!("{market} was refused: {error}; looking for another market");
+        desk.tell(Severity::Warn, "market-refused", message);
+        back_to_place(desk);
+        return;
+    }
+    let next = at.plus(crate::desk::pause(desk.scene.tuning.retry_base, attempt));
+    let asked_to_retry =
+        desk.record.stuck.as_ref().is_some_and(|s| s.row == Row::Launch && s.choices.is_empty());
+    if attempt.is_multiple_of(crate::desk::MAX_ATTEMPTS) && !asked_to_retry {
+        let why = format!("the launch was refused {attempt} times: {error}");
+        desk.need_decision(Row::Launch, why.clone());
+        desk.wait(why);
+    } else if desk.scene.now >= next {
+        leave(desk, market);
+    } else {
+        desk.wake_at(next);
+        desk.wait(format!("the launch to be tried again: {error}"));
+    }
+}
+
+/// Another market: place again, and capture again, for the zone may change. What was captured
+/// stands in the record, so nothing is captured twice.
+fn back_to_place(desk: &mut Desk<'_>) {
+    if let Some(r) = desk.record.replacement.as_mut() {
+        r.market = None;
+        for row in [Row::Place, Row::Capture] {
+            if let Some(state) = r.rows.get_mut(&row) {
+                state.done_at = None;
+            }
+        }
+        if let Some(state) = r.rows.get_mut(&Row::Launch) {
+            state.started_at = None;
+            if let Some(call) = state.calls.get_mut(RUN)
+                && let holdfast_model::CallState::Refused { error, .. } = &mut call.state
+            {
+                // Told and drawn consequences from: the next market is asked at once.
+                error.class = ErrorClass::Refused;
+            }
+        }
+    }
+    desk.wait("another market");
+}
+
+/// Data volumes in the zone of the launch: restored ones where the content comes from a final
+/// snapshot, new ones where there is none yet.
+fn volumes(desk: &mut Desk<'_>, market: &Market) -> bool {
+    let mut complete = true;
+    for wanted in desk.spec.data.clone() {
+        let device = wanted.device.clone();
+        if !desk.record.data.iter().any(|d| d.device == device) {
+            let fresh = DataVolume { device: device.clone(), head: DataHead::Fresh, fs_uuid: None };
+            desk.record.data.push(fresh);
+        }
+        let head = desk.record.data.iter().find(|d| d.device == device).map(|d| d.head.clone());
+        let before = desk.record.generation.saturating_sub(1);
+        let (old, snapshot) = match head {
+            Some(DataHead::Volume { id, zone }) => {
+                let made = desk.standing(Row::Launch, &format!("volume:{device}"));
+                if matches!(&made, Some(Asked::Done(Some(new))) if new == id.as_str()) {
+                    complete &= is_made(desk, &id);
+                    continue;
+                }
+                let kept = final_before(desk, &device, before);
+                match kept {
+                    Some(snapshot)
+                        if zone != market.zone
+                            || desk.spec.persistence.data
+                                == Some(holdfast_model::spec::BlockDevicesMode::OnLaunch) =>
+                    {
+                        (Some(id), Some(snapshot))
+                    }
+                    _ => continue,
+                }
+            }
+            _ => (None, wanted.snapshot.clone()),
+        };
+        complete = false;
+        let zone = market.zone.clone();
+        let asked = desk.ask(Row::Launch, &format!("volume:{device}"), |desk, token| {
+            Command::CreateVolume {
+                zone,
+                size_gib: wanted.size_gib,
+                snapshot,
+                settings: wanted.settings.clone(),
+                tags: desk.tags(&format!("data:{device}"), &token),
+                token,
+            }
+        });
+        if let Asked::Done(Some(id)) = asked {
+            let new = VolumeId(id);
+            if let Some(data) = desk.record.data.iter_mut().find(|d| d.device == device) {
+                data.head = DataHead::Volume { id: new.clone(), zone: market.zone.clone() };
+            }
+            if let Some(old) = old {
+                let why = format!("its content is in {new}");
+                supersede(&mut desk.record, old.as_str(), &why, 0);
+            }
+            complete = is_made(desk, &new);
+        }
+    }
+    complete
+}
+
+fn is_made(desk: &mut Desk<'_>, id: &VolumeId) -> bool {
+    match desk.scene.world.volume(id.as_str()) {
+        Known::Present(v) if v.state != VolumeState::Creating => true,
+        _ => {
+            desk.watch(id.as_str(), format!("the volume {id} to be made"));
+            false
+        }
+    }
+}
+
+/// The final snapshot that the fence of the generation before allowed.
+fn final_before(
+    desk: &Desk<'_>,
+    device: &str,
+    generation: u64,
+) -> Option<holdfast_model::SnapshotId> {
+    let found = desk.record.finals.iter().find(|f| f.of == device && f.generation == generation);
+    found.map(|f| f.snapshot.clone()).or_else(|| final_of(desk, device))
+}

@@ -1,0 +1,11 @@
+//! The rows of the table, a file each.
+
+pub mod attach;
+pub mod capture;
+pub mod drain;
+pub mod fence;
+pub mod launch;
+pub mod place;
+pub mod ready;
+pub mod retire;
+pub mod stop;

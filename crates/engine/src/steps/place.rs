@@ -1,0 +1,55 @@
+//! Place: choose a market.
+
+use crate::desk::Desk;
+use crate::markets::{Choice, choose};
+use crate::replacement::Progress;
+use crate::retention::supersede;
+use holdfast_model::{Row, Severity};
+
+/// Chooses, and tells people where the node goes or why it cannot.
+pub fn step(desk: &mut Desk<'_>) -> Progress {
+    let now = desk.scene.now;
+    match choose(desk) {
+        Choice::Market(market) => {
+            let unused = desk.record.generation == 0
+                && desk.record.interface.as_ref().is_some_and(|i| i.zone != market.zone);
+            if unused && let Some(interface) = desk.record.interface.take() {
+                let why = "it was made for a zone that had no capacity";
+                supersede(&mut desk.record, interface.id.as_str(), why, 0);
+            }
+            desk.tell(Severity::Info, "placed", format!("the next instance is {market}"));
+            if let Some(r) = desk.record.replacement.as_mut() {
+                r.market = Some(market);
+                r.without_market_since = None;
+            }
+            Progress::Done
+        }
+        Choice::NoneBefore(at) => {
+            let since = desk
+                .record
+                .replacement
+                .as_mut()
+                .map_or(now, |r| *r.without_market_since.get_or_insert(now));
+            if since == now {
+                let count = desk.record.cooled.len();
+                desk.tell(
+                    Severity::Warn,
+                    "no-market",
+                    format!(
+                        "none of {count} markets has capacity; more instance types or subnets in \
+                         the spec would help"
+                    ),
+                );
+            }
+            desk.wait("a market with capacity");
+            desk.wake_at(at);
+            Progress::Waiting
+        }
+        Choice::Never(why) => {
+            let what = format!("no market fits the spec: {why}");
+            desk.need_decision(Row::Place, what.clone());
+            desk.wait(what);
+            Progress::Waiting
+        }
+    }
+}

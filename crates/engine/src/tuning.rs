@@ -1,0 +1,48 @@
+//! Times that differ between clouds. Everything else is a named constant where it is used.
+
+use holdfast_model::time::{HOUR, MINUTE, SECOND};
+
+/// Times, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tuning {
+    /// How long a Describe may be behind a change: until then a NotFound proves nothing.
+    pub consistency_window: u64,
+    /// How long a market that refused for want of capacity is not asked again.
+    pub capacity_cooldown: u64,
+    /// How long a family of markets that refused for quota is not asked again.
+    pub quota_cooldown: u64,
+    /// First pause before a refused call is tried again; it doubles with each attempt.
+    pub retry_base: u64,
+    /// How much earlier than an announced interruption a drain must end.
+    pub notice_reserve: u64,
+    /// How long what a deallocation did not select is kept.
+    pub deallocation_grace: u64,
+}
+
+impl Tuning {
+    /// For EC2, whose Describe calls are eventually consistent.
+    #[must_use]
+    pub fn ec2() -> Tuning {
+        Tuning {
+            consistency_window: 30 * SECOND,
+            capacity_cooldown: 3 * MINUTE,
+            quota_cooldown: 10 * MINUTE,
+            retry_base: 2 * SECOND,
+            notice_reserve: 15 * SECOND,
+            deallocation_grace: 96 * HOUR,
+        }
+    }
+
+    /// For nodes on this host: what it shows is true at once.
+    #[must_use]
+    pub fn local() -> Tuning {
+        Tuning {
+            consistency_window: 0,
+            capacity_cooldown: 5 * SECOND,
+            quota_cooldown: 10 * SECOND,
+            retry_base: SECOND / 5,
+            notice_reserve: SECOND,
+            deallocation_grace: 96 * HOUR,
+        }
+    }
+}

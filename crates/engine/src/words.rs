@@ -1,0 +1,114 @@
+//! What a user's word does to a record, or why it is refused.
+
+use holdfast_model::record::{Goal, Record};
+use holdfast_model::user::{Choice, Deallocation, UserCommand};
+use holdfast_model::{FieldError, Spec, Time, document};
+
+/// Why a word is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotDone {
+    /// The document would have mistakes.
+    Invalid(Vec<FieldError>),
+    /// The node's state forbids it: why, and what would help.
+    Conflict(String),
+}
+
+/// Members that cannot change once a node exists.
+const FIXED: [&str; 2] = ["region", "compute.product"];
+
+/// Applies a word (other than the creation) to a record.
+///
+/// # Errors
+/// [`NotDone`]; then the record is as it was.
+pub fn apply(record: &mut Record, word: &UserCommand, now: Time) -> Result<(), NotDone> {
+    if record.goal == Goal::Deleted {
+        return Err(NotDone::Conflict("the node has been given up".to_owned()));
+    }
+    match word {
+        UserCommand::Create { .. } => {
+            return Err(NotDone::Conflict("the node exists already".to_owned()));
+        }
+        UserCommand::Update { patch, .. } => update(record, patch, now)?,
+        UserCommand::Pause(_) => {
+            record.goal = Goal::Paused;
+            record.recycle_wanted = false;
+        }
+        UserCommand::Resume(_) => record.goal = Goal::Running,
+        UserCommand::Recycle(_) => recycle(record),
+        UserCommand::Delete { deallocation, .. } => delete(record, *deallocation),
+        UserCommand::Decide { choice, .. } => decide(record, *choice, now)?,
+    }
+    Ok(())
+}
+
+fn update(record: &mut Record, patch: &serde_json::Value, now: Time) -> Result<(), NotDone> {
+    let mut merged = record.document.clone();
+    document::merge(&mut merged, patch);
+    let at = |document: &serde_json::Value, path: &str| {
+        let mut value = document;
+        for part in path.split('.') {
+            value = value.get(part)?;
+        }
+        Some(value.clone())
+    };
+    let fixed: Vec<FieldError> = FIXED
+        .iter()
+        .filter(|path| {
+            let before = at(&record.document, path);
+            before.is_some() && at(&merged, path) != before
+        })
+        .map(|path| FieldError {
+            field: (*path).to_owned(),
+            problem: "cannot change once the node exists".to_owned(),
+            allowed: "the value it was made with".to_owned(),
+            example: at(&record.document, path).unwrap_or_default().to_string(),
+        })
+        .collect();
+    if !fixed.is_empty() {
+        return Err(NotDone::Invalid(fixed));
+    }
+    Spec::read(&merged).map_err(NotDone::Invalid)?;
+    if merged != record.document {
+        record.document = merged;
+        record.spec_revision += 1;
+        record.updated_at = now;
+    }
+    Ok(())
+}
+
+/// A recycle of a node without an instance is a resume; a second one during a replacement that
+/// launches anyway joins it.
+fn recycle(record: &mut Record) {
+    let had_instance = record.goal == Goal::Running;
+    record.goal = Goal::Running;
+    let joins = record.replacement.as_ref().is_some_and(|r| {
+        crate::replacement::has(r.kind, holdfast_model::Row::Launch)
+            && !r.is_done(holdfast_model::Row::Ready)
+    });
+    if had_instance && !joins && record.holder.is_some() {
+        record.recycle_wanted = true;
+    }
+}
+
+fn delete(record: &mut Record, deallocation: Deallocation) {
+    record.goal = Goal::Deleted;
+    record.deallocation = Some(deallocation);
+    record.recycle_wanted = false;
+}
+
+fn decide(record: &mut Record, choice: Choice, now: Time) -> Result<(), NotDone> {
+    let Some(stuck) = record.stuck.as_mut().filter(|s| !s.choices.is_empty()) else {
+        return Err(NotDone::Conflict("the node waits for no decision".to_owned()));
+    };
+    // An empty list of choices says that a person has chosen, and when.
+    stuck.choices.clear();
+    stuck.since = now;
+    if choice == Choice::Retry {
+        let row = stuck.row;
+        let state = record.replacement.as_mut().and_then(|r| r.rows.get_mut(&row));
+        if let Some(state) = state {
+            state.started_at = Some(now);
+        }
+    }
+    Ok(())
+}
