@@ -9,6 +9,7 @@ const LOOP_CLR_FD: libc::c_ulong = 0x4C01;
 const LOOP_GET_STATUS64: libc::c_ulong = 0x4C05;
 const LOOP_CONFIGURE: libc::c_ulong = 0x4C0A;
 const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
+const LO_FLAGS_AUTOCLEAR: u32 = 4;
 const FICLONE: libc::c_ulong = 0x4004_9409;
 const FS_IOC_FSGETXATTR: libc::c_ulong = 0x801C_581F;
 const FS_IOC_FSSETXATTR: libc::c_ulong = 0x401C_5820;
@@ -100,13 +101,28 @@ pub(super) fn loop_configure(device: &File, image: &File, name: &[u8]) -> io::Re
     Ok(())
 }
 
-/// Device number and inode of the file behind a loop device; `None` if it is free.
-pub(super) fn loop_backing(device: &File) -> io::Result<Option<(u64, u64)>> {
+/// What a loop device holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Backing {
+    /// Device number of the file.
+    pub(super) dev: u64,
+    /// Its inode.
+    pub(super) ino: u64,
+    /// Whether the device goes when its last opener does.
+    pub(super) leaving: bool,
+}
+
+/// The file behind a loop device; `None` if it is free.
+pub(super) fn loop_backing(device: &File) -> io::Result<Option<Backing>> {
     let mut info = LoopInfo64::ZERO;
     // SAFETY: the request fills a `struct loop_info64`, which `info` is laid out as.
     let result = unsafe { libc::ioctl(device.as_raw_fd(), LOOP_GET_STATUS64, &raw mut info) };
     match check(result) {
-        Ok(_) => Ok(Some((info.device, info.inode))),
+        Ok(_) => Ok(Some(Backing {
+            dev: info.device,
+            ino: info.inode,
+            leaving: info.flags & LO_FLAGS_AUTOCLEAR != 0,
+        })),
         Err(e) if e.raw_os_error() == Some(libc::ENXIO) => Ok(None),
         Err(e) => Err(e),
     }

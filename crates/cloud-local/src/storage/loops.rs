@@ -38,7 +38,7 @@ impl LoopDevice {
             return Ok(None);
         }
         match self.open() {
-            Ok(file) => Ok(ioctl::loop_backing(&file)?.map(|(dev, ino)| FileKey { dev, ino })),
+            Ok(file) => Ok(ioctl::loop_backing(&file)?.map(FileKey::from)),
             Err(e) if matches!(e.raw_os_error(), Some(libc::ENXIO | libc::ENOENT)) => Ok(None),
             Err(e) => Err(e),
         }
@@ -55,6 +55,24 @@ pub(super) struct FileKey {
 impl FileKey {
     pub(super) fn of(path: &Path) -> io::Result<FileKey> {
         fs::metadata(path).map(|m| FileKey { dev: m.dev(), ino: m.ino() })
+    }
+}
+
+impl From<ioctl::Backing> for FileKey {
+    fn from(backing: ioctl::Backing) -> Self {
+        FileKey { dev: backing.dev, ino: backing.ino }
+    }
+}
+
+fn is_leaving(device: LoopDevice) -> Result<bool, StorageError> {
+    let path = device.path();
+    match device.open() {
+        Ok(file) => {
+            let now = ioctl::loop_backing(&file).map_err(StorageError::io("asking", &path))?;
+            Ok(now.is_some_and(|b| b.leaving))
+        }
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENXIO | libc::ENOENT)) => Ok(false),
+        Err(e) => Err(StorageError::io("opening", &path)(e)),
     }
 }
 
@@ -95,7 +113,11 @@ pub(super) fn holding(image: &Path) -> Result<Option<LoopDevice>, StorageError> 
 /// Attaches a file, or finds the device that holds it already.
 pub(super) fn attach(image: &Path) -> Result<LoopDevice, StorageError> {
     if let Some(device) = holding(image)? {
-        return Ok(device);
+        if !is_leaving(device)? {
+            return Ok(device);
+        }
+        // Somebody else's last hold on an earlier attachment: never to be used again.
+        detach(image, &image.display().to_string())?;
     }
     let control = OpenOptions::new()
         .read(true)
@@ -154,7 +176,7 @@ pub(super) fn detach_device(
         let opened = device.open().map_err(StorageError::io("opening", &path))?;
         // Asked through the descriptor that clears: the number may have passed to another file.
         let now = ioctl::loop_backing(&opened).map_err(StorageError::io("asking", &path))?;
-        if now != Some((key.dev, key.ino)) {
+        if now.map(FileKey::from) != Some(key) {
             return Ok(());
         }
         match ioctl::loop_clear(&opened) {

@@ -69,8 +69,12 @@ fn unescape(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(out))
 }
 
-/// Binds a directory onto itself and makes it private, so that nothing mounted below it appears
-/// elsewhere. Does nothing a second time.
+/// Binds a directory onto itself and cuts it off from the host's mounts: nothing mounted below it
+/// appears elsewhere. Does nothing a second time.
+///
+/// It then gets a peer group of its own. Mount namespaces that are made from now on hold copies of
+/// what is mounted below; where they are slaves (a starting node, a systemd service), an unmount
+/// here reaches them, too, instead of being held up by them.
 pub(super) fn isolate(directory: &Path) -> Result<(), StorageError> {
     if at(directory)?.is_none() {
         call(
@@ -78,18 +82,18 @@ pub(super) fn isolate(directory: &Path) -> Result<(), StorageError> {
             directory,
             mount(Some(directory), directory, None::<&str>, MsFlags::MS_BIND, None::<&str>),
         )?;
+        make_private(directory)?;
     }
-    call(
-        "making private",
-        directory,
-        mount(
-            None::<&str>,
-            directory,
-            None::<&str>,
-            MsFlags::MS_PRIVATE | MsFlags::MS_REC,
-            None::<&str>,
-        ),
-    )
+    call("sharing", directory, propagation(directory, MsFlags::MS_SHARED))
+}
+
+/// Cuts one mount off: what is mounted below it stays in this namespace.
+pub(super) fn make_private(target: &Path) -> Result<(), StorageError> {
+    call("making private", target, propagation(target, MsFlags::MS_PRIVATE))
+}
+
+fn propagation(target: &Path, flag: MsFlags) -> nix::Result<()> {
+    mount(None::<&str>, target, None::<&str>, flag, None::<&str>)
 }
 
 /// Mounts a block device; the kernel's error as it is, since callers read it.

@@ -147,7 +147,7 @@ impl Pool {
             let device = loops::attach(&file)?;
             let flags = MsFlags::MS_NOATIME | MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
             match mounts::mount_device(&device.path(), &target, "xfs", flags, "") {
-                Ok(()) => return Ok(()),
+                Ok(()) => return mounts::make_private(&target),
                 // A device that somebody was letting go of when we found it.
                 Err(cause) if matches!(cause.raw_os_error(), Some(libc::ENXIO | libc::ENODEV)) => {
                     last = Some(cause);

@@ -226,7 +226,8 @@ impl Pool {
                 fsck,
             })?;
         }
-        Ok(())
+        // A node gets a copy of this mount: what it mounts below must not come back here.
+        mounts::make_private(target)
     }
 
     /// Unmounts what is mounted at a path; nothing there is success. What keeps it busy for half

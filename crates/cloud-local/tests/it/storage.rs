@@ -255,6 +255,27 @@ fn teardown_leaves_nothing_and_can_be_repeated() {
 }
 
 #[test]
+fn a_foreign_mount_namespace_does_not_keep_a_volume_back() {
+    let scratch = Scratch::new();
+    let pool = scratch.open();
+    let (volume, target) = (vol("6a"), scratch.target("6a"));
+    pool.create_blank(&volume, 1).unwrap();
+    attach_and_mount(&pool, &volume, &target);
+    // As systemd starts a service with mounts of its own.
+    let mut service = Command::new("unshare")
+        .args(["--mount", "--propagation", "slave", "sh", "-c", "echo ready; exec sleep 60"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = [0; 6];
+    service.stdout.take().unwrap().read_exact(&mut ready).unwrap();
+    let freed = pool.unmount(&target).and_then(|()| pool.detach(&volume));
+    service.kill().unwrap();
+    service.wait().unwrap();
+    freed.unwrap();
+}
+
+#[test]
 fn an_id_that_would_leave_the_pool_is_refused() {
     let scratch = Scratch::new();
     let pool = scratch.open();
