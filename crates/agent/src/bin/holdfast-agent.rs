@@ -1,0 +1,53 @@
+//! The agent alone: the hidden subcommands of `holdfast`, a command in a node, and a stand-in for
+//! the server that starts a node and can be killed. What the crate's own tests start nodes with.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use holdfast_agent::NodeConfig;
+
+fn main() -> ExitCode {
+    if let Some(code) = holdfast_agent::dispatch() {
+        return code;
+    }
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (tty, dir, argv) = match words.as_slice() {
+        ["spawn", config] => return spawn_and_stay(Path::new(config)),
+        ["exec", "--tty", dir, "--", argv @ ..] => (true, dir, argv),
+        ["exec", dir, "--", argv @ ..] => (false, dir, argv),
+        _ => {
+            eprintln!(
+                "usage: holdfast-agent exec [--tty] INSTANCE_DIR -- COMMAND [ARGUMENT]...\n       \
+                 holdfast-agent spawn CONFIG_FILE"
+            );
+            return ExitCode::from(2);
+        }
+    };
+    let argv: Vec<String> = argv.iter().map(|s| (*s).to_owned()).collect();
+    match holdfast_agent::exec_in(Path::new(dir), &argv, tty, &[]) {
+        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
+        Err(e) => {
+            eprintln!("holdfast-agent: {e}");
+            ExitCode::from(125)
+        }
+    }
+}
+
+/// Starts a node, says so, and waits to be killed, as a server may be.
+fn spawn_and_stay(config: &Path) -> ExitCode {
+    let started = NodeConfig::read(config)
+        .and_then(|config| holdfast_agent::spawn(Path::new("/proc/self/exe"), &config));
+    match started {
+        Ok(_handle) => {
+            println!("started");
+            loop {
+                std::thread::park();
+            }
+        }
+        Err(e) => {
+            eprintln!("holdfast-agent: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! From the host's view of the file system to the node's: runs in pid 1 of the new namespaces,
+//! before its exec.
+//!
+//! Nothing is written to, and nothing mounted on, a path of the root volume until that volume is
+//! `/`: its links were made by a node and would otherwise lead out to the host.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+
+use crate::config::NodeConfig;
+use crate::error::{Doing, Result};
+use crate::skeleton::HIDDEN;
+use crate::sys;
+
+/// The first line of files in `/etc` that are written again at every start.
+const GENERATED: &str = "# Written by Holdfast at every start; remove this line to keep your own.";
+
+/// Files of `/proc` that show the host, or more than a node should know. Those that the kernel
+/// does not have are passed over.
+const PROC_MASKED_FILES: &[&str] = &[
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/key-users",
+    "/proc/timer_list",
+    "/proc/sched_debug",
+    "/proc/latency_stats",
+    "/proc/kallsyms",
+    "/proc/kmsg",
+    "/proc/sysrq-trigger",
+];
+const PROC_MASKED_DIRS: &[&str] = &["/proc/acpi", "/proc/scsi", "/proc/asound"];
+const PROC_READ_ONLY: &[&str] = &["/proc/sys", "/proc/irq", "/proc/bus", "/proc/fs"];
+
+const NONE: Option<&str> = None;
+
+/// Makes the root volume `/`, with `/usr` over the host's, and leaves nothing of the host.
+pub(crate) fn enter(config: &NodeConfig) -> Result<()> {
+    // Slave, not private: an unmount on the host in the next milliseconds must not be held up by
+    // our copies of its mounts.
+    mount(NONE, "/", NONE, MsFlags::MS_SLAVE | MsFlags::MS_REC, NONE)
+        .doing(|| "detaching from the host's mounts".into())?;
+    let usr = sys::open_tree_clone(Path::new("/usr")).doing(|| "opening the host's /usr".into())?;
+    sys::mount_set(usr.as_fd(), sys::MOUNT_ATTR_RDONLY | sys::MOUNT_ATTR_NODEV)
+        .doing(|| "making the host's /usr read-only".into())?;
+
+    let root_name = config.root_mount.display();
+    let root = sys::open_tree_clone(&config.root_mount)
+        .doing(|| format!("opening the root volume at {root_name}"))?;
+    sys::mount_set(root.as_fd(), sys::MOUNT_ATTR_NODEV)
+        .doing(|| format!("closing the root volume at {root_name} to devices"))?;
+    sys::move_mount_to(root.as_fd(), &config.root_mount)
+        .doing(|| format!("mounting the root volume at {root_name}"))?;
+    std::env::set_current_dir(&config.root_mount).doing(|| format!("entering {root_name}"))?;
+    // The old root ends up on top of the new one, and goes (pivot_root(2), `pivot_root(".", ".")`).
+    nix::unistd::pivot_root(".", ".").doing(|| format!("making {root_name} the root"))?;
+    umount2(".", MntFlags::MNT_DETACH).doing(|| "leaving the host's file systems".into())?;
+    std::env::set_current_dir("/").doing(|| "entering the node's root".into())?;
+
+    proc_mount()?;
+    usr_mount(&usr)?;
+    tmpfs("/tmp", "mode=1777,size=50%", MsFlags::MS_NOSUID | MsFlags::MS_NODEV)?;
+    tmpfs("/run", "mode=0755,size=20%", MsFlags::MS_NOSUID | MsFlags::MS_NODEV)?;
+    directory("/run/lock", 0o1777)?;
+    dev_mount()?;
+    proc_restrict()?;
+    generated_files(config)
+}
+
+fn usr_mount(usr: &impl AsFd) -> Result<()> {
+    let at = |name: &str| format!("/{HIDDEN}/usr/{name}");
+    for name in ["upper", "work", "lower"] {
+        fs::create_dir_all(at(name)).doing(|| format!("making {}", at(name)))?;
+    }
+    let lower = at("lower");
+    sys::move_mount_to(usr.as_fd(), Path::new(&lower))
+        .doing(|| "mounting the host's /usr below the node's".into())?;
+    let options =
+        format!("lowerdir={lower},upperdir={},workdir={},index=off", at("upper"), at("work"));
+    directory("/usr", 0o755)?;
+    mount(Some("usr"), "/usr", Some("overlay"), MsFlags::MS_NODEV, Some(options.as_str()))
+        .doing(|| "mounting /usr (an overlay; is overlayfs in the kernel?)".into())?;
+    umount2(lower.as_str(), MntFlags::MNT_DETACH).doing(|| format!("unmounting {lower}"))?;
+    // Writing to an overlay's directories behind its back is undefined; and there is nothing in
+    // them for a node.
+    let hidden = format!("/{HIDDEN}");
+    tmpfs(
+        &hidden,
+        "mode=0000,size=4k,nr_inodes=2",
+        MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
+    )
+}
+
+fn tmpfs(target: &str, options: &str, flags: MsFlags) -> Result<()> {
+    directory(target, 0o755)?;
+    mount(Some("tmpfs"), target, Some("tmpfs"), flags, Some(options))
+        .doing(|| format!("mounting {target} (tmpfs)"))
+}
+
+fn proc_mount() -> Result<()> {
+    directory("/proc", 0o555)?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("proc"), "/proc", Some("proc"), flags, NONE).doing(|| "mounting /proc".into())
+}
+
+fn proc_restrict() -> Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY;
+    for path in PROC_READ_ONLY.iter().filter(|p| Path::new(p).exists()) {
+        let doing = || format!("making {path} read-only");
+        mount(Some(*path), *path, NONE, MsFlags::MS_BIND, NONE).doing(doing)?;
+        mount(NONE, *path, NONE, flags | MsFlags::MS_BIND | MsFlags::MS_REMOUNT, NONE)
+            .doing(doing)?;
+    }
+    for path in PROC_MASKED_FILES.iter().filter(|p| Path::new(p).exists()) {
+        mount(Some("/dev/null"), *path, NONE, MsFlags::MS_BIND, NONE)
+            .doing(|| format!("masking {path}"))?;
+    }
+    for path in PROC_MASKED_DIRS.iter().filter(|p| Path::new(p).is_dir()) {
+        mount(Some("tmpfs"), *path, Some("tmpfs"), flags, Some("mode=0000,size=4k,nr_inodes=2"))
+            .doing(|| format!("masking {path}"))?;
+    }
+    Ok(())
+}
+
+fn dev_mount() -> Result<()> {
+    tmpfs("/dev", "mode=0755,size=64k", MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC)?;
+    // Numbers of the kernel's Documentation/admin-guide/devices.txt.
+    for (name, minor) in [("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9)] {
+        device(name, 1, minor)?;
+    }
+    device("tty", 5, 0)?;
+    let nosuid = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+    directory("/dev/pts", 0o755)?;
+    let options = "newinstance,ptmxmode=0666,mode=0620,gid=5";
+    mount(Some("devpts"), "/dev/pts", Some("devpts"), nosuid, Some(options))
+        .doing(|| "mounting /dev/pts".into())?;
+    tmpfs("/dev/shm", "mode=1777,size=50%", nosuid | MsFlags::MS_NODEV)?;
+    for (link, target) in [
+        ("ptmx", "pts/ptmx"),
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+    ] {
+        symlink(target, Path::new("/dev").join(link)).doing(|| format!("linking /dev/{link}"))?;
+    }
+    Ok(())
+}
+
+fn device(name: &str, major: u64, minor: u64) -> Result<()> {
+    let path = Path::new("/dev").join(name);
+    let doing = || format!("making {}", path.display());
+    mknod(&path, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(major, minor))
+        .doing(doing)?;
+    // The umask does not apply to what everybody must be able to use.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).doing(doing)
+}
+
+fn directory(path: &str, mode: u32) -> Result<()> {
+    let doing = || format!("making {path} in the node");
+    match fs::create_dir(path) {
+        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(mode)).doing(doing),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(e).doing(doing),
+    }
+}
+
+fn generated_files(config: &NodeConfig) -> Result<()> {
+    let NodeConfig { hostname, private_ip, .. } = config;
+    let short = hostname.split('.').next().unwrap_or(hostname);
+    generated(
+        "/etc/hosts",
+        &format!(
+            "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n\
+             {private_ip} {hostname} {short}\n"
+        ),
+    )?;
+    generated("/etc/resolv.conf", "options timeout:1 attempts:1\n")?;
+    // This one cannot hold a comment; it follows the node's name.
+    fs::write("/etc/hostname", format!("{hostname}\n"))
+        .doing(|| "writing /etc/hostname in the node".into())
+}
+
+fn generated(path: &str, text: &str) -> Result<()> {
+    let doing = || format!("writing {path} in the node");
+    match fs::read_to_string(path) {
+        Ok(old) if !old.starts_with(GENERATED) => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => return Ok(()),
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e).doing(doing),
+    }
+    fs::write(path, format!("{GENERATED}\n{text}")).doing(doing)
+}

@@ -1,0 +1,217 @@
+//! What the shim knows of its node, and what it does when asked.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::cgroup::Cgroup;
+use crate::config::{NodeConfig, STOP_TIMEOUT_MAX_MS};
+use crate::error::{AgentError, Doing, Result};
+use crate::mounting;
+use crate::protocol::{
+    MANIFEST_MAX, ManifestEntry, NodeStatus, Order, Report, ScriptOutcome, WorkloadState, epoch_ms,
+};
+use crate::sys;
+
+/// At most so many requests wait for one shutdown script.
+const SCRIPT_WAITERS_MAX: usize = 16;
+
+/// An interruption notice, as the metadata service shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Notice {
+    pub action: String,
+    pub time: String,
+}
+
+pub(super) struct Node {
+    pub config: NodeConfig,
+    init_pid: i32,
+    init: OwnedFd,
+    cgroup: Cgroup,
+    orders: mpsc::Sender<Order>,
+    started_at_ms: u64,
+    boot_us: u64,
+    gate_opened_at_ms: Option<u64>,
+    workload: watch::Sender<WorkloadState>,
+    mounts: Vec<ManifestEntry>,
+    stopping: bool,
+    script_waiters: Vec<oneshot::Sender<ScriptOutcome>>,
+    pub notice: Option<Notice>,
+    /// Metadata tokens and when each ends.
+    pub tokens: BTreeMap<String, Instant>,
+}
+
+impl Node {
+    pub fn new(
+        config: NodeConfig,
+        init_pid: i32,
+        init: OwnedFd,
+        cgroup: Cgroup,
+        orders: mpsc::Sender<Order>,
+        started_at_ms: u64,
+        boot_us: u64,
+    ) -> Self {
+        Self {
+            config,
+            init_pid,
+            init,
+            cgroup,
+            orders,
+            started_at_ms,
+            boot_us,
+            gate_opened_at_ms: None,
+            workload: watch::Sender::new(WorkloadState::Waiting),
+            mounts: Vec::new(),
+            stopping: false,
+            script_waiters: Vec::new(),
+            notice: None,
+            tokens: BTreeMap::new(),
+        }
+    }
+
+    pub fn started_at_ms(&self) -> u64 {
+        self.started_at_ms
+    }
+
+    pub fn status(&self) -> NodeStatus {
+        NodeStatus {
+            instance_id: self.config.instance_id.clone(),
+            node_id: self.config.node_id.clone(),
+            generation: self.config.generation,
+            init_pid: self.init_pid,
+            started_at_ms: self.started_at_ms,
+            boot_us: self.boot_us,
+            gate_opened_at_ms: self.gate_opened_at_ms,
+            workload: self.workload.borrow().clone(),
+            mounts: self.mounts.clone(),
+            limited: self.cgroup.limited().iter().map(|l| (*l).to_owned()).collect(),
+            stopping: self.stopping,
+        }
+    }
+
+    pub fn note(&mut self, report: Report) {
+        match report {
+            Report::Workload { state } => {
+                self.workload.send_replace(state);
+            }
+            Report::Script { outcome } => {
+                for waiter in self.script_waiters.drain(..) {
+                    // One that has hung up needs no answer.
+                    let _ = waiter.send(outcome.clone());
+                }
+            }
+            Report::Ready => {}
+            Report::SetupFailed { message } => eprintln!("{message}"),
+        }
+    }
+
+    pub fn mount(&mut self, entry: ManifestEntry, source: &std::path::Path) -> Result<()> {
+        self.refuse_while_stopping()?;
+        let already = self.mounts.iter().any(|m| m.target == entry.target);
+        if !already && self.mounts.len() >= MANIFEST_MAX {
+            return Err(AgentError::Invalid(format!(
+                "a node mounts at most {MANIFEST_MAX} volumes"
+            )));
+        }
+        mounting::mount_in_node(self.init.as_fd(), source, &entry.fs_uuid, &entry.target)?;
+        self.mounts.retain(|m| m.target != entry.target);
+        self.mounts.push(entry);
+        Ok(())
+    }
+
+    pub fn unmount(&mut self, target: &str) -> Result<()> {
+        mounting::unmount_in_node(self.init.as_fd(), target)?;
+        self.mounts.retain(|m| m.target != target);
+        Ok(())
+    }
+
+    /// Opens the gate if everything in `manifest` is mounted where it says. Returns when it was
+    /// opened, and where to see what becomes of the workload.
+    pub fn open_gate(
+        &mut self,
+        manifest: &[ManifestEntry],
+    ) -> Result<(u64, watch::Receiver<WorkloadState>)> {
+        if manifest.len() > MANIFEST_MAX {
+            return Err(AgentError::Invalid(format!(
+                "a manifest names at most {MANIFEST_MAX} volumes, not {}",
+                manifest.len()
+            )));
+        }
+        let seen = self.workload.subscribe();
+        if let Some(opened) = self.gate_opened_at_ms {
+            return Ok((opened, seen));
+        }
+        self.refuse_while_stopping()?;
+        let missing: Vec<String> = manifest
+            .iter()
+            .filter(|wanted| {
+                !self.mounts.iter().any(|m| {
+                    m.fs_uuid.eq_ignore_ascii_case(&wanted.fs_uuid) && m.target == wanted.target
+                })
+            })
+            .map(|m| format!("{} (file system {}) at {}", m.device, m.fs_uuid, m.target))
+            .collect();
+        if !missing.is_empty() {
+            return Err(AgentError::Refused(format!(
+                "the gate of {} stays closed: not mounted: {}; mount these first",
+                self.config.instance_id,
+                missing.join(", ")
+            )));
+        }
+        self.order(Order::OpenGate)?;
+        let now = epoch_ms();
+        self.gate_opened_at_ms = Some(now);
+        Ok((now, seen))
+    }
+
+    pub fn run_shutdown_script(
+        &mut self,
+        timeout_ms: u64,
+    ) -> Result<oneshot::Receiver<ScriptOutcome>> {
+        if self.script_waiters.len() >= SCRIPT_WAITERS_MAX {
+            return Err(AgentError::Refused("too many wait for the shutdown script".into()));
+        }
+        self.order(Order::RunShutdownScript { timeout_ms })?;
+        let (send, receive) = oneshot::channel();
+        self.script_waiters.push(send);
+        Ok(receive)
+    }
+
+    pub fn stop(&mut self, timeout_ms: Option<u64>) -> Result<()> {
+        let timeout_ms = timeout_ms.unwrap_or(self.config.stop_timeout_ms);
+        if timeout_ms > STOP_TIMEOUT_MAX_MS {
+            return Err(AgentError::Invalid(format!(
+                "a stop may take at most {STOP_TIMEOUT_MAX_MS} ms, not {timeout_ms}"
+            )));
+        }
+        self.order(Order::Stop { timeout_ms })?;
+        self.stopping = true;
+        Ok(())
+    }
+
+    pub fn kill(&mut self) -> Result<()> {
+        self.stopping = true;
+        // The end of pid 1 is the end of its namespace; the group also has whoever came in by exec.
+        sys::pidfd_signal(self.init.as_fd(), libc::SIGKILL)
+            .doing(|| format!("killing the init of {}", self.config.instance_id))?;
+        self.cgroup.kill()
+    }
+
+    fn order(&self, order: Order) -> Result<()> {
+        self.orders.try_send(order).map_err(|_| {
+            AgentError::Refused(format!(
+                "the init of {} does not take orders; is it ending?",
+                self.config.instance_id
+            ))
+        })
+    }
+
+    fn refuse_while_stopping(&self) -> Result<()> {
+        if self.stopping {
+            return Err(AgentError::Refused(format!("{} is stopping", self.config.instance_id)));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,341 @@
+//! The system calls that no dependency wraps the way a node needs them. All `unsafe` is here.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use libc::{c_int, c_long, c_uint, c_ulong, pid_t};
+
+const OPEN_TREE_CLONE: c_uint = 1;
+const OPEN_TREE_CLOEXEC: c_uint = libc::O_CLOEXEC as c_uint;
+const MOVE_MOUNT_F_EMPTY_PATH: c_uint = 0x4;
+/// `mount_setattr`: nothing can be written through this mount.
+pub const MOUNT_ATTR_RDONLY: u64 = 0x1;
+/// `mount_setattr`: device nodes on this mount are dead.
+pub const MOUNT_ATTR_NODEV: u64 = 0x4;
+
+/// `struct mount_attr` of `mount_setattr(2)`.
+#[repr(C)]
+struct MountAttr {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+/// `struct clone_args` of `clone3(2)`, version 0 (64 bytes).
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+}
+
+fn check(result: c_long) -> io::Result<c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn owned(result: c_long) -> io::Result<OwnedFd> {
+    let fd = check(result)?;
+    // SAFETY: the kernel has just given us this descriptor; nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+pub fn path_c(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+/// The two sides of a fork.
+pub enum Fork {
+    /// In the parent: the child and its pidfd.
+    Parent { pid: pid_t, pidfd: OwnedFd },
+    /// In the child.
+    Child,
+}
+
+/// Forks with `clone3`; `flags` are `CLONE_NEW*`. To be called only in a single-threaded process:
+/// in any other the child could find a lock held by a thread that does not exist in it.
+pub fn fork_into(flags: c_int) -> io::Result<Fork> {
+    let mut pidfd: c_int = -1;
+    let mut args = CloneArgs {
+        flags: (flags as u32 as u64) | libc::CLONE_PIDFD as u64,
+        pidfd: &raw mut pidfd as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..CloneArgs::default()
+    };
+    // SAFETY: no stack is given, so this behaves as fork: the child has a copy of all memory.
+    let pid = check(unsafe {
+        libc::syscall(libc::SYS_clone3, &raw mut args, std::mem::size_of::<CloneArgs>())
+    })?;
+    if pid == 0 {
+        return Ok(Fork::Child);
+    }
+    Ok(Fork::Parent { pid: pid as pid_t, pidfd: owned(pidfd as c_long)? })
+}
+
+/// Ends the process without running destructors or flushing anything inherited from the parent.
+pub fn exit_now(code: c_int) -> ! {
+    // SAFETY: `_exit` has no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
+/// A descriptor for a process that stays right when its number is used again.
+pub fn pidfd_open(pid: pid_t) -> io::Result<OwnedFd> {
+    // SAFETY: plain numbers.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+}
+
+/// Sends a signal through a pidfd.
+pub fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: c_int) -> io::Result<()> {
+    // SAFETY: the descriptor is borrowed and so open; no siginfo is passed.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    })?;
+    Ok(())
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl Ended {
+    /// The shell's convention: the code, or 128 plus the signal.
+    pub fn shell_code(self) -> i32 {
+        match self {
+            Ended::Code(code) => code,
+            Ended::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
+/// `waitpid`. `Ok(None)` when nothing has ended yet and `flags` has `WNOHANG`.
+pub fn wait_pid(pid: pid_t, flags: c_int) -> io::Result<Option<(pid_t, Ended)>> {
+    loop {
+        let mut status: c_int = 0;
+        // SAFETY: `status` lives across the call.
+        let found = unsafe { libc::waitpid(pid, &raw mut status, flags) };
+        if found < 0 {
+            let error = io::Error::last_os_error();
+            if error.kind() == io::ErrorKind::Interrupted {
+                continue;
+            }
+            return Err(error);
+        }
+        if found == 0 {
+            return Ok(None);
+        }
+        let ended = if libc::WIFSIGNALED(status) {
+            Ended::Signal(libc::WTERMSIG(status))
+        } else {
+            Ended::Code(libc::WEXITSTATUS(status))
+        };
+        return Ok(Some((found, ended)));
+    }
+}
+
+/// A detached copy of the mount at `path` (not of mounts below it).
+pub fn open_tree_clone(path: &Path) -> io::Result<OwnedFd> {
+    let path = path_c(path)?;
+    // SAFETY: `path` is a valid C string for the call.
+    owned(unsafe {
+        libc::syscall(
+            libc::SYS_open_tree,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC,
+        )
+    })
+}
+
+/// Sets attributes on a detached mount and makes it private.
+pub fn mount_set(mount: BorrowedFd<'_>, attributes: u64) -> io::Result<()> {
+    let attr = MountAttr { set: attributes, clear: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    // SAFETY: the empty path refers to the descriptor; `attr` lives across the call.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH as c_uint,
+            &raw const attr,
+            std::mem::size_of::<MountAttr>(),
+        )
+    })?;
+    Ok(())
+}
+
+/// Puts a detached mount at `target` in the caller's mount namespace.
+pub fn move_mount_to(mount: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
+    let target = path_c(target)?;
+    // SAFETY: both paths are valid C strings for the call.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            target.as_ptr(),
+            MOVE_MOUNT_F_EMPTY_PATH,
+        )
+    })?;
+    Ok(())
+}
+
+/// Whether `path` is the root of a mount, and its device number.
+pub fn mount_root(path: &Path) -> io::Result<(bool, u64)> {
+    let path = path_c(path)?;
+    // SAFETY: all zeroes is a valid `statx`.
+    let mut found: libc::statx = unsafe { std::mem::zeroed() };
+    // SAFETY: the path and the buffer live across the call.
+    check(unsafe {
+        libc::statx(
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT,
+            libc::STATX_BASIC_STATS,
+            &raw mut found,
+        )
+    } as c_long)?;
+    let is_root = found.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0;
+    Ok((is_root, libc::makedev(found.stx_dev_major, found.stx_dev_minor)))
+}
+
+/// Replaces the program by the one behind `program`, which need not be visible by any path.
+/// Returns only on failure.
+pub fn exec_fd(program: BorrowedFd<'_>, argv: &[CString], env: &[CString]) -> io::Error {
+    let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
+        list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (argv, env) = (pointers(argv), pointers(env));
+    // SAFETY: both arrays end in a null and outlive the call.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            program.as_raw_fd(),
+            c"".as_ptr(),
+            argv.as_ptr(),
+            env.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
+    }
+    io::Error::last_os_error()
+}
+
+/// Closes every descriptor from `first` on.
+pub fn close_from(first: c_uint) -> io::Result<()> {
+    // SAFETY: the caller owns nothing above `first` that it uses again.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, c_uint::MAX, 0) })?;
+    Ok(())
+}
+
+/// Marks every descriptor from `first` on to be closed by the next exec.
+pub fn close_from_on_exec(first: c_uint) -> io::Result<()> {
+    const CLOSE_RANGE_CLOEXEC: c_uint = 1 << 2;
+    // SAFETY: only flags change.
+    check(unsafe {
+        libc::syscall(libc::SYS_close_range, first, c_uint::MAX, CLOSE_RANGE_CLOEXEC)
+    })?;
+    Ok(())
+}
+
+/// Makes `number` refer to what `fd` refers to, open across exec.
+pub fn dup_to(fd: BorrowedFd<'_>, number: c_int) -> io::Result<()> {
+    // SAFETY: plain numbers; `number` is one that the caller gives up.
+    check(unsafe { libc::dup2(fd.as_raw_fd(), number) } as c_long)?;
+    Ok(())
+}
+
+/// A copy of `fd` whose number is at least `least`, closed on exec.
+pub fn dup_above(fd: BorrowedFd<'_>, least: c_int) -> io::Result<OwnedFd> {
+    // SAFETY: plain numbers.
+    owned(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) } as c_long)
+}
+
+/// Takes over a descriptor that was inherited at a number agreed on with the parent.
+///
+/// # Safety
+/// Nothing else in the process may own `number`.
+pub unsafe fn take_fd(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: only asks whether it is open.
+    check(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } as c_long)?;
+    // SAFETY: open, and by contract ours alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// `prctl` with one number.
+pub fn prctl(option: c_int, argument: c_ulong) -> io::Result<c_int> {
+    // SAFETY: only used with options that take numbers.
+    Ok(check(unsafe { libc::prctl(option, argument, 0, 0, 0) } as c_long)? as c_int)
+}
+
+/// Leaves the host's session keyring for an empty one; kernels without keyrings have none to leave.
+pub fn fresh_keyring() {
+    const KEYCTL_JOIN_SESSION_KEYRING: c_ulong = 1;
+    // SAFETY: a null name asks for a new anonymous keyring.
+    unsafe {
+        libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<u8>());
+    }
+}
+
+/// Sets the thread's permitted and effective capabilities to `keep`, inheritable to none.
+pub fn set_capabilities(keep: u64) -> io::Result<()> {
+    const VERSION_3: u32 = 0x2008_0522;
+    let header = [VERSION_3, 0_u32];
+    let (low, high) = (keep as u32, (keep >> 32) as u32);
+    let data: [u32; 6] = [low, low, 0, high, high, 0];
+    // SAFETY: the layouts are those of `capset(2)`, version 3: two words, then two triples.
+    check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) })?;
+    Ok(())
+}
+
+/// Sends `signal` to every process of the pid namespace that the caller may signal, but itself.
+pub fn signal_everyone(signal: c_int) {
+    // SAFETY: plain numbers. It fails only when there is nobody else.
+    unsafe { libc::kill(-1, signal) };
+}
+
+/// Sends `signal` to the process group of `pid`.
+pub fn signal_group(pid: pid_t, signal: c_int) {
+    if pid > 1 {
+        // SAFETY: plain numbers; a group that is gone is no error to us.
+        unsafe { libc::kill(-pid, signal) };
+    }
+}
+
+/// Waits until `fd` is readable (for a pidfd: until the process ended). False after `limit_ms`.
+pub fn wait_readable(fd: BorrowedFd<'_>, limit_ms: u64) -> io::Result<bool> {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_millis(limit_ms);
+    loop {
+        let left = deadline.saturating_duration_since(std::time::Instant::now());
+        // One more than the floor, so that a wait never ends before its time.
+        let left_ms = c_int::try_from(left.as_millis() + 1).unwrap_or(c_int::MAX);
+        let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one element, alive across the call.
+        match check(unsafe { libc::poll(&raw mut poll, 1, left_ms) } as c_long) {
+            Ok(0) if left.is_zero() => return Ok(false),
+            Ok(0) => {}
+            Ok(_) => return Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
