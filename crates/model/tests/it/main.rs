@@ -1,0 +1,5 @@
+//! The model's tests: specs, documents, stored records.
+
+mod document;
+mod record;
+mod spec;
