@@ -33,7 +33,8 @@ pub struct ShimHandle {
 
 /// Starts the node of `config` and returns once its init runs, the gate closed. `exe` is a program
 /// that calls [`crate::dispatch`] first: `/proc/self/exe` in the server. If a shim for the same
-/// directory and instance runs already, that one is returned.
+/// directory and instance runs already, that one is returned; one that is still starting (its
+/// server was killed, say) makes this `Refused`, and the next call finds it.
 ///
 /// Blocks for tens of milliseconds.
 ///

@@ -199,6 +199,10 @@ pub struct ExitStatus {
 }
 
 /// Milliseconds since the epoch.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a node lives in real time; nothing is decided by it"
+)]
 pub(crate) fn epoch_ms() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

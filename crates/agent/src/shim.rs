@@ -46,10 +46,16 @@ pub fn shim_main(config_path: &Path) -> ExitCode {
     match start(config_path) {
         Ok(code) => code,
         Err(e) => {
-            print!("{e}");
+            say(&e.to_string());
             ExitCode::FAILURE
         }
     }
+}
+
+/// To the server. If it has been killed meanwhile, there is nobody to tell.
+fn say(text: &str) {
+    let mut out = io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn start(config_path: &Path) -> Result<ExitCode> {
@@ -63,7 +69,7 @@ fn start(config_path: &Path) -> Result<ExitCode> {
             let mut said = String::new();
             let limit = LINE_MAX_BYTES as u64;
             (&mut read).take(limit).read_to_string(&mut said).doing(|| "waiting".into())?;
-            print!("{said}");
+            say(&said);
             Ok(if said == READY { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         sys::Fork::Child => {

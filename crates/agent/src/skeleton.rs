@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::error::{AgentError, Doing, Result};
 
-/// Holfast's own directory on a root volume; masked inside the node.
+/// Holdfast's own directory on a root volume; masked inside the node.
 pub(crate) const HIDDEN: &str = ".holdfast";
 const POPULATED: &str = "populated";
 const POPULATING: &str = "populating";
@@ -168,7 +168,21 @@ fn populate_etc(host: &Path, etc: &Path) -> Result<()> {
     let (passwd, shadow) = locked_accounts(&passwd);
     write_file(&etc.join("passwd"), &passwd, 0o644)?;
     write_file(&etc.join("shadow"), &shadow, 0o600)?;
-    write_file(&etc.join("fstab"), "", 0o644)
+    write_file(&etc.join("fstab"), "", 0o644)?;
+    write_file(&etc.join("machine-id"), &machine_id()?, 0o444)
+}
+
+/// A machine of its own, not the host: machine-id(5), 32 hexadecimal digits.
+fn machine_id() -> Result<String> {
+    let mut random = [0_u8; 16];
+    getrandom::fill(&mut random)
+        .map_err(|e| AgentError::Invalid(format!("no random numbers for a machine id: {e}")))?;
+    let mut text = String::new();
+    for byte in random {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text.push('\n');
+    Ok(text)
 }
 
 fn locked_accounts(passwd: &str) -> (String, String) {

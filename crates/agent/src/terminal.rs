@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
@@ -27,8 +28,12 @@ impl Terminal {
     /// A new pair from the `/dev/pts` of the node that the caller has entered.
     pub fn open() -> Result<Self> {
         let doing = || "opening a terminal in the node".to_owned();
-        let master =
-            fs::OpenOptions::new().read(true).write(true).open("/dev/ptmx").doing(doing)?;
+        let master = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open("/dev/ptmx")
+            .doing(doing)?;
         let unlock: libc::c_int = 0;
         // SAFETY: the argument is a pointer to an int, alive across the call.
         if unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlock) } < 0 {
@@ -72,14 +77,23 @@ impl Terminal {
         let _raw = RawMode::enter();
         let doing = || "moving what is typed and shown".to_owned();
         let mut typing = true;
+        // What was typed and the command has not taken yet; meanwhile nothing more is read.
+        let mut pending: Vec<u8> = Vec::new();
         let mut chunk = vec![0_u8; CHUNK_BYTES];
         loop {
             let stdin = io::stdin();
             let mut waiting = vec![
                 PollFd::new(pidfd, PollFlags::POLLIN),
-                PollFd::new(self.master.as_fd(), PollFlags::POLLIN),
+                PollFd::new(
+                    self.master.as_fd(),
+                    if pending.is_empty() {
+                        PollFlags::POLLIN
+                    } else {
+                        PollFlags::POLLIN | PollFlags::POLLOUT
+                    },
+                ),
             ];
-            if typing {
+            if typing && pending.is_empty() {
                 waiting.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
             }
             match poll(&mut waiting, PollTimeout::from(WINDOW_LOOK_MS)) {
@@ -100,9 +114,18 @@ impl Terminal {
                     // The end of input: for a terminal that is Ctrl-D.
                     Ok(0) | Err(_) => {
                         typing = false;
-                        (&self.master).write_all(&[4]).doing(doing)?;
+                        pending.push(4);
                     }
-                    Ok(n) => (&self.master).write_all(&chunk[..n]).doing(doing)?,
+                    Ok(n) => pending.extend_from_slice(&chunk[..n]),
+                }
+            }
+            if !pending.is_empty() {
+                match (&self.master).write(&pending) {
+                    Ok(n) => drop(pending.drain(..n)),
+                    Err(e) if again(&e) => {}
+                    // The command has closed its terminal.
+                    Err(e) if e.raw_os_error() == Some(libc::EIO) => pending.clear(),
+                    Err(e) => return Err(e).doing(doing),
                 }
             }
             if ended {
@@ -130,7 +153,7 @@ impl Terminal {
             }
             // Nobody has the other end open (any more).
             Err(e) if e.raw_os_error() == Some(libc::EIO) => Ok(false),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(true),
+            Err(e) if again(&e) => Ok(true),
             Err(e) => Err(e),
         }
     }
@@ -149,6 +172,10 @@ impl Terminal {
             }
         }
     }
+}
+
+fn again(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }
 
 /// The person's terminal passes every key on, until this is dropped.

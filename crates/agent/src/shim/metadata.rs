@@ -89,7 +89,8 @@ fn respond(node: &mut Node, request: &Request<Incoming>) -> Answer {
     }
     let token = request.headers().get(TOKEN_HEADER).and_then(|t| t.to_str().ok());
     let now = Instant::now();
-    if !token.is_some_and(|t| node.tokens.get(t).is_some_and(|end| *end > now)) {
+    let valid = token.and_then(|t| node.tokens.get(t)).is_some_and(|end| *end > now);
+    if !valid {
         return failure(StatusCode::UNAUTHORIZED);
     }
     let started_at_ms = node.started_at_ms();
