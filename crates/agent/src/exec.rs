@@ -15,6 +15,7 @@ use crate::config::{NodeConfig, config_path};
 use crate::error::{AgentError, Doing, Result};
 use crate::handle::ShimHandle;
 use crate::init::environment;
+use crate::seccomp;
 use crate::sys::{self, Ended};
 use crate::terminal;
 
@@ -162,6 +163,7 @@ fn run(command: &Command, terminal: Option<&terminal::Terminal>) -> AgentError {
         std::env::set_current_dir("/root")
             .or_else(|_| std::env::set_current_dir("/"))
             .doing(|| "entering /root in the node".into())?;
+        seccomp::refuse_what_has_no_namespace()?;
         capabilities::drop_to_kept()
     })();
     if let Err(e) = prepared {

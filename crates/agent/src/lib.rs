@@ -37,6 +37,7 @@ mod mounting;
 mod network;
 mod protocol;
 mod rootfs;
+mod seccomp;
 mod shim;
 mod skeleton;
 mod sys;

@@ -1,4 +1,4 @@
-//! The system calls that no dependency wraps the way a node needs them. All `unsafe` is here.
+//! The system calls that no dependency wraps the way a node needs them, made safe to call.
 
 use std::ffi::CString;
 use std::io;

@@ -1,5 +1,6 @@
-//! The agent alone: the hidden subcommands of `holdfast`, a command in a node, and a stand-in for
-//! the server that starts a node and can be killed. What the crate's own tests start nodes with.
+//! The agent alone: the hidden subcommands of `holdfast`, a blank root prepared, a command in a
+//! node, and a stand-in for the server that starts a node and can be killed. The crate's own tests
+//! start their nodes with it.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,12 +14,14 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let (tty, dir, argv) = match words.as_slice() {
+        ["populate", mountpoint] => return populate(Path::new(mountpoint)),
         ["spawn", config] => return spawn_and_stay(Path::new(config)),
         ["exec", "--tty", dir, "--", argv @ ..] => (true, dir, argv),
         ["exec", dir, "--", argv @ ..] => (false, dir, argv),
         _ => {
             eprintln!(
                 "usage: holdfast-agent exec [--tty] INSTANCE_DIR -- COMMAND [ARGUMENT]...\n       \
+                 holdfast-agent populate MOUNTPOINT\n       \
                  holdfast-agent spawn CONFIG_FILE"
             );
             return ExitCode::from(2);
@@ -30,6 +33,16 @@ fn main() -> ExitCode {
         Err(e) => {
             eprintln!("holdfast-agent: {e}");
             ExitCode::from(125)
+        }
+    }
+}
+
+fn populate(mountpoint: &Path) -> ExitCode {
+    match holdfast_agent::populate_root(mountpoint) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("holdfast-agent: {e}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::init::{CONFIG_FD, SHIM_FD, environment};
 use crate::network;
 use crate::protocol::{LINE_MAX_BYTES, Report, epoch_ms};
 use crate::rootfs;
+use crate::seccomp;
 use crate::sys;
 
 /// The node's init must run within this time; 20 ms is usual, a replayed journal is not in it.
@@ -209,6 +210,7 @@ fn try_become_init(
     sys::close_from_on_exec(5).doing(doing)?;
     SigSet::empty().thread_set_mask().doing(doing)?;
 
+    seccomp::refuse_what_has_no_namespace()?;
     capabilities::drop_to_kept()?;
     let text = |s: &str| {
         CString::new(s).map_err(|_| AgentError::Invalid(format!("{s:?} holds a zero byte")))

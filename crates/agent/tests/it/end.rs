@@ -66,6 +66,29 @@ fn a_kill_leaves_no_process_and_no_control_group() {
 }
 
 #[test]
+fn after_a_power_cut_a_kill_still_ends_the_node_and_lets_go_of_its_volume() {
+    const EXT4_IOC_SHUTDOWN: libc::c_ulong = 0x8004_587d;
+    let no_log_flush: u32 = 2;
+    let machine = Machine::with_user_data(
+        "#!/bin/bash\necho up; while :; do echo x >> /root/log; sync; done\n",
+    );
+    let handle = start_and_wait_for_up(&machine);
+    let root = std::fs::File::open(&machine.root.at).unwrap();
+    // SAFETY: the argument is a pointer to a 32-bit number, alive across the call.
+    let cut = unsafe {
+        use std::os::fd::AsRawFd;
+        libc::ioctl(root.as_raw_fd(), EXT4_IOC_SHUTDOWN as _, &raw const no_log_flush)
+    };
+    assert_eq!(cut, 0);
+    drop(root);
+    handle.kill().unwrap();
+    let status = handle.wait_exit(LIMIT_MS).unwrap().unwrap();
+    assert_eq!(status.signal, Some(libc::SIGKILL));
+    let umount = std::process::Command::new("umount").arg(&machine.root.at).status().unwrap();
+    assert!(umount.success());
+}
+
+#[test]
 fn a_kill_through_the_shim_ends_the_node() {
     let machine = Machine::with_user_data(STUBBORN);
     let handle = start_and_wait_for_up(&machine);

@@ -78,7 +78,8 @@ fn the_workload_has_few_capabilities_and_cannot_change_the_kernel() {
          echo b > /proc/sysrq-trigger; mknod /tmp/disk b 254 0 || echo mknod refused\n\
          mount -t tmpfs none /mnt || echo mount refused\n\
          cat /proc/kcore | head -c 1 | wc -c\n\
-         dd if=/dev/null of=/proc/1/exe 2>/dev/null || echo exe refused\n",
+         (echo x > /proc/1/exe) 2>/dev/null || echo exe refused\n\
+         unshare --user true || echo user namespace refused\n",
     );
     machine.start();
     assert_eq!(machine.run_user_data(), 0);
@@ -90,7 +91,14 @@ fn the_workload_has_few_capabilities_and_cannot_change_the_kernel() {
     for set in ["CapInh", "CapAmb"] {
         assert!(console.contains(&format!("{set}:\t{:016x}", 0)), "{console}");
     }
-    for refused in ["sys refused", "mknod refused", "mount refused", "exe refused", "\n0\n"] {
+    for refused in [
+        "sys refused",
+        "mknod refused",
+        "mount refused",
+        "exe refused",
+        "user namespace refused",
+        "\n0\n",
+    ] {
         assert!(console.contains(refused), "{refused:?} is not in {console}");
     }
 }
@@ -105,6 +113,8 @@ fn a_command_has_the_same_rights_and_its_exit_code_comes_back() {
     assert_eq!(machine.shell("pwd; echo $HOLDFAST_GENERATION"), "/root\n7");
     let kept = format!("{:016x}", holdfast_agent::CAPABILITIES_KEPT);
     assert_eq!(machine.shell("grep CapEff /proc/self/status | cut -f2"), kept);
+    assert_eq!(machine.shell("grep Seccomp: /proc/self/status | cut -f2"), "2");
+    assert_ne!(machine.exec(&["unshare", "--user", "true"]).status.code(), Some(0));
     // Only init and the command itself are there.
     assert_eq!(machine.shell("ls -d /proc/[0-9]* | head -1; hostname"), "/proc/1\ndb-1");
 }
