@@ -200,6 +200,30 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Removes `holdfast/` itself from every hierarchy, for a host that is to show no trace. Groups
+    /// that are in use stay, and so does what is above them.
+    ///
+    /// # Errors
+    /// `Io` naming the group.
+    pub fn remove_base() -> Result<()> {
+        for hierarchy in hierarchies()? {
+            for below in ["holdfast/nodes", "holdfast/shims", "holdfast"] {
+                let path = hierarchy.mount.join(below);
+                match fs::remove_dir(&path) {
+                    Ok(()) => {}
+                    Err(e) if gone(&e) => {}
+                    // Children, or processes.
+                    Err(e) if matches!(e.raw_os_error(), Some(libc::EBUSY | libc::ENOTEMPTY)) => {}
+                    Err(e) => {
+                        return Err(e)
+                            .doing(|| format!("removing control group {}", path.display()));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn limit(&self, limits: &Limits) -> Result<Vec<&'static str>> {
         let cpus = u64::from(limits.cpus.max(CPUS_MIN)).min(host_cpus());
         let memory = limits.memory_bytes.min(host_memory_bytes()?);

@@ -14,7 +14,8 @@
 //! - [`spawn`] to start a node, [`ShimHandle::open`] to find it again after a restart;
 //! - [`ShimClient`] (from [`ShimHandle::client`]) to mount volumes and open the gate;
 //! - [`ShimHandle::kill`] and [`ShimHandle::wait_exit`], [`exit_status`] and [`clear`] at the end;
-//! - [`exec_in`] for a command in the node; [`filesystem_uuid`] for the manifest.
+//! - [`exec_in`] for a command in the node; [`filesystem_uuid`] for the manifest;
+//!   [`Cgroup::remove_base`] when nothing is to be left on the host.
 //!
 //! All of these block; none needs a runtime. What must stay absent: this crate decides nothing
 //! about a node, and knows no cloud.
