@@ -8,6 +8,7 @@
 pub mod fleet;
 pub mod handle;
 pub mod offered;
+pub mod serve;
 
 pub use fleet::{Effect, Fleet, FleetConfig, Input, Outcome};
 pub use handle::{Ask, Handle, NodeView, Refusal, View};

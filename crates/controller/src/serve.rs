@@ -1,0 +1,360 @@
+//! The driver for real life: one task owns the fleet; calls, reads and commits run beside it and
+//! come back as inputs.
+
+use crate::fleet::{Effect, Fleet, FleetConfig, Input, Outcome};
+use crate::handle::{Ask, Handle, MAX_EVENTS_BEHIND, MAX_WAITING_WORDS, Refusal, View};
+use holdfast_cloud::Cloud;
+use holdfast_model::{CloudError, ErrorClass, Event, NodeId, Record, Time, versions};
+use holdfast_store::writer::Writer;
+use holdfast_store::{Store, StoreError, StoredEvent, Write, Written};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// How often the region's catalogue (types, subnets, prices) is read again.
+const CATALOGUE_EVERY: Duration = Duration::from_secs(600);
+/// First pause before a catalogue that could not be read is asked for again.
+const CATALOGUE_RETRY: Duration = Duration::from_secs(5);
+/// After this long without an answer a call's outcome counts as unknown and it is repeated.
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// After this long a read counts as failed.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// The store's setting that remembers the account.
+const ACCOUNT: &str = "account";
+
+/// Why the controller cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The cloud does not say who we are.
+    #[error("the cloud does not answer: {0}")]
+    Cloud(#[from] CloudError),
+}
+
+/// A running controller. Dropping it stops it at once; nothing is lost by that.
+pub struct Controller {
+    handle: Handle,
+    task: JoinHandle<()>,
+}
+
+impl Controller {
+    /// How the rest of the server speaks to it.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Whether its task has ended. It ends only when it is stopped or has panicked.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Starts the controller: loads the records, asks who we are, and takes up what is in flight.
+///
+/// # Errors
+/// [`StartError`]; then nothing was changed.
+pub async fn start(
+    cloud: Arc<dyn Cloud>,
+    store: Arc<dyn Store>,
+    config: FleetConfig,
+) -> Result<Controller, StartError> {
+    let records = load(&*store)?;
+    let identity = cloud.identity().await?;
+    let account = format!("{}/{}", identity.account, identity.region);
+    let known = store.setting(ACCOUNT)?;
+    let frozen = match known {
+        None => {
+            store.set_setting(ACCOUNT, &account)?;
+            None
+        }
+        Some(known) if known == account => None,
+        Some(known) => Some(format!(
+            "this installation belongs to {known}, but the credentials are of {account}: nothing \
+             is changed; start it with the credentials of {known}"
+        )),
+    };
+    let catalogue = cloud.catalogue().await?;
+    let (words, words_in) = mpsc::channel(MAX_WAITING_WORDS);
+    let (events, _) = broadcast::channel(MAX_EVENTS_BEHIND);
+    let view = Arc::new(RwLock::new(View::default()));
+    let handle = Handle {
+        words,
+        view: Arc::clone(&view),
+        events: events.clone(),
+        store: Arc::clone(&store),
+    };
+    let (inputs, inputs_in) = mpsc::unbounded_channel();
+    let mut driver = Driver {
+        fleet: Fleet::new(config),
+        clock: Clock::start(),
+        cloud,
+        writer: Writer::start(store),
+        inputs,
+        answers: BTreeMap::new(),
+        next_word: 0,
+        view,
+        events,
+    };
+    driver.take(Input::Freeze(frozen));
+    driver.take(Input::Catalogue(catalogue));
+    driver.take(Input::Loaded(records));
+    let task = tokio::spawn(driver.run(words_in, inputs_in));
+    Ok(Controller { handle, task })
+}
+
+type Loaded = Vec<(NodeId, Result<Record, String>)>;
+
+fn load(store: &dyn Store) -> Result<Loaded, StoreError> {
+    let stored = store.load()?;
+    Ok(stored
+        .into_iter()
+        .map(|s| {
+            let record = versions::read(&s.json).map_err(|e| e.to_string());
+            let record = record.and_then(|record| {
+                if record.revision == s.revision && record.id == s.node {
+                    Ok(record)
+                } else {
+                    Err("the record is damaged (its revision or id is another's)".to_owned())
+                }
+            });
+            if let Err(why) = &record {
+                tracing::error!(node = %s.node, %why, "a node is stopped");
+            }
+            (s.node, record)
+        })
+        .collect())
+}
+
+/// Wall-clock time that never runs backwards while the process lives.
+struct Clock {
+    began: Instant,
+    wall: u64,
+}
+
+impl Clock {
+    #[expect(clippy::disallowed_methods, reason = "the one place where real time enters")]
+    fn start() -> Clock {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+        Clock { began: Instant::now(), wall }
+    }
+
+    fn now(&self) -> Time {
+        Time(self.wall + self.began.elapsed().as_millis() as u64)
+    }
+}
+
+struct Driver {
+    fleet: Fleet,
+    clock: Clock,
+    cloud: Arc<dyn Cloud>,
+    writer: Writer,
+    /// Unbounded in type, bounded in fact: one message for each call, read and commit under way.
+    inputs: mpsc::UnboundedSender<Input>,
+    answers: BTreeMap<u64, oneshot::Sender<Result<Arc<Record>, Refusal>>>,
+    next_word: u64,
+    view: Arc<RwLock<View>>,
+    events: broadcast::Sender<StoredEvent>,
+}
+
+impl Driver {
+    async fn run(
+        mut self,
+        mut words: mpsc::Receiver<Ask>,
+        mut inputs: mpsc::UnboundedReceiver<Input>,
+    ) {
+        self.keep_catalogue();
+        let cloud = Arc::clone(&self.cloud);
+        loop {
+            let due = self.fleet.next_wake().since(self.clock.now());
+            let input = tokio::select! {
+                biased;
+                Some(input) = inputs.recv() => input,
+                Some(ask) = words.recv() => {
+                    self.next_word += 1;
+                    self.answers.insert(self.next_word, ask.answer);
+                    Input::Word(self.next_word, ask.word)
+                }
+                notice = cloud.notice() => Input::Noticed(notice),
+                () = tokio::time::sleep(Duration::from_millis(due)) => Input::Tick,
+                else => return,
+            };
+            self.take(input);
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        let effects = self.fleet.handle(self.clock.now(), input);
+        let mut shown = std::collections::BTreeSet::new();
+        for effect in effects {
+            match effect {
+                Effect::Show(node) => {
+                    shown.insert(node);
+                }
+                other => self.carry_out(other),
+            }
+        }
+        self.show(shown);
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        let inputs = self.inputs.clone();
+        match effect {
+            Effect::Commit { id, node, expected, record, events } => {
+                self.commit(id, node, expected, record, events);
+            }
+            Effect::Call { id, command } => {
+                let cloud = Arc::clone(&self.cloud);
+                tokio::spawn(async move {
+                    let action = command.action();
+                    let call = cloud.execute(vec![command]);
+                    let result = match tokio::time::timeout(CALL_TIMEOUT, call).await {
+                        Ok(mut results) if results.len() == 1 => results.remove(0),
+                        Ok(_) => Err(unknown(action, "the cloud answered another batch")),
+                        Err(_) => Err(unknown(action, "no answer in time")),
+                    };
+                    let _ = inputs.send(Input::Replied(id, result));
+                });
+            }
+            Effect::Observe { id, query } => {
+                let cloud = Arc::clone(&self.cloud);
+                tokio::spawn(async move {
+                    let read = tokio::time::timeout(READ_TIMEOUT, cloud.observe(query));
+                    let result = read
+                        .await
+                        .unwrap_or_else(|_| Err(unknown("Describe", "no answer in time")));
+                    let _ = inputs.send(Input::Observed(id, result));
+                });
+            }
+            Effect::Answer { id, answer } => {
+                if let Some(sender) = self.answers.remove(&id) {
+                    let _ = sender.send(answer);
+                }
+            }
+            Effect::Show(_) => {}
+        }
+    }
+
+    fn commit(
+        &mut self,
+        id: u64,
+        node: NodeId,
+        expected: u64,
+        record: Option<Arc<Record>>,
+        events: Vec<Event>,
+    ) {
+        let inputs = self.inputs.clone();
+        let json = record.map(|r| serde_json::to_string(&*r)).transpose();
+        let json = match json {
+            Ok(json) => json,
+            Err(e) => {
+                let _ = inputs.send(Input::Committed(id, Outcome::Failed(e.to_string())));
+                return;
+            }
+        };
+        let live = self.events.clone();
+        let write = Write { node, expected, record: json, events: events.clone() };
+        self.writer.submit(write, move |written| {
+            let outcome = match written {
+                Ok(Written::Done) => {
+                    for event in events {
+                        log(&event);
+                        let _ = live.send(StoredEvent { sequence: 0, event });
+                    }
+                    Outcome::Done
+                }
+                Ok(Written::Conflict { found }) => {
+                    tracing::error!(found, expected, "a record was written by another process");
+                    Outcome::Conflict
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a commit failed");
+                    Outcome::Failed(error.to_string())
+                }
+            };
+            let _ = inputs.send(Input::Committed(id, outcome));
+        });
+    }
+
+    /// Reads the catalogue again from time to time.
+    fn keep_catalogue(&self) {
+        let cloud = Arc::clone(&self.cloud);
+        let inputs = self.inputs.clone();
+        tokio::spawn(async move {
+            let mut pause = CATALOGUE_EVERY;
+            loop {
+                tokio::time::sleep(pause).await;
+                pause = match cloud.catalogue().await {
+                    Ok(catalogue) => {
+                        if inputs.send(Input::Catalogue(catalogue)).is_err() {
+                            return;
+                        }
+                        CATALOGUE_EVERY
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the catalogue could not be read");
+                        CATALOGUE_RETRY
+                    }
+                };
+            }
+        });
+    }
+
+    /// Shows what has changed to those who only look.
+    fn show(&self, nodes: std::collections::BTreeSet<NodeId>) {
+        let views: Vec<_> = nodes
+            .into_iter()
+            .map(|node| {
+                let stopped = self.fleet.stopped(&node).map(ToOwned::to_owned);
+                let view = self.fleet.view(&node);
+                (node, view, stopped)
+            })
+            .collect();
+        let mut shown = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        for (node, view, stopped) in views {
+            match view {
+                Some(view) => shown.nodes.insert(node.clone(), view),
+                None => shown.nodes.remove(&node),
+            };
+            match stopped {
+                Some(why) => shown.stopped.insert(node, why),
+                None => shown.stopped.remove(&node),
+            };
+        }
+        if !Arc::ptr_eq(&shown.catalogue, &self.fleet.catalogue()) {
+            shown.catalogue = self.fleet.catalogue();
+        }
+        shown.frozen = self.fleet.frozen().map(ToOwned::to_owned);
+        shown.ready = self.fleet.world().is_swept();
+    }
+}
+
+fn unknown(action: &str, why: &str) -> CloudError {
+    CloudError {
+        class: ErrorClass::OutcomeUnknown,
+        code: "OutcomeUnknown".to_owned(),
+        message: format!("{action}: {why}"),
+    }
+}
+
+fn log(event: &Event) {
+    use holdfast_model::Severity;
+    let Event { node, code, message, .. } = event;
+    match event.severity {
+        Severity::Debug => tracing::debug!(%node, %code, "{message}"),
+        Severity::Info => tracing::info!(%node, %code, "{message}"),
+        Severity::Warn => tracing::warn!(%node, %code, "{message}"),
+        Severity::Error => tracing::error!(%node, %code, "{message}"),
+    }
+}
