@@ -1,0 +1,73 @@
+//! What the network of a data directory holds, and taking all of it down.
+
+use super::NetworkError;
+use super::fabric::{BRIDGE, within};
+use super::namespace::{self, Pins};
+use std::path::Path;
+
+/// What exists of a data directory's network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkInventory {
+    /// Whether the fabric's namespace is pinned.
+    pub fabric: bool,
+    /// Nodes whose namespace is pinned, sorted.
+    pub namespaces: Vec<String>,
+    /// Links in the fabric beside its loopback and its bridge, sorted: one for each node that is
+    /// plugged in.
+    pub links: Vec<String>,
+    /// Files without a namespace, sorted: a crash, or the host's restart, left them. They are
+    /// harmless, and replaced when the node is plugged in again.
+    pub leftovers: Vec<String>,
+}
+
+impl NetworkInventory {
+    /// Whether nothing exists.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == NetworkInventory::default()
+    }
+}
+
+/// Looks, and changes nothing. Works without the server, and where there is nothing.
+///
+/// # Errors
+/// What the system said.
+pub fn inventory(dir: &Path) -> Result<NetworkInventory, NetworkError> {
+    let pins = Pins::of(dir)?;
+    let mut found = NetworkInventory::default();
+    for name in pins.names()? {
+        let path = pins.path_of(&name);
+        match namespace::is_pinned(&path)? {
+            true if path == pins.fabric() => found.fabric = true,
+            true => found.namespaces.push(name),
+            false => found.leftovers.push(name),
+        }
+    }
+    if found.fabric {
+        found.links = within(&pins, "links", async |session| session.links().await)?;
+        found.links.retain(|link| link != BRIDGE);
+    }
+    Ok(found)
+}
+
+/// Takes down every node's network and the fabric; nothing there is success. Processes that are
+/// still inside keep an empty namespace until they end.
+///
+/// # Errors
+/// What the system said. The rest was taken down nevertheless, as far as it went; call it again.
+pub fn teardown(dir: &Path) -> Result<(), NetworkError> {
+    let pins = Pins::of(dir)?;
+    // Links first: a process that is still in the fabric's namespace would keep them.
+    if namespace::is_pinned(&pins.fabric())? {
+        within(&pins, "links", async |session| {
+            for link in session.links().await? {
+                session.delete(&link).await?;
+            }
+            Ok(())
+        })?;
+    }
+    for name in pins.names()? {
+        namespace::unpin(&pins.path_of(&name))?;
+    }
+    pins.remove()
+}

@@ -1,0 +1,236 @@
+//! Links, addresses and routes of one network namespace, by netlink.
+
+use super::{MacAddress, NetworkError};
+use futures_util::TryStreamExt;
+use netlink_packet_route::address::AddressAttribute;
+use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkMessage};
+use rtnetlink::{
+    Error, Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
+};
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::time::Duration;
+
+/// The kernel answers in microseconds; while many namespaces are being destroyed it can take
+/// some hundred milliseconds.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+/// The most links or addresses that are listed.
+const MAX_LISTED: usize = 65_536;
+/// The loopback's index in every namespace.
+/// Source: include/net/net_namespace.h in Linux, `LOOPBACK_IFINDEX`.
+pub(super) const LOOPBACK: u32 = 1;
+
+/// Runs netlink work to its end on the calling thread, which must be one of
+/// [`super::namespace::on_own_thread`]: a session belongs to the namespace in which the thread is
+/// when it is opened.
+pub(super) fn run<R>(
+    what: &str,
+    work: impl AsyncFnOnce() -> Result<R, NetworkError>,
+) -> Result<R, NetworkError> {
+    runtime()?.block_on(async {
+        tokio::time::timeout(ANSWER_LIMIT, work()).await.unwrap_or_else(|_| {
+            Err(NetworkError::NoAnswer { what: what.to_owned(), waited_s: ANSWER_LIMIT.as_secs() })
+        })
+    })
+}
+
+/// A runtime that stays on the calling thread, and so in its namespace.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, NetworkError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| NetworkError::Thread { cause })
+}
+
+/// A conversation with the kernel about one namespace.
+pub(super) struct Session {
+    handle: Handle,
+}
+
+impl Session {
+    /// About the calling thread's namespace; within [`run`] only.
+    pub(super) fn open() -> Result<Session, NetworkError> {
+        let (connection, handle, _) = rtnetlink::new_connection().map_err(|cause| {
+            NetworkError::Netlink { doing: "opening", what: "a netlink socket".to_owned(), cause }
+        })?;
+        tokio::spawn(connection);
+        Ok(Session { handle })
+    }
+
+    /// A link's index; `None` if there is no such link.
+    pub(super) async fn index_of(&self, name: &str) -> Result<Option<u32>, NetworkError> {
+        let mut found = std::pin::pin!(self.handle.link().get().match_name(name).execute());
+        match found.try_next().await {
+            Ok(link) => Ok(link.map(|l| l.header.index)),
+            Err(e) if code(&e) == Some(libc::ENODEV) => Ok(None),
+            Err(e) => Err(failed("looking for", name)(e)),
+        }
+    }
+
+    /// The same, for a link that was just made.
+    pub(super) async fn index_of_made(&self, name: &str) -> Result<u32, NetworkError> {
+        self.index_of(name).await?.ok_or_else(|| NetworkError::Netlink {
+            doing: "looking for",
+            what: name.to_owned(),
+            cause: io::Error::from_raw_os_error(libc::ENODEV),
+        })
+    }
+
+    /// The names of all links but the loopback, sorted.
+    pub(super) async fn links(&self) -> Result<Vec<String>, NetworkError> {
+        let mut found = std::pin::pin!(self.handle.link().get().execute());
+        let mut names = Vec::new();
+        while let Some(link) = found.try_next().await.map_err(failed("listing", "links"))? {
+            if link.header.index != LOOPBACK && names.len() < MAX_LISTED {
+                names.extend(name_of(link));
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// A bridge, up. Its MAC address is fixed: otherwise it would be the lowest of its ports', and
+    /// change under the nodes' neighbour tables as they come and go.
+    pub(super) async fn add_bridge(&self, name: &str, mac: MacAddress) -> Result<(), NetworkError> {
+        let message = LinkBridge::new(name).address(mac.0.to_vec()).build();
+        self.handle.link().add(message).execute().await.map_err(failed("adding the bridge", name))
+    }
+
+    /// A veth pair in one step: one end here, up and on the bridge; the other in the namespace
+    /// `far`, still down.
+    pub(super) async fn add_veth(
+        &self,
+        near: &str,
+        bridge: u32,
+        far: &File,
+        far_name: &str,
+        far_mac: MacAddress,
+    ) -> Result<(), NetworkError> {
+        let peer = LinkMessageBuilder::<LinkUnspec>::new()
+            .name(far_name)
+            .address(far_mac.0.to_vec())
+            .setns_by_fd(far.as_raw_fd())
+            .build();
+        let message = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth)
+            .name(near)
+            .controller(bridge)
+            .up()
+            .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
+            .build();
+        self.handle.link().add(message).execute().await.map_err(failed("adding the link", near))
+    }
+
+    pub(super) async fn set_up(&self, index: u32) -> Result<(), NetworkError> {
+        let message = LinkUnspec::new_with_index(index).up().build();
+        let done = self.handle.link().set(message).execute().await;
+        done.map_err(failed("bringing up", &link_number(index)))
+    }
+
+    /// Cuts a link; `false` if there is none.
+    pub(super) async fn set_down(&self, name: &str) -> Result<bool, NetworkError> {
+        let Some(index) = self.index_of(name).await? else { return Ok(false) };
+        let message = LinkUnspec::new_with_index(index).down().build();
+        gone_is_false(self.handle.link().set(message).execute().await)
+            .map_err(failed("cutting", name))
+    }
+
+    /// Deletes a link, and with a veth also its other end; `false` if there is none.
+    pub(super) async fn delete(&self, name: &str) -> Result<bool, NetworkError> {
+        let Some(index) = self.index_of(name).await? else { return Ok(false) };
+        gone_is_false(self.handle.link().del(index).execute().await)
+            .map_err(failed("deleting", name))
+    }
+
+    /// Adds an address; there already is success.
+    pub(super) async fn add_address(
+        &self,
+        index: u32,
+        address: Ipv4Addr,
+        prefix: u8,
+    ) -> Result<(), NetworkError> {
+        let done = self.handle.address().add(index, IpAddr::V4(address), prefix).execute().await;
+        match done {
+            Err(e) if code(&e) == Some(libc::EEXIST) => Ok(()),
+            done => done.map_err(failed("adding the address", &format!("{address}/{prefix}"))),
+        }
+    }
+
+    /// A link's IPv4 addresses.
+    pub(super) async fn addresses(&self, index: u32) -> Result<Vec<Ipv4Addr>, NetworkError> {
+        let request = self.handle.address().get().set_link_index_filter(index);
+        let mut found = std::pin::pin!(request.execute());
+        let mut addresses = Vec::new();
+        let what = link_number(index);
+        while let Some(message) =
+            found.try_next().await.map_err(failed("listing the addresses of", &what))?
+        {
+            let local = message.attributes.into_iter().find_map(|a| match a {
+                AddressAttribute::Local(IpAddr::V4(local)) => Some(local),
+                _ => None,
+            });
+            if addresses.len() < MAX_LISTED {
+                addresses.extend(local);
+            }
+        }
+        Ok(addresses)
+    }
+
+    pub(super) async fn add_default_route(&self, via: Ipv4Addr) -> Result<(), NetworkError> {
+        let route = RouteMessageBuilder::<Ipv4Addr>::new().gateway(via).build();
+        let done = self.handle.route().add(route).execute().await;
+        done.map_err(failed("adding the default route via", &via.to_string()))
+    }
+}
+
+/// Sets one of the calling thread's namespace's own settings, such as `ipv4/ip_forward`. A kernel
+/// without it (no IPv6) counts as success.
+pub(super) fn set_sysctl(name: &str, value: &str) -> Result<(), NetworkError> {
+    let path = Path::new("/proc/sys/net").join(name);
+    match std::fs::write(&path, value) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result.map_err(NetworkError::io("setting", &path)),
+    }
+}
+
+fn name_of(link: LinkMessage) -> Option<String> {
+    link.attributes.into_iter().find_map(|a| match a {
+        LinkAttribute::IfName(name) => Some(name),
+        _ => None,
+    })
+}
+
+fn link_number(index: u32) -> String {
+    format!("link number {index}")
+}
+
+/// The kernel's error number.
+fn code(error: &Error) -> Option<i32> {
+    match error {
+        Error::NetlinkError(message) => message.to_io().raw_os_error(),
+        _ => None,
+    }
+}
+
+/// A link that went away by itself, with its namespace, needs nothing more.
+fn gone_is_false(result: Result<(), Error>) -> Result<bool, Error> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(e) if code(&e) == Some(libc::ENODEV) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// For `map_err`: a netlink error with what was being done, to what.
+fn failed(doing: &'static str, what: &str) -> impl FnOnce(Error) -> NetworkError + use<> {
+    let what = what.to_owned();
+    move |error| match code(&error) {
+        Some(libc::EPERM) => NetworkError::NotRoot,
+        Some(code) => {
+            NetworkError::Netlink { doing, what, cause: io::Error::from_raw_os_error(code) }
+        }
+        None => NetworkError::Netlink { doing, what, cause: io::Error::other(error) },
+    }
+}
