@@ -1,0 +1,36 @@
+//! The stores, the writer, and what must survive. The test of a full disk needs root.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
+
+mod conformance;
+mod full_disk;
+mod killed;
+mod opening;
+mod same;
+mod writer;
+
+use holdfast_model::{Event, NodeId, Severity, Time};
+use holdfast_store::{EventFilter, MAX_EVENTS_READ, Write};
+
+const ALL: EventFilter =
+    EventFilter { node: None, from: Time(0), to: Time(u64::MAX), after: 0, limit: MAX_EVENTS_READ };
+
+fn node(n: u64) -> NodeId {
+    NodeId(format!("smi-{n:08x}"))
+}
+
+fn event(node: &NodeId, at: u64) -> Event {
+    Event {
+        at: Time(at),
+        node: node.clone(),
+        severity: Severity::Info,
+        code: "tested".to_owned(),
+        message: format!("event {at}"),
+    }
+}
+
+/// The write that takes a node from revision `expected` to the next, with one event.
+fn put(n: u64, expected: u64, json: &str) -> Write {
+    let node = node(n);
+    let events = vec![event(&node, expected + 1)];
+    Write { node, expected, record: Some(json.to_owned()), events }
+}

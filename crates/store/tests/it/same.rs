@@ -1,0 +1,51 @@
+//! The two stores do the same, whatever is done to them; also across closing and opening.
+
+use crate::{ALL, event, node};
+use holdfast_store::memory::MemoryStore;
+use holdfast_store::sqlite::SqliteStore;
+use holdfast_store::{EventLimits, Store, Write};
+use proptest::prelude::*;
+
+/// Small, so that both kinds of pruning happen often.
+const LIMITS: EventLimits = EventLimits { per_node: 11, total: 25 };
+
+/// Whom, the revision expected, whether to remove, and of whom events are told.
+type Choice = (u64, u64, bool, Vec<u64>);
+
+fn write((n, expected, removes, told): Choice) -> Write {
+    Write {
+        node: node(n),
+        expected,
+        record: (!removes).then(|| format!("{n} after {expected}")),
+        events: told.into_iter().map(|of| event(&node(of), expected)).collect(),
+    }
+}
+
+fn groups() -> impl Strategy<Value = Vec<(Vec<Choice>, bool)>> {
+    let told = prop::collection::vec(0_u64..5, 0..6);
+    let choice = (0_u64..4, 0_u64..4, prop::bool::weighted(0.2), told);
+    prop::collection::vec((prop::collection::vec(choice, 0..6), prop::bool::weighted(0.1)), 1..25)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn the_memory_store_and_the_sqlite_store_do_the_same(groups in groups()) {
+        let dir = tempfile::tempdir().unwrap();
+        let memory = MemoryStore::with_limits(LIMITS);
+        let mut sqlite = SqliteStore::open_with_limits(dir.path(), LIMITS).unwrap();
+        for (choices, reopens) in groups {
+            let group: Vec<Write> = choices.into_iter().map(write).collect();
+            prop_assert_eq!(memory.commit(&group).unwrap(), sqlite.commit(&group).unwrap());
+            if reopens {
+                drop(sqlite);
+                sqlite = SqliteStore::open_with_limits(dir.path(), LIMITS).unwrap();
+            }
+            prop_assert_eq!(memory.load().unwrap(), sqlite.load().unwrap());
+            let events = memory.events(&ALL).unwrap();
+            prop_assert!(events.len() <= LIMITS.total);
+            prop_assert_eq!(events, sqlite.events(&ALL).unwrap());
+        }
+    }
+}
