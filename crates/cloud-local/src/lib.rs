@@ -1,3 +1,42 @@
 //! Real nodes on this Linux host: volumes, interfaces, namespaces, metadata service.
+//!
+//! [`LocalCloud`] is region `local-1` behind the `Cloud` trait. Its words are EC2's, so that one
+//! spec moves between both by changing ids.
+//!
+//! ```text
+//! cloud.rs      LocalCloud: commands in, facts out         rows.rs, state.rs   what it remembers
+//! launch.rs     RunInstances                               region.rs, types.rs what it offers
+//! power.rs      terminate, interrupt: how instances end    refusal.rs          how it says no
+//! gate.rs       drain, open the gate                       keeper.rs           what happens by itself
+//! volumes.rs, images.rs, interfaces.rs                     recover.rs          after a kill -9
+//! storage/      the pool, volumes, power cuts              reset.rs            giving it all up
+//! network/      the fabric, nodes' links
+//! ```
+//!
+//! **Invariant:** an instance is shown as terminated only when the kernel has given back every
+//! device that it could have written to.
 
+mod cloud;
+mod gate;
+mod images;
+mod interfaces;
+mod keeper;
+mod launch;
+pub mod network;
+mod power;
+mod recover;
+mod refusal;
+mod region;
+mod reset;
+mod rows;
+mod state;
 pub mod storage;
+mod types;
+mod volumes;
+
+pub use cloud::{LocalCloud, LocalOptions};
+pub use images::HOST_IMAGE;
+pub use refusal::LocalError;
+pub use region::{ACCOUNT, REGION, VPC, ZONES, subnet_of};
+pub use reset::reset;
+pub use state::StateError;

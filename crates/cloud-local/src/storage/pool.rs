@@ -186,7 +186,10 @@ impl Pool {
 
     /// Refuses to begin something when the pool or the disk under it is nearly full: a pool that
     /// runs full breaks the volumes of running nodes.
-    pub(super) fn check_space(&self, what: &str) -> Result<(), StorageError> {
+    ///
+    /// # Errors
+    /// [`StorageError::NoSpace`].
+    pub fn check_space(&self, what: &str) -> Result<(), StorageError> {
         for path in [self.root(), self.file()] {
             let (free, _) = space(&path)?;
             if free < RESERVE_BYTES {

@@ -239,6 +239,14 @@ impl Pool {
         mounts::unmount(target)
     }
 
+    /// Whether anything is mounted at a path.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn is_mounted(&self, target: &Path) -> Result<bool, StorageError> {
+        Ok(mounts::at(target)?.is_some())
+    }
+
     /// Cuts the power of the volume mounted at a path: what was not synced is gone, what was
     /// synced stays, and every later write fails with EIO, in whatever namespace it is made.
     /// Twice is success.

@@ -1,0 +1,383 @@
+//! The local cloud itself: [`LocalCloud`], its commands and what it shows.
+
+use crate::images::{HOST_IMAGE, host_image};
+use crate::network::{Fabric, VpcLayout};
+use crate::refusal::{LocalError, error, refused};
+use crate::region::{self, ACCOUNT, REGION};
+use crate::rows::{ImageRow, InstanceRow, InterfaceRow, Row, SnapshotRow, VolumeRow};
+use crate::state::{MarketRow, State, StateError, Table};
+use crate::storage::{Pool, PoolOptions};
+use crate::volumes::{Answer, NewVolume};
+use crate::{keeper, types};
+use holdfast_cloud::{BoxFuture, Cloud, Identity, Notice};
+use holdfast_model::facts::{Fact, MAX_PAGE, Page, Query, ResourceKind};
+use holdfast_model::market::Catalogue;
+use holdfast_model::{CloudError, Command, ErrorClass, InstanceId, Market, Reply, Time, tags};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc;
+
+/// Hints that wait to be heard; more are dropped.
+const MAX_NOTICES: usize = 1_024;
+
+/// How the local cloud is opened.
+#[derive(Debug, Clone)]
+pub struct LocalOptions {
+    /// Where everything is kept: memory, pool, mount points, nodes.
+    pub dir: PathBuf,
+    /// The pool, if it has to be made.
+    pub pool: PoolOptions,
+    /// The addresses of the nodes.
+    pub layout: VpcLayout,
+    /// The program that becomes the shim of a node: one whose `main` begins with
+    /// `holdfast_agent::dispatch`; `/proc/self/exe` in the server.
+    pub shim_program: PathBuf,
+    /// How long a terminated node's processes may take to end before its power is cut.
+    pub clean_stop: Duration,
+}
+
+impl LocalOptions {
+    /// The usual options for a directory.
+    #[must_use]
+    pub fn new(dir: PathBuf, shim_program: PathBuf) -> LocalOptions {
+        LocalOptions {
+            dir,
+            pool: PoolOptions::default(),
+            layout: VpcLayout::default(),
+            shim_program,
+            clean_stop: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Real nodes on this host, behind the [`Cloud`] trait. Dropping it leaves the nodes running.
+#[derive(Clone)]
+pub struct LocalCloud {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) dir: PathBuf,
+    pub(crate) pool: Pool,
+    pub(crate) state: State,
+    pub(crate) fabric: Fabric,
+    pub(crate) layout: VpcLayout,
+    pub(crate) shim_program: PathBuf,
+    pub(crate) clean_stop_ms: u64,
+    pub(crate) notices: mpsc::Sender<Notice>,
+    heard: tokio::sync::Mutex<mpsc::Receiver<Notice>>,
+    busy: Busy,
+}
+
+impl LocalCloud {
+    /// Opens the local cloud: adopts the nodes that run, takes down what was half made or
+    /// overdue, and makes what is not there yet. Blocks; call it on a thread that may wait.
+    ///
+    /// The caller sees to it that only one process has the directory open.
+    ///
+    /// # Errors
+    /// [`LocalError`], with what is missing on this host and what to do.
+    pub fn open(options: &LocalOptions) -> Result<LocalCloud, LocalError> {
+        let pool = Pool::open(&options.dir, &options.pool)?;
+        let dir = pool.dir().to_owned();
+        for name in ["mounts", "nodes"] {
+            make_private_dir(&dir.join(name))?;
+        }
+        let state = State::open(&dir.join("cloud.db"))?;
+        let fabric = Fabric::open(&dir, &options.layout)?;
+        let (notices, heard) = mpsc::channel(MAX_NOTICES);
+        let inner = Arc::new(Inner {
+            dir,
+            pool,
+            state,
+            fabric,
+            layout: options.layout.clone(),
+            shim_program: options.shim_program.clone(),
+            clean_stop_ms: u64::try_from(options.clean_stop.as_millis()).unwrap_or(u64::MAX),
+            notices,
+            heard: tokio::sync::Mutex::new(heard),
+            busy: Busy::default(),
+        });
+        inner.recover()?;
+        keeper::start(&inner)?;
+        Ok(LocalCloud { inner })
+    }
+
+    /// Takes an instance back, as EC2 does with spot instances: with notice, through the metadata
+    /// service and a hint, and a power cut when it is over; without, a power cut now. Blocks.
+    ///
+    /// # Errors
+    /// [`LocalError::Refused`] if there is no such instance or it does not run.
+    pub fn interrupt(
+        &self,
+        instance: &InstanceId,
+        notice: Option<Duration>,
+    ) -> Result<(), LocalError> {
+        self.inner.interrupt(instance, notice)
+    }
+
+    /// Sets how many instances a market takes (`None`: any number). What runs goes on.
+    ///
+    /// # Errors
+    /// [`LocalError::Refused`] for a market that does not exist.
+    pub fn set_capacity(&self, market: &Market, capacity: Option<u32>) -> Result<(), LocalError> {
+        self.change_market(market, |row| row.capacity = capacity)
+    }
+
+    /// Sets a market's price in US dollars for an hour (`None`: the usual one).
+    ///
+    /// # Errors
+    /// [`LocalError::Refused`] for a market that does not exist.
+    pub fn set_price(&self, market: &Market, hourly_usd: Option<f64>) -> Result<(), LocalError> {
+        self.change_market(market, |row| row.hourly_usd = hourly_usd)
+    }
+
+    fn change_market(
+        &self,
+        market: &Market,
+        change: impl FnOnce(&mut MarketRow),
+    ) -> Result<(), LocalError> {
+        let known = types::find(&market.instance_type).is_some()
+            && region::zone_index(market.zone.as_str()).is_some();
+        if !known {
+            let message = format!("there is no market {market}");
+            return Err(refused("InvalidParameterValue", message).into());
+        }
+        self.inner.state.change(|table| {
+            let mut row = region::market_row(table, market)?;
+            change(&mut row);
+            let (name, zone) = (&market.instance_type, market.zone.as_str());
+            table.put_market(name, zone, market.lifecycle, row)?;
+            Ok(())
+        })
+    }
+
+    /// The directory of an instance: console, configuration, control socket (see
+    /// `holdfast_agent`).
+    #[must_use]
+    pub fn instance_dir(&self, instance: &InstanceId) -> PathBuf {
+        self.inner.node_dir(instance)
+    }
+
+    async fn blocking<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<R, CloudError> + Send + 'static,
+    ) -> Result<R, CloudError> {
+        let inner = Arc::clone(&self.inner);
+        match tokio::task::spawn_blocking(move || work(&inner)).await {
+            Ok(result) => result,
+            Err(e) => Err(error(
+                ErrorClass::OutcomeUnknown,
+                "InternalError",
+                format!("the command did not end properly ({e}); see the server's log"),
+            )),
+        }
+    }
+}
+
+impl Cloud for LocalCloud {
+    fn identity(&self) -> BoxFuture<'_, Result<Identity, CloudError>> {
+        Box::pin(async { Ok(Identity { account: ACCOUNT.to_owned(), region: REGION.to_owned() }) })
+    }
+
+    fn catalogue(&self) -> BoxFuture<'_, Result<Catalogue, CloudError>> {
+        Box::pin(self.blocking(|inner| Ok(inner.state.look(region::catalogue)?)))
+    }
+
+    fn observe(&self, query: Query) -> BoxFuture<'_, Result<Page, CloudError>> {
+        Box::pin(self.blocking(move |inner| inner.observe(&query)))
+    }
+
+    fn execute(&self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Result<Reply, CloudError>>> {
+        let each = batch.into_iter().map(|c| self.blocking(move |inner| inner.execute(c)));
+        Box::pin(futures_util::future::join_all(each))
+    }
+
+    fn notice(&self) -> BoxFuture<'_, Notice> {
+        Box::pin(async {
+            match self.inner.heard.lock().await.recv().await {
+                Some(notice) => notice,
+                // The sender lives as long as this value.
+                None => std::future::pending().await,
+            }
+        })
+    }
+}
+
+impl Inner {
+    pub(crate) fn node_dir(&self, instance: &InstanceId) -> PathBuf {
+        self.dir.join("nodes").join(instance.as_str())
+    }
+
+    /// Waits for the turn to change an instance's devices and mounts.
+    pub(crate) fn busy(&self, instance: &InstanceId) -> Turn<'_> {
+        self.busy.turn(instance)
+    }
+
+    fn execute(&self, command: Command) -> Answer {
+        match command {
+            Command::RunInstances(launch) => self.run_instances(*launch),
+            Command::Drain { instance, timeout_ms } => self.drain(&instance, timeout_ms),
+            Command::TerminateInstances { instance } => self.terminate(&instance),
+            Command::SetDeleteOnTermination { instance, device, value } => {
+                self.set_delete_on_termination(&instance, &device, value)
+            }
+            Command::CreateVolume {
+                ref token, ref zone, size_gib, ref snapshot, ref tags, ..
+            } => {
+                let new = NewVolume {
+                    token: token.clone(),
+                    zone: zone.clone(),
+                    size_gib,
+                    snapshot: snapshot.clone(),
+                    tags: tags.clone(),
+                };
+                self.create_volume(&command, new)
+            }
+            Command::DeleteVolume { volume } => self.delete_volume(&volume),
+            Command::AttachVolume { volume, instance, device } => {
+                self.attach_volume(&volume, &instance, &device)
+            }
+            Command::DetachVolume { volume, instance } => self.detach_volume(&volume, &instance),
+            Command::CreateSnapshot { volume, tags } => self.create_snapshot(&volume, tags),
+            Command::DeleteSnapshot { snapshot } => self.delete_snapshot(&snapshot),
+            Command::RegisterImage { name, snapshot, like, root_device, tags } => {
+                self.register_image(name, snapshot, &like, root_device, tags)
+            }
+            Command::DeregisterImage { image } => self.deregister_image(&image),
+            Command::CreateNetworkInterface {
+                ref token,
+                ref subnet,
+                ref private_ip,
+                ref tags,
+                ..
+            } => self.create_interface(&command, token, subnet, private_ip.as_deref(), tags),
+            Command::DeleteNetworkInterface { interface } => self.delete_interface(&interface),
+            Command::OpenGate { instance, manifest } => self.open_gate(&instance, &manifest),
+        }
+    }
+
+    /// What is shown of these resources now, in this order; those that do not exist are left out.
+    pub(crate) fn facts_of(&self, ids: &[&str]) -> Answer {
+        let facts = self.state.look(|table| {
+            let mut facts = Vec::new();
+            for id in ids {
+                if let Some(kind) = ResourceKind::of_id(id) {
+                    facts.extend(fact(table, kind, id)?);
+                }
+            }
+            Ok::<_, StateError>(facts)
+        })?;
+        Ok(Reply { facts, gone: Vec::new() })
+    }
+
+    fn observe(&self, query: &Query) -> Result<Page, CloudError> {
+        let found = self.state.look(|table| {
+            if query.ids.is_empty() {
+                return all_facts(table, query.kind);
+            }
+            let mut found = Vec::new();
+            for id in &query.ids {
+                found.extend(fact(table, query.kind, id)?);
+            }
+            found.sort_by(|a, b| a.id().cmp(b.id()));
+            Ok::<_, StateError>(found)
+        })?;
+        let after = query.page.as_deref().unwrap_or_default();
+        let mut facts: Vec<Fact> = found
+            .into_iter()
+            .filter(|f| !query.ids.is_empty() || f.tags().contains_key(tags::INSTALLATION))
+            .filter(|f| f.id() > after)
+            .take(MAX_PAGE + 1)
+            .collect();
+        let next = (facts.len() > MAX_PAGE).then(|| {
+            facts.truncate(MAX_PAGE);
+            facts.last().map(|f| f.id().to_owned()).unwrap_or_default()
+        });
+        Ok(Page { facts, next })
+    }
+}
+
+fn fact(table: &Table<'_>, kind: ResourceKind, id: &str) -> Result<Option<Fact>, StateError> {
+    Ok(match kind {
+        ResourceKind::Instance => table.get::<InstanceRow>(id)?.map(|r| r.fact()),
+        ResourceKind::Volume => table.get::<VolumeRow>(id)?.map(|r| r.fact()),
+        ResourceKind::Snapshot => table.get::<SnapshotRow>(id)?.map(|r| r.fact()),
+        ResourceKind::Image if id == HOST_IMAGE => Some(host_image().fact()),
+        ResourceKind::Image => table.get::<ImageRow>(id)?.map(|r| r.fact()),
+        ResourceKind::Interface => table.get::<InterfaceRow>(id)?.map(|r| r.fact()),
+    })
+}
+
+fn all_facts(table: &Table<'_>, kind: ResourceKind) -> Result<Vec<Fact>, StateError> {
+    fn of<T: Row>(table: &Table<'_>) -> Result<Vec<Fact>, StateError> {
+        Ok(table.all::<T>()?.iter().map(Row::fact).collect())
+    }
+    match kind {
+        ResourceKind::Instance => of::<InstanceRow>(table),
+        ResourceKind::Volume => of::<VolumeRow>(table),
+        ResourceKind::Snapshot => of::<SnapshotRow>(table),
+        ResourceKind::Image => of::<ImageRow>(table),
+        ResourceKind::Interface => of::<InterfaceRow>(table),
+    }
+}
+
+/// One at a time for each instance.
+#[derive(Default)]
+struct Busy {
+    now: Mutex<BTreeMap<InstanceId, ()>>,
+    freed: Condvar,
+}
+
+/// The turn; given back when dropped.
+pub(crate) struct Turn<'a> {
+    busy: &'a Busy,
+    instance: InstanceId,
+}
+
+impl Busy {
+    fn turn(&self, instance: &InstanceId) -> Turn<'_> {
+        // Nothing here can panic halfway: a poisoned map is a whole one.
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        while now.contains_key(instance) {
+            now = self.freed.wait(now).unwrap_or_else(PoisonError::into_inner);
+        }
+        now.insert(instance.clone(), ());
+        Turn { busy: self, instance: instance.clone() }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut now = self.busy.now.lock().unwrap_or_else(PoisonError::into_inner);
+        now.remove(&self.instance);
+        self.busy.freed.notify_all();
+    }
+}
+
+/// The wall clock: what deadlines survive a restart by.
+pub(crate) fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A new id, as EC2 makes them: a prefix and 17 hexadecimal digits.
+pub(crate) fn new_id(prefix: &str) -> Result<String, CloudError> {
+    let mut bytes = [0; 9];
+    getrandom::fill(&mut bytes).map_err(|e| {
+        error(ErrorClass::Unreachable, "InternalError", format!("no randomness: {e}"))
+    })?;
+    let digits: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    Ok(format!("{prefix}-{}", &digits[..17]))
+}
+
+fn make_private_dir(path: &Path) -> Result<(), LocalError> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(crate::launch::io("creating", path))
+}

@@ -1,0 +1,104 @@
+//! What is done inside a running node: draining it and opening its gate.
+
+use crate::cloud::Inner;
+use crate::refusal::{LocalError, conflict, refused};
+use crate::rows::{InstanceRow, Row, VolumeRow};
+use crate::volumes::{Answer, running};
+use holdfast_agent::{ManifestEntry, SCRIPT_TIMEOUT_MAX_MS, ShimHandle};
+use holdfast_model::command::Mount;
+use holdfast_model::facts::Health;
+use holdfast_model::{CloudError, InstanceId, Reply};
+
+impl Inner {
+    pub(crate) fn drain(&self, id: &InstanceId, timeout_ms: u64) -> Answer {
+        let row = self.state.look(|table| running(table, id))?;
+        if row.fact.drained {
+            return Ok(Reply { facts: vec![row.fact()], gone: Vec::new() });
+        }
+        // Not under the instance's lock: an interruption must not wait for a script.
+        let mut client = ShimHandle::open(&self.node_dir(id))
+            .and_then(|handle| handle.client())
+            .map_err(LocalError::from)?;
+        let outcome = client
+            .run_shutdown_script(timeout_ms.min(SCRIPT_TIMEOUT_MAX_MS))
+            .map_err(LocalError::from)?;
+        tracing::info!(instance = %id, ?outcome, "drained");
+        self.update_running(id, |row| row.fact.drained = true)
+    }
+
+    pub(crate) fn open_gate(&self, id: &InstanceId, manifest: &[Mount]) -> Answer {
+        let _busy = self.busy(id);
+        self.state.look(|table| {
+            running(table, id)?;
+            for member in manifest {
+                check_attached(table.get(member.volume.as_str())?, id, member)?;
+            }
+            Ok::<_, CloudError>(())
+        })?;
+        self.mount_and_open(id, manifest)?;
+        self.update_running(id, |row| row.fact.health = Health::Ok)
+    }
+
+    fn mount_and_open(&self, id: &InstanceId, manifest: &[Mount]) -> Result<(), LocalError> {
+        let mut client = ShimHandle::open(&self.node_dir(id))?.client()?;
+        let mut entries = Vec::new();
+        for member in manifest {
+            let source = self.mount_on_host(&member.volume)?;
+            let found = self.pool.volume(&member.volume)?.and_then(|info| info.fs_uuid);
+            let fs_uuid = match (&member.fs_uuid, found) {
+                (Some(wanted), Some(found)) if *wanted != found => {
+                    let message = format!(
+                        "{} holds the filesystem {found}, not {wanted} as before; it was changed \
+                         from outside. Attach the right volume",
+                        member.volume
+                    );
+                    return Err(refused("FilesystemMismatch", message).into());
+                }
+                (_, Some(found)) => found,
+                (_, None) => {
+                    let message = format!("{} has no filesystem", member.volume);
+                    return Err(refused("FilesystemDoesNotMount", message).into());
+                }
+            };
+            client.mount(&member.device, &source, &fs_uuid, &member.target)?;
+            entries.push(ManifestEntry {
+                device: member.device.clone(),
+                fs_uuid,
+                target: member.target.clone(),
+            });
+        }
+        client.open_gate(&entries)?;
+        Ok(())
+    }
+
+    fn update_running(&self, id: &InstanceId, change: impl FnOnce(&mut InstanceRow)) -> Answer {
+        self.state.change(|table| {
+            let mut row = running(table, id)?;
+            change(&mut row);
+            table.put(&row)?;
+            Ok(Reply { facts: vec![row.fact()], gone: Vec::new() })
+        })
+    }
+}
+
+fn check_attached(
+    volume: Option<VolumeRow>,
+    instance: &InstanceId,
+    member: &Mount,
+) -> Result<(), CloudError> {
+    let held = volume.as_ref().is_some_and(|v| {
+        v.fact.attachment_settled
+            && v.fact
+                .attached_to
+                .as_ref()
+                .is_some_and(|(holder, device)| holder == instance && device == &member.device)
+    });
+    if held {
+        return Ok(());
+    }
+    let message = format!(
+        "{} is not attached to {instance} as {}; attach it first",
+        member.volume, member.device
+    );
+    Err(conflict("IncorrectState", message))
+}

@@ -1,0 +1,289 @@
+//! How instances end: asked to, interrupted, or by themselves.
+//!
+//! The order of a power cut: the filesystems of the node are shut down first, so that nothing
+//! unsynced is saved by what comes after; then its link, then its processes, then mounts and
+//! devices. Only when every device has been given back is the instance shown as terminated: from
+//! then on its generation can write no more.
+
+use crate::cloud::{Inner, now};
+use crate::launch::io;
+use crate::refusal::{LocalError, not_found, refused};
+use crate::rows::{Ending, InstanceRow, InterfaceRow, VolumeRow};
+use crate::volumes::{Answer, free};
+use holdfast_agent::{AgentError, ShimHandle};
+use holdfast_cloud::Notice;
+use holdfast_model::facts::{Health, InstanceState, VolumeState};
+use holdfast_model::{CloudError, InstanceId, Reply, Time, VolumeId};
+use std::time::Duration;
+
+/// Why an interrupted spot instance ended (EC2 API reference, StateReason).
+pub(crate) const INTERRUPTED: &str = "Server.SpotInstanceTermination";
+/// Why an instance ended that was asked to.
+const USER_INITIATED: &str = "Client.UserInitiatedShutdown";
+/// Why an instance ended whose init did.
+pub(crate) const SELF_INITIATED: &str = "Client.InstanceInitiatedShutdown";
+/// Beyond the node's own limit, this long for its shim to record the end, in milliseconds.
+const RECORD_MS: u64 = 2_000;
+/// After a kill, a shim is gone within this time, in milliseconds.
+const SHIM_END_MS: u64 = 5_000;
+
+impl Inner {
+    pub(crate) fn terminate(&self, id: &InstanceId) -> Answer {
+        let Some(row) = self.begin_ending(id, Ending::Clean, USER_INITIATED)? else {
+            // It was terminated so long ago that it is not shown any more.
+            return Ok(Reply { facts: Vec::new(), gone: vec![id.to_string()] });
+        };
+        if row.fact.state != InstanceState::Terminated {
+            if row.ending == Some(Ending::Clean) {
+                self.stop_cleanly(id)?;
+            }
+            self.finish(id)?;
+        }
+        let mut ids = vec![id.to_string()];
+        ids.extend(row.fact.attachments.iter().map(|a| a.volume.to_string()));
+        ids.extend(row.fact.interface.iter().map(ToString::to_string));
+        let mut reply = self.facts_of(&ids.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let shown: Vec<_> = reply.facts.iter().map(|f| f.id().to_owned()).collect();
+        reply.gone = ids.into_iter().filter(|id| !shown.contains(id)).collect();
+        Ok(reply)
+    }
+
+    /// Takes an instance back: with notice at its end, else at once.
+    pub(crate) fn interrupt(
+        &self,
+        id: &InstanceId,
+        notice: Option<Duration>,
+    ) -> Result<(), LocalError> {
+        let Some(notice) = notice else {
+            let row = self.begin_ending(id, Ending::Cut, INTERRUPTED)?;
+            let row = row.ok_or_else(|| not_found("InvalidInstanceID.NotFound", id.as_str()))?;
+            if row.fact.state != InstanceState::Terminated {
+                self.cut_power(&row);
+                self.finish(id)?;
+            }
+            return Ok(());
+        };
+        let millis = u64::try_from(notice.as_millis()).unwrap_or(u64::MAX);
+        let at = now().plus(millis);
+        self.state.change(|table| {
+            let row: Option<InstanceRow> = table.get(id.as_str())?;
+            let mut row =
+                row.ok_or_else(|| not_found("InvalidInstanceID.NotFound", id.as_str()))?;
+            if row.fact.state != InstanceState::Running {
+                let message = format!("{id} is not running: there is nothing to take back");
+                return Err(refused("IncorrectInstanceState", message));
+            }
+            // A second notice never gives more time than the first.
+            let at = row.fact.interruption_at.map_or(at, |earlier| earlier.min(at));
+            row.fact.interruption_at = Some(at);
+            table.put(&row)?;
+            Ok::<_, CloudError>(())
+        })?;
+        self.tell_node(id, at);
+        self.notify(id, Some(at));
+        Ok(())
+    }
+
+    /// Publishes the notice in the node's metadata. A node that cannot be told is interrupted all
+    /// the same, as on EC2.
+    pub(crate) fn tell_node(&self, id: &InstanceId, at: Time) {
+        let told = ShimHandle::open(&self.node_dir(id))
+            .and_then(|handle| handle.client())
+            .and_then(|mut client| client.set_notice("terminate", &rfc3339(at)));
+        if let Err(e) = told {
+            tracing::warn!(instance = %id, error = %e, "the interruption notice was not published");
+        }
+    }
+
+    /// Marks an instance as ending. An interruption turns a clean end into a cut, never the other
+    /// way. `None`: there is no such instance.
+    pub(crate) fn begin_ending(
+        &self,
+        id: &InstanceId,
+        ending: Ending,
+        reason: &str,
+    ) -> Result<Option<InstanceRow>, CloudError> {
+        let row = self.state.change(|table| {
+            let Some(mut row) = table.get::<InstanceRow>(id.as_str())? else {
+                return Ok::<_, CloudError>(None);
+            };
+            if row.fact.state == InstanceState::Terminated {
+                return Ok(Some(row));
+            }
+            row.fact.state = InstanceState::ShuttingDown;
+            row.fact.reason.get_or_insert_with(|| reason.to_owned());
+            if row.ending.is_none() || ending == Ending::Cut {
+                row.ending = Some(ending);
+            }
+            table.put(&row)?;
+            Ok(Some(row))
+        })?;
+        self.notify(id, None);
+        Ok(row)
+    }
+
+    /// Asks the node's processes to end and waits for that, within limits; a node that does not
+    /// end in time has its power cut.
+    pub(crate) fn stop_cleanly(&self, id: &InstanceId) -> Result<(), LocalError> {
+        let handle = match ShimHandle::open(&self.node_dir(id)) {
+            Ok(handle) => handle,
+            // It has ended, or never began.
+            Err(AgentError::NotRunning { .. }) => return Ok(()),
+            Err(e) => return Err(e.into()),
+        };
+        let limit = self.clean_stop_ms;
+        let asked = handle.client().and_then(|mut client| client.stop(Some(limit)));
+        let ended = match asked {
+            Ok(()) => handle.wait_exit(limit.saturating_add(RECORD_MS))?.is_some(),
+            Err(e) => {
+                tracing::warn!(instance = %id, error = %e, "a node could not be asked to end");
+                false
+            }
+        };
+        if !ended && let Some(row) = self.begin_ending(id, Ending::Cut, USER_INITIATED)? {
+            self.cut_power(&row);
+        }
+        Ok(())
+    }
+
+    /// Shuts down every filesystem of the node, takes its link down, kills its processes. What
+    /// fails here is tried again by [`Inner::finish`], which does not succeed before it is done.
+    fn cut_power(&self, row: &InstanceRow) {
+        let id = &row.fact.id;
+        if let Err(e) = self.cut_filesystems(row) {
+            tracing::warn!(instance = %id, error = %e, "a power cut was not complete");
+        }
+        if let Err(e) = self.link_down(row) {
+            tracing::warn!(instance = %id, error = %e, "a link could not be taken down");
+        }
+        if let Err(e) = ShimHandle::open(&self.node_dir(id)).and_then(|handle| handle.kill())
+            && !matches!(e, AgentError::NotRunning { .. })
+        {
+            tracing::warn!(instance = %id, error = %e, "a node could not be killed");
+        }
+    }
+
+    fn cut_filesystems(&self, row: &InstanceRow) -> Result<(), LocalError> {
+        let mut first_error = None;
+        for attachment in &row.fact.attachments {
+            let target = self.mountpoint(&attachment.volume);
+            let cut = match self.pool.is_mounted(&target) {
+                Ok(true) => self.pool.power_cut(&target),
+                Ok(false) => Ok(()),
+                Err(e) => Err(e),
+            };
+            first_error = first_error.or(cut.err());
+        }
+        first_error.map_or(Ok(()), |e| Err(e.into()))
+    }
+
+    /// Takes everything of an ending instance down and shows it as terminated. Can be repeated;
+    /// until it has succeeded the instance is shown as shutting down.
+    pub(crate) fn finish(&self, id: &InstanceId) -> Result<(), LocalError> {
+        let _busy = self.busy(id);
+        let row: Option<InstanceRow> = self.state.look(|t| t.get(id.as_str()))?;
+        let Some(row) = row else { return Ok(()) };
+        if row.fact.state == InstanceState::Terminated {
+            return Ok(());
+        }
+        if row.ending == Some(Ending::Cut) {
+            // Again, under the lock: a volume may have been mounted after the first cut.
+            self.cut_filesystems(&row)?;
+        }
+        let dir = self.node_dir(id);
+        match ShimHandle::open(&dir) {
+            Ok(handle) => {
+                handle.kill()?;
+                if handle.wait_exit(SHIM_END_MS)?.is_none() {
+                    let limit_ms = SHIM_END_MS;
+                    let doing = format!("the end of the shim of {id}");
+                    return Err(AgentError::TimedOut { doing, limit_ms }.into());
+                }
+            }
+            Err(AgentError::NotRunning { .. }) => {}
+            Err(e) => return Err(e.into()),
+        }
+        if holdfast_agent::config_path(&dir).exists() {
+            holdfast_agent::clear(&dir)?;
+            // Nobody needs its user data any more; the console stays.
+            let config = holdfast_agent::config_path(&dir);
+            std::fs::remove_file(&config).map_err(io("deleting", &config))?;
+        }
+        self.unplug(&row)?;
+        for attachment in &row.fact.attachments {
+            self.pool.unmount(&self.mountpoint(&attachment.volume))?;
+        }
+        for attachment in &row.fact.attachments {
+            self.pool.detach(&attachment.volume)?;
+            // The directory it was mounted on; it may never have been.
+            let _ = std::fs::remove_dir(self.mountpoint(&attachment.volume));
+        }
+        for volume in self.show_terminated(id)? {
+            self.complete_deletion(&volume)?;
+        }
+        self.notify(id, None);
+        Ok(())
+    }
+
+    /// Frees what the instance held; the volumes that die with it.
+    fn show_terminated(&self, id: &InstanceId) -> Result<Vec<VolumeId>, CloudError> {
+        self.state.change(|table| {
+            let Some(mut row) = table.get::<InstanceRow>(id.as_str())? else {
+                return Ok(Vec::new());
+            };
+            let mut dying = Vec::new();
+            for attachment in std::mem::take(&mut row.fact.attachments) {
+                let found: Option<VolumeRow> = table.get(attachment.volume.as_str())?;
+                let Some(mut volume) = found else { continue };
+                let never_made = volume.fact.state == VolumeState::Creating;
+                free(&mut volume);
+                if attachment.delete_on_termination || never_made {
+                    volume.fact.state = VolumeState::Deleting;
+                    dying.push(attachment.volume);
+                }
+                table.put(&volume)?;
+            }
+            if let Some(interface) = row.fact.interface.take() {
+                if row.own_interface {
+                    table.delete::<InterfaceRow>(interface.as_str())?;
+                } else if let Some(mut kept) = table.get::<InterfaceRow>(interface.as_str())? {
+                    crate::interfaces::free(&mut kept);
+                    table.put(&kept)?;
+                }
+            }
+            row.fact.state = InstanceState::Terminated;
+            row.fact.private_ip = None;
+            row.fact.health = Health::Initializing;
+            row.ended_at = Some(now());
+            // Nobody needs its secrets any more.
+            row.launch.user_data = None;
+            row.launch.shutdown_script = None;
+            table.put(&row)?;
+            Ok(dying)
+        })
+    }
+
+    /// Wakes whoever listens. When nobody does, or too many hints wait, it is dropped: it only
+    /// wakes, and what it is about can be observed.
+    pub(crate) fn notify(&self, id: &InstanceId, interruption_at: Option<Time>) {
+        let _ = self.notices.try_send(Notice { instance: id.clone(), interruption_at });
+    }
+}
+
+/// As metadata shows an instant: RFC 3339, UTC, whole seconds.
+fn rfc3339(at: Time) -> String {
+    let seconds = i64::try_from(at.0 / 1_000).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds)
+        .map(|t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_shown_in_whole_seconds_of_utc() {
+        assert_eq!(rfc3339(Time(1_700_000_000_999)), "2023-11-14T22:13:20Z");
+    }
+}

@@ -1,0 +1,112 @@
+//! Refusals in EC2's codes (EC2 API reference, "Error codes"), and how this host's own failures
+//! are told.
+
+use crate::state::StateError;
+use crate::storage::StorageError;
+use holdfast_agent::AgentError;
+use holdfast_model::{CloudError, ErrorClass};
+use std::path::PathBuf;
+
+/// Why the local cloud as a whole could not be opened, changed or taken down.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// Volumes.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The memory.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Interfaces.
+    #[error(transparent)]
+    Network(#[from] crate::network::NetworkError),
+    /// A node.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// A file.
+    #[error("{doing} {path}: {cause}")]
+    Io {
+        /// What was done, as a participle.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// The system's word.
+        cause: std::io::Error,
+    },
+    /// The request cannot be met.
+    #[error("{0}")]
+    Refused(CloudError),
+}
+
+impl From<CloudError> for LocalError {
+    fn from(error: CloudError) -> Self {
+        LocalError::Refused(error)
+    }
+}
+
+pub(crate) fn error(class: ErrorClass, code: &str, message: impl Into<String>) -> CloudError {
+    CloudError { class, code: code.to_owned(), message: message.into() }
+}
+
+/// Never going to work.
+pub(crate) fn refused(code: &str, message: impl Into<String>) -> CloudError {
+    error(ErrorClass::Refused, code, message)
+}
+
+/// A state that passes.
+pub(crate) fn conflict(code: &str, message: impl Into<String>) -> CloudError {
+    error(ErrorClass::Conflict, code, message)
+}
+
+pub(crate) fn not_found(code: &str, id: &str) -> CloudError {
+    refused(code, format!("{id} does not exist; look at what there is, and use another id"))
+}
+
+/// The host failed: nobody knows how far it came, and the same request finishes it.
+fn internal(message: String) -> CloudError {
+    error(ErrorClass::OutcomeUnknown, "InternalError", message)
+}
+
+impl From<StateError> for CloudError {
+    fn from(e: StateError) -> Self {
+        internal(e.to_string())
+    }
+}
+
+impl From<StorageError> for CloudError {
+    fn from(e: StorageError) -> Self {
+        let message = e.to_string();
+        match e {
+            StorageError::NoSpace { .. } => error(ErrorClass::Quota, "MaxStorageExceeded", message),
+            StorageError::FilesystemDoesNotMount { .. } => {
+                refused("FilesystemDoesNotMount", message)
+            }
+            StorageError::TooSmall { .. } => refused("InvalidParameterValue", message),
+            StorageError::NotFound { .. } | StorageError::BadId { .. } => {
+                refused("InvalidVolume.NotFound", message)
+            }
+            StorageError::InUse { .. } | StorageError::StillHeld { .. } => {
+                conflict("VolumeInUse", message)
+            }
+            _ => internal(message),
+        }
+    }
+}
+
+impl From<LocalError> for CloudError {
+    fn from(e: LocalError) -> Self {
+        match e {
+            LocalError::Storage(e) => e.into(),
+            LocalError::State(e) => e.into(),
+            LocalError::Refused(e) => e,
+            LocalError::Agent(AgentError::Refused(message) | AgentError::Invalid(message)) => {
+                refused("InvalidParameterValue", message)
+            }
+            LocalError::Agent(e @ AgentError::NotRunning { .. }) => {
+                conflict("IncorrectInstanceState", e.to_string())
+            }
+            other @ (LocalError::Network(_) | LocalError::Agent(_) | LocalError::Io { .. }) => {
+                internal(other.to_string())
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Region `local-1` as it is offered: zones, subnets, markets.
+
+use crate::state::{MarketRow, StateError, Table};
+use crate::types::{self, LocalType};
+use holdfast_model::market::{Catalogue, MarketPrice, Subnet};
+use holdfast_model::{Lifecycle, Market, SubnetId, Zone};
+
+/// The region.
+pub const REGION: &str = "local-1";
+/// The VPC.
+pub const VPC: &str = "vpc-local";
+/// The account that owns everything.
+pub const ACCOUNT: &str = "000000000000";
+/// The zones.
+pub const ZONES: [&str; 3] = ["local-1a", "local-1b", "local-1c"];
+
+/// The subnet of a zone.
+#[must_use]
+pub fn subnet_of(zone: &str) -> SubnetId {
+    SubnetId(format!("subnet-{zone}"))
+}
+
+/// The zone of a subnet.
+pub(crate) fn zone_of(subnet: &SubnetId) -> Option<Zone> {
+    let name = subnet.as_str().strip_prefix("subnet-")?;
+    zone_index(name).map(|_| Zone::from(name))
+}
+
+pub(crate) fn zone_index(zone: &str) -> Option<u32> {
+    ZONES.iter().position(|z| *z == zone).and_then(|i| u32::try_from(i).ok())
+}
+
+/// Every market, with what is set for it.
+fn markets() -> impl Iterator<Item = (&'static LocalType, u32, Market)> {
+    types::TYPES.iter().flat_map(|t| {
+        (0_u32..).zip(ZONES).flat_map(move |(index, zone)| {
+            [Lifecycle::Spot, Lifecycle::OnDemand].map(move |lifecycle| {
+                let market = Market {
+                    instance_type: t.name.to_owned(),
+                    zone: Zone::from(zone),
+                    subnet: subnet_of(zone),
+                    lifecycle,
+                };
+                (t, index, market)
+            })
+        })
+    })
+}
+
+pub(crate) fn market_row(table: &Table<'_>, market: &Market) -> Result<MarketRow, StateError> {
+    table.market(&market.instance_type, market.zone.as_str(), market.lifecycle)
+}
+
+pub(crate) fn catalogue(table: &Table<'_>) -> Result<Catalogue, StateError> {
+    let mut prices = Vec::new();
+    for (local, index, market) in markets() {
+        let set = market_row(table, &market)?.hourly_usd;
+        let hourly_usd = set.unwrap_or_else(|| local.usual_usd(market.lifecycle, index));
+        prices.push(MarketPrice { market, hourly_usd });
+    }
+    Ok(Catalogue {
+        region: REGION.to_owned(),
+        types: types::TYPES.iter().map(LocalType::shown).collect(),
+        subnets: ZONES
+            .iter()
+            .map(|zone| Subnet {
+                id: subnet_of(zone),
+                vpc: VPC.to_owned(),
+                zone: Zone::from(*zone),
+            })
+            .collect(),
+        prices,
+    })
+}

@@ -1,0 +1,75 @@
+//! Giving everything up: `holdfast local reset`.
+
+use crate::launch::io;
+use crate::refusal::LocalError;
+use crate::{network, storage};
+use holdfast_agent::{AgentError, ShimHandle};
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// How long a killed node's shim may take to end, in milliseconds.
+const SHIM_END_MS: u64 = 5_000;
+
+/// Kills every node of a local cloud's directory, takes down its mounts, loop devices, network
+/// and control groups, and deletes its files. What is not there is success; running it again
+/// finishes what was interrupted. The server must not be running.
+///
+/// # Errors
+/// [`LocalError`], naming what could not be taken down.
+pub fn reset(dir: &Path) -> Result<(), LocalError> {
+    let dir = match dir.canonicalize() {
+        Ok(dir) => dir,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(io("resolving", dir)(e)),
+    };
+    end_nodes(&dir.join("nodes"))?;
+    network::teardown(&dir)?;
+    storage::teardown(&dir)?;
+    for name in ["nodes", "mounts", "netns"] {
+        let path = dir.join(name);
+        match std::fs::remove_dir_all(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(io("deleting", &path)(e)),
+            _ => {}
+        }
+    }
+    for name in ["cloud.db", "cloud.db-wal", "cloud.db-shm"] {
+        let path = dir.join(name);
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(io("deleting", &path)(e)),
+            _ => {}
+        }
+    }
+    match std::fs::remove_dir(&dir) {
+        // Somebody else's files in it stay.
+        Err(e) if !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {
+            Err(io("deleting", &dir)(e))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn end_nodes(nodes: &Path) -> Result<(), LocalError> {
+    let entries = match std::fs::read_dir(nodes) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(io("listing", nodes)(e)),
+    };
+    for entry in entries {
+        let dir = entry.map_err(io("listing", nodes))?.path();
+        match ShimHandle::open(&dir) {
+            Ok(handle) => {
+                handle.kill()?;
+                if handle.wait_exit(SHIM_END_MS)?.is_none() {
+                    let doing = format!("the end of the shim of {}", handle.instance_id());
+                    return Err(AgentError::TimedOut { doing, limit_ms: SHIM_END_MS }.into());
+                }
+            }
+            Err(AgentError::NotRunning { .. }) => {}
+            Err(e) => return Err(e.into()),
+        }
+        if holdfast_agent::config_path(&dir).exists() {
+            holdfast_agent::clear(&dir)?;
+        }
+    }
+    Ok(())
+}
