@@ -1,10 +1,12 @@
-//! The stores, the writer, and what must survive. The test of a full disk needs root.
+//! The stores, the writer, and what must survive. Full disks and power cuts need root, the latter
+//! also loop devices and e2fsprogs.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
 mod conformance;
 mod full_disk;
 mod killed;
 mod opening;
+mod power_cut;
 mod same;
 mod writer;
 
