@@ -7,6 +7,7 @@ use super::{MacAddress, NetworkError, VpcLayout};
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 /// Where an instance asks about itself. Source: EC2 user guide, "Instance metadata".
 pub const METADATA_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
@@ -14,6 +15,8 @@ pub const METADATA_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 pub(super) const BRIDGE: &str = "hf0";
 /// What the fabric's ends of the nodes' links begin with.
 const LINK_PREFIX: &str = "hf-";
+/// What a link begins with once its node is unplugged. Never what [`link_name`] gives.
+const RETIRED_PREFIX: &str = "hfx-";
 /// The node's end.
 const NODE_LINK: &str = "eth0";
 /// The longest prefix that leaves room for a node beside the gateway.
@@ -101,7 +104,11 @@ impl Fabric {
             // Last: a namespace that is pinned as the fabric is a whole one.
             if adopted.is_none() { namespace::pin_own(&path) } else { Ok(()) }
         })?;
-        Ok(Fabric { pins, layout: layout.clone() })
+        let fabric = Fabric { pins, layout: layout.clone() };
+        if adopted.is_some() {
+            fabric.sweep()?;
+        }
+        Ok(fabric)
     }
 
     /// The addresses that it was opened with.
@@ -120,7 +127,8 @@ impl Fabric {
     pub fn plug(&self, name: &str, interface: &Interface) -> Result<NodeNamespace, NetworkError> {
         let path = self.pins.node(name)?;
         interface.check(name)?;
-        let fabric = self.open_namespace()?;
+        self.unplug(name)?;
+        let fabric = open_fabric(&self.pins)?;
         let made = on_own_thread(|| {
             namespace::enter(&fabric, &self.pins.fabric())?;
             netlink::run(name, async || make_node(name, &path, interface).await)
@@ -148,12 +156,35 @@ impl Fabric {
     /// Takes a node's network away: its link, and the pin of its namespace. Not plugged in is
     /// success. Processes that are still inside keep an empty namespace until they end.
     ///
+    /// When this returns, the link is cut and no longer the node's. The kernel needs some ten
+    /// milliseconds more to delete it, which happens on a thread of its own; should the server be
+    /// killed meanwhile, the next [`Fabric::open`] deletes it.
+    ///
     /// # Errors
     /// [`NetworkError::BadName`], [`NetworkError::NoFabric`], or what the system said.
     pub fn unplug(&self, name: &str) -> Result<(), NetworkError> {
         let path = self.pins.node(name)?;
-        self.within(name, async |session| session.delete(&link_name(name)).await)?;
-        namespace::unpin(&path)
+        let retired = self
+            .within(name, async |session| session.retire(&link_name(name), retired_name).await)?;
+        namespace::unpin(&path)?;
+        if retired { self.sweep() } else { Ok(()) }
+    }
+
+    /// Deletes retired links without waiting for it.
+    fn sweep(&self) -> Result<(), NetworkError> {
+        let pins = self.pins.clone();
+        let started = thread::Builder::new().name("holdfast-sweep".to_owned()).spawn(move || {
+            match within(&pins, "retired links", delete_retired) {
+                // The fabric was taken down meanwhile, and all links with it.
+                Ok(()) | Err(NetworkError::NoFabric { .. }) => {}
+                Err(error) => tracing::warn!(%error, "retired links stay until the next unplug"),
+            }
+        });
+        match started {
+            Ok(_) => Ok(()),
+            // No thread to be had: then it takes its time here.
+            Err(_) => within(&self.pins, "retired links", delete_retired),
+        }
     }
 
     /// The namespace of a node that is plugged in.
@@ -164,10 +195,6 @@ impl Fabric {
         let path = self.pins.node(name)?;
         namespace::open(&path)?;
         Ok(NodeNamespace { path })
-    }
-
-    fn open_namespace(&self) -> Result<File, NetworkError> {
-        open_fabric(&self.pins)
     }
 
     fn within<R: Send>(
@@ -221,6 +248,24 @@ pub(super) fn link_name(node: &str) -> String {
     format!("{LINK_PREFIX}{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}{f:02x}")
 }
 
+/// A retired link's name: indices are unique in a namespace.
+fn retired_name(index: u32) -> String {
+    format!("{RETIRED_PREFIX}{index}")
+}
+
+/// Whether a link's node was unplugged.
+pub(super) fn is_retired(link: &str) -> bool {
+    link.starts_with(RETIRED_PREFIX)
+}
+
+/// Deletes every retired link. Two at once are harmless: a link that is gone is success.
+async fn delete_retired(session: &Session) -> Result<(), NetworkError> {
+    for link in session.links().await?.iter().filter(|link| is_retired(link)) {
+        session.delete(link).await?;
+    }
+    Ok(())
+}
+
 /// Makes what the fabric lacks; the calling thread is in it.
 async fn complete(layout: &VpcLayout, path: &Path) -> Result<(), NetworkError> {
     // A new namespace inherits the host's settings, so each one that matters is set. Forwarding
@@ -258,7 +303,6 @@ async fn make_node(name: &str, path: &Path, interface: &Interface) -> Result<(),
     let link = link_name(name);
     let fabric = Session::open()?;
     let bridge = fabric.index_of_made(BRIDGE).await?;
-    fabric.delete(&link).await?;
 
     namespace::enter_new()?;
     set_sysctl("ipv4/ip_forward", "0")?;

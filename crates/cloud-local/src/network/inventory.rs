@@ -1,7 +1,7 @@
 //! What the network of a data directory holds, and taking all of it down.
 
 use super::NetworkError;
-use super::fabric::{BRIDGE, within};
+use super::fabric::{BRIDGE, is_retired, within};
 use super::namespace::{self, Pins};
 use std::path::Path;
 
@@ -11,10 +11,13 @@ pub struct NetworkInventory {
     /// Whether the fabric's namespace is pinned.
     pub fabric: bool,
     /// Nodes whose namespace is pinned, sorted.
-    pub namespaces: Vec<String>,
+    pub nodes: Vec<String>,
     /// Links in the fabric beside its loopback and its bridge, sorted: one for each node that is
     /// plugged in.
     pub links: Vec<String>,
+    /// Links of nodes that were unplugged: down, off the bridge's tables, and about to be deleted.
+    /// Sorted.
+    pub retired: Vec<String>,
     /// Files without a namespace, sorted: a crash, or the host's restart, left them. They are
     /// harmless, and replaced when the node is plugged in again.
     pub leftovers: Vec<String>,
@@ -39,13 +42,14 @@ pub fn inventory(dir: &Path) -> Result<NetworkInventory, NetworkError> {
         let path = pins.path_of(&name);
         match namespace::is_pinned(&path)? {
             true if path == pins.fabric() => found.fabric = true,
-            true => found.namespaces.push(name),
+            true => found.nodes.push(name),
             false => found.leftovers.push(name),
         }
     }
     if found.fabric {
         found.links = within(&pins, "links", async |session| session.links().await)?;
         found.links.retain(|link| link != BRIDGE);
+        found.retired = found.links.extract_if(.., |link| is_retired(link)).collect();
     }
     Ok(found)
 }

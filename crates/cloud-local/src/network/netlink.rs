@@ -137,6 +137,25 @@ impl Session {
             .map_err(failed("cutting", name))
     }
 
+    /// Cuts a link and gives it another name, which `new_name` makes of its index; `false` if there
+    /// is none.
+    pub(super) async fn retire(
+        &self,
+        name: &str,
+        new_name: impl FnOnce(u32) -> String,
+    ) -> Result<bool, NetworkError> {
+        let Some(index) = self.index_of(name).await? else { return Ok(false) };
+        let links = self.handle.link();
+        // Two requests: older kernels rename only what is down already.
+        let down = LinkUnspec::new_with_index(index).down().build();
+        let renamed = LinkUnspec::new_with_index(index).name(new_name(index)).build();
+        let done = match links.set(down).execute().await {
+            Ok(()) => links.set(renamed).execute().await,
+            failed => failed,
+        };
+        gone_is_false(done).map_err(failed("retiring", name))
+    }
+
     /// Deletes a link, and with a veth also its other end; `false` if there is none.
     pub(super) async fn delete(&self, name: &str) -> Result<bool, NetworkError> {
         let Some(index) = self.index_of(name).await? else { return Ok(false) };
