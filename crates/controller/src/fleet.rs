@@ -113,6 +113,8 @@ pub struct Fleet {
     reads: Reads,
     queue: Queue,
     dirty: BTreeSet<NodeId>,
+    /// Nodes that wait for something: only they are looked at between sweeps.
+    waiting: BTreeSet<NodeId>,
     wakes: BTreeSet<(Time, NodeId)>,
     commits: BTreeMap<u64, NodeId>,
     next_id: u64,
@@ -131,6 +133,7 @@ impl Fleet {
             reads: Reads::default(),
             queue: Queue::default(),
             dirty: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             wakes: BTreeSet::new(),
             commits: BTreeMap::new(),
             next_id: 0,
@@ -145,9 +148,7 @@ impl Fleet {
             Input::Loaded(records) => self.load(records),
             Input::Catalogue(catalogue) => {
                 self.catalogue = Arc::new(catalogue);
-                let waiting =
-                    self.runners.iter().filter(|(_, r)| r.waits_for.is_some()).map(|(id, _)| id);
-                self.dirty.extend(waiting.cloned());
+                self.dirty.extend(self.waiting.iter().cloned());
             }
             Input::Observed(id, result) => self.observed(id, result),
             Input::Replied(id, result) => self.replied(id, result, now),
@@ -297,6 +298,11 @@ impl Fleet {
                 runner.record.as_ref().and_then(|r| r.replacement.as_ref()).filter(|_| !frozen)
         {
             self.queue.offer(node, replacement);
+        }
+        if runner.waits_for.is_some() || !runner.watch.is_empty() || runner.is_over() {
+            self.waiting.insert(node.clone());
+        } else {
+            self.waiting.remove(node);
         }
         effects.push(Effect::Show(node.clone()));
         self.runners.insert(node.clone(), runner);

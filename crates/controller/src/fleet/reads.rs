@@ -86,8 +86,12 @@ impl Fleet {
         let sweeping = self.reads.under_way.values().any(|r| r.sweep.is_some());
         self.reads.soon &= sweeping;
         let mut ids = std::mem::take(&mut self.reads.wanted);
-        let watched: BTreeSet<String> =
-            self.runners.values().flat_map(|r| r.watch.iter().cloned()).collect();
+        let watched: BTreeSet<String> = self
+            .waiting
+            .iter()
+            .filter_map(|node| self.runners.get(node))
+            .flat_map(|r| r.watch.iter().cloned())
+            .collect();
         self.reads.waiting = !watched.is_empty();
         let poll_due =
             self.reads.last_poll.is_none_or(|t| now >= t.plus(self.config.poll_interval));
@@ -134,11 +138,11 @@ impl Fleet {
         let Some((began, pages)) = read.sweep else {
             let ids: BTreeSet<&String> = read.query.ids.iter().collect();
             self.world.absorb_ids(&read.query.ids, page.facts, read.asked);
-            let watching = self
-                .runners
-                .iter()
-                .filter(|(_, r)| r.watch.iter().any(|watched| ids.contains(watched)));
-            self.dirty.extend(watching.map(|(node, _)| node.clone()));
+            let watching = self.waiting.iter().filter(|node| {
+                let watch = self.runners.get(*node).map(|r| r.watch.as_slice()).unwrap_or_default();
+                watch.iter().any(|watched| ids.contains(watched))
+            });
+            self.dirty.extend(watching.cloned());
             return;
         };
         // Later pages may be newer than the first, but are taken to be as old as it is.
@@ -157,7 +161,6 @@ impl Fleet {
                  or account may be wrong; nothing is changed until a person lifts the freeze"
             ));
         }
-        let waiting = self.runners.iter().filter(|(_, r)| r.waits_for.is_some() || r.is_over());
-        self.dirty.extend(waiting.map(|(node, _)| node.clone()));
+        self.dirty.extend(self.waiting.iter().cloned());
     }
 }
