@@ -152,6 +152,7 @@ impl Inner {
         }
         let netns = self.plug(&parts.instance.fact.id, &parts.interface)?;
         let config = self.node_config(parts, root_mount, netns)?;
+        let _held = crate::node::making_groups();
         holdfast_agent::spawn(&self.shim_program, &config)?;
         Ok(())
     }

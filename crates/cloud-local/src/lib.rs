@@ -8,6 +8,7 @@
 //! launch.rs     RunInstances                               region.rs, types.rs what it offers
 //! power.rs      terminate, interrupt: how instances end    refusal.rs          how it says no
 //! gate.rs       drain, open the gate                       keeper.rs           what happens by itself
+//! node.rs       the certain end of a node
 //! volumes.rs, images.rs, interfaces.rs                     recover.rs          after a kill -9
 //! storage/      the pool, volumes, power cuts              reset.rs            giving it all up
 //! network/      the fabric, nodes' links
@@ -23,6 +24,7 @@ mod interfaces;
 mod keeper;
 mod launch;
 pub mod network;
+mod node;
 mod power;
 mod recover;
 mod refusal;

@@ -6,7 +6,7 @@
 //! then on its generation can write no more.
 
 use crate::cloud::{Inner, now};
-use crate::launch::io;
+use crate::node;
 use crate::refusal::{LocalError, not_found, refused};
 use crate::rows::{Ending, InstanceRow, InterfaceRow, VolumeRow};
 use crate::volumes::{Answer, free};
@@ -24,8 +24,6 @@ const USER_INITIATED: &str = "Client.UserInitiatedShutdown";
 pub(crate) const SELF_INITIATED: &str = "Client.InstanceInitiatedShutdown";
 /// Beyond the node's own limit, this long for its shim to record the end, in milliseconds.
 const RECORD_MS: u64 = 2_000;
-/// After a kill, a shim is gone within this time, in milliseconds.
-const SHIM_END_MS: u64 = 5_000;
 
 impl Inner {
     pub(crate) fn terminate(&self, id: &InstanceId) -> Answer {
@@ -190,25 +188,7 @@ impl Inner {
             // Again, under the lock: a volume may have been mounted after the first cut.
             self.cut_filesystems(&row)?;
         }
-        let dir = self.node_dir(id);
-        match ShimHandle::open(&dir) {
-            Ok(handle) => {
-                handle.kill()?;
-                if handle.wait_exit(SHIM_END_MS)?.is_none() {
-                    let limit_ms = SHIM_END_MS;
-                    let doing = format!("the end of the shim of {id}");
-                    return Err(AgentError::TimedOut { doing, limit_ms }.into());
-                }
-            }
-            Err(AgentError::NotRunning { .. }) => {}
-            Err(e) => return Err(e.into()),
-        }
-        if holdfast_agent::config_path(&dir).exists() {
-            holdfast_agent::clear(&dir)?;
-            // Nobody needs its user data any more; the console stays.
-            let config = holdfast_agent::config_path(&dir);
-            std::fs::remove_file(&config).map_err(io("deleting", &config))?;
-        }
+        let _no_shim = node::end(&self.node_dir(id), id.as_str())?;
         self.unplug(&row)?;
         for attachment in &row.fact.attachments {
             self.pool.unmount(&self.mountpoint(&attachment.volume))?;

@@ -2,13 +2,9 @@
 
 use crate::launch::io;
 use crate::refusal::LocalError;
-use crate::{network, storage};
-use holdfast_agent::{AgentError, ShimHandle};
+use crate::{network, node, storage};
 use std::io::ErrorKind;
 use std::path::Path;
-
-/// How long a killed node's shim may take to end, in milliseconds.
-const SHIM_END_MS: u64 = 5_000;
 
 /// Kills every node of a local cloud's directory, takes down its mounts, loop devices, network
 /// and control groups, and deletes its files. What is not there is success; running it again
@@ -23,6 +19,7 @@ pub fn reset(dir: &Path) -> Result<(), LocalError> {
         Err(e) => return Err(io("resolving", dir)(e)),
     };
     end_nodes(&dir.join("nodes"))?;
+    node::remove_groups()?;
     network::teardown(&dir)?;
     storage::teardown(&dir)?;
     for name in ["nodes", "mounts", "netns"] {
@@ -56,20 +53,8 @@ fn end_nodes(nodes: &Path) -> Result<(), LocalError> {
     };
     for entry in entries {
         let dir = entry.map_err(io("listing", nodes))?.path();
-        match ShimHandle::open(&dir) {
-            Ok(handle) => {
-                handle.kill()?;
-                if handle.wait_exit(SHIM_END_MS)?.is_none() {
-                    let doing = format!("the end of the shim of {}", handle.instance_id());
-                    return Err(AgentError::TimedOut { doing, limit_ms: SHIM_END_MS }.into());
-                }
-            }
-            Err(AgentError::NotRunning { .. }) => {}
-            Err(e) => return Err(e.into()),
-        }
-        if holdfast_agent::config_path(&dir).exists() {
-            holdfast_agent::clear(&dir)?;
-        }
+        let id = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        node::end(&dir, &id)?;
     }
     Ok(())
 }

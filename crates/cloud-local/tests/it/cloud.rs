@@ -1,5 +1,7 @@
 //! The local cloud as a whole: real nodes, through the `Cloud` trait.
 
+mod killed;
+
 use holdfast_cloud::conformance::{self, Subject};
 use holdfast_cloud::{BoxFuture, Cloud};
 use holdfast_cloud_local::network::{self, VpcLayout};
