@@ -1,0 +1,33 @@
+# Two commands: `make demo` shows what Holdfast is for, `make test` passes the tests.
+# Both install what is missing on a Debian machine; both want root, for nodes are real machines.
+
+CARGO ?= cargo
+# Compile jobs; a machine with little memory may want 1.
+export CARGO_INCREMENTAL ?= 1
+PATH := $(HOME)/.cargo/bin:$(PATH)
+export PATH
+
+.PHONY: demo test check build setup clean
+
+## Watch a PostgreSQL and a Redis live through hard interruptions. KEEP=1 leaves the server running.
+demo: setup build
+	./target/debug/holdfast demo $(if $(KEEP),--keep)
+
+## Formatting, lints and all tests.
+test: setup check
+	$(CARGO) test --workspace --locked --quiet
+
+check: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings
+
+build: setup
+	$(CARGO) build --locked --bin holdfast
+
+## Install what is missing (nothing is started).
+setup:
+	@scripts/setup
+
+clean:
+	-./target/debug/holdfast local reset --yes --data-dir target/demo/data
+	$(CARGO) clean
