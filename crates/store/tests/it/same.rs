@@ -7,7 +7,7 @@ use holdfast_store::{EventLimits, Store, Write};
 use proptest::prelude::*;
 
 /// Small, so that both kinds of pruning happen often.
-const LIMITS: EventLimits = EventLimits { per_node: 11, total: 25 };
+const LIMITS: EventLimits = EventLimits { per_node: 20, total: 45 };
 
 /// Whom, the revision expected, whether to remove, and of whom events are told.
 type Choice = (u64, u64, bool, Vec<u64>);
