@@ -13,7 +13,7 @@ use holdfast_cloud::{BoxFuture, Cloud, Identity, Notice};
 use holdfast_model::facts::{Fact, MAX_PAGE, Page, Query, ResourceKind};
 use holdfast_model::market::Catalogue;
 use holdfast_model::{CloudError, Command, ErrorClass, InstanceId, Market, Reply, Time, tags};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -324,10 +324,11 @@ fn all_facts(table: &Table<'_>, kind: ResourceKind) -> Result<Vec<Fact>, StateEr
     }
 }
 
-/// One at a time for each instance.
+/// One at a time for each instance. Whoever has the turn keeps it for a bounded time: each thing
+/// that is done in it has a limit of its own.
 #[derive(Default)]
 struct Busy {
-    now: Mutex<BTreeMap<InstanceId, ()>>,
+    now: Mutex<BTreeSet<InstanceId>>,
     freed: Condvar,
 }
 
@@ -341,10 +342,10 @@ impl Busy {
     fn turn(&self, instance: &InstanceId) -> Turn<'_> {
         // Nothing here can panic halfway: a poisoned map is a whole one.
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        while now.contains_key(instance) {
+        while now.contains(instance) {
             now = self.freed.wait(now).unwrap_or_else(PoisonError::into_inner);
         }
-        now.insert(instance.clone(), ());
+        now.insert(instance.clone());
         Turn { busy: self, instance: instance.clone() }
     }
 }

@@ -9,7 +9,7 @@ use holdfast_agent::{AgentError, ShimHandle};
 use holdfast_model::facts::{InstanceState, VolumeState};
 use holdfast_model::time::HOUR;
 use holdfast_model::{CloudError, InstanceId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -30,10 +30,10 @@ pub(crate) fn start(inner: &Arc<Inner>) -> Result<(), LocalError> {
     Ok(())
 }
 
-/// What is being ended now, and when something was last tried.
+/// What is being ended now.
 #[derive(Default)]
 struct Hands {
-    busy: BTreeMap<InstanceId, ()>,
+    busy: BTreeSet<InstanceId>,
 }
 
 fn keep(weak: &Weak<Inner>) {
@@ -139,20 +139,33 @@ fn hand(
     {
         // Only inserted into and removed from: whole even after a panic.
         let mut at_work = hands.lock().unwrap_or_else(PoisonError::into_inner);
-        if at_work.busy.len() >= MAX_HANDS || at_work.busy.contains_key(id) {
+        if at_work.busy.len() >= MAX_HANDS || at_work.busy.contains(id) {
             return;
         }
-        at_work.busy.insert(id.clone(), ());
+        at_work.busy.insert(id.clone());
     }
-    let (inner, at_work, own_id) = (Arc::clone(inner), Arc::clone(hands), id.clone());
+    let at_work = AtWork { hands: Arc::clone(hands), id: id.clone() };
+    let inner = Arc::clone(inner);
     let spawned = std::thread::Builder::new().name("local-ending".to_owned()).spawn(move || {
-        if let Err(e) = work(&inner, &own_id) {
-            tracing::warn!(instance = %own_id, error = %e, "ending an instance; it is tried again");
+        let id = &at_work.id;
+        if let Err(e) = work(&inner, id) {
+            tracing::warn!(instance = %id, error = %e, "ending an instance; it is tried again");
         }
-        at_work.lock().unwrap_or_else(PoisonError::into_inner).busy.remove(&own_id);
     });
-    if spawned.is_err() {
-        hands.lock().unwrap_or_else(PoisonError::into_inner).busy.remove(id);
+    if let Err(e) = spawned {
+        tracing::warn!(instance = %id, error = %e, "no thread to end an instance; tried again");
+    }
+}
+
+/// An instance that is being ended, until this is dropped.
+struct AtWork {
+    hands: Arc<Mutex<Hands>>,
+    id: InstanceId,
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.hands.lock().unwrap_or_else(PoisonError::into_inner).busy.remove(&self.id);
     }
 }
 
