@@ -3,7 +3,7 @@
 use crate::{ALL, event, node};
 use holdfast_store::memory::MemoryStore;
 use holdfast_store::sqlite::SqliteStore;
-use holdfast_store::{EventLimits, Store, Write};
+use holdfast_store::{EventFilter, EventLimits, Store, Write};
 use proptest::prelude::*;
 
 /// Small, so that both kinds of pruning happen often.
@@ -50,4 +50,34 @@ proptest! {
             prop_assert_eq!(events, sqlite.events(&ALL).unwrap());
         }
     }
+}
+
+/// The limit of all takes a node's events away; its own limit then counts only what is left.
+fn a_node_fills_up_again(store: &dyn Store, limits: EventLimits) {
+    let tell = |n: u64, events: usize| {
+        let revision = store.load().unwrap().iter().find(|r| r.node == node(n)).map(|r| r.revision);
+        let told = vec![n; events];
+        store.commit(&[write((n, revision.unwrap_or(0), false, told))]).unwrap();
+    };
+    let count = |node: Option<_>| store.events(&EventFilter { node, ..ALL }).unwrap().len();
+    let full = (limits.total / limits.per_node) as u64;
+    (0..full).for_each(|n| tell(n, limits.per_node));
+    assert_eq!(count(None), limits.total);
+    tell(full, 1);
+    assert_eq!(count(None), limits.total - limits.total / 10);
+    assert_eq!(count(Some(node(0))), 0, "the oldest of all are gone");
+    for told in 1..=limits.per_node {
+        tell(0, 1);
+        assert_eq!(count(Some(node(0))), told);
+    }
+    tell(0, 1);
+    assert_eq!(count(Some(node(0))), limits.per_node - limits.per_node / 10);
+}
+
+#[test]
+fn a_node_whose_events_went_for_the_limit_of_all_fills_up_again() {
+    let limits = EventLimits { per_node: 20, total: 400 };
+    a_node_fills_up_again(&MemoryStore::with_limits(limits), limits);
+    let dir = tempfile::tempdir().unwrap();
+    a_node_fills_up_again(&SqliteStore::open_with_limits(dir.path(), limits).unwrap(), limits);
 }
