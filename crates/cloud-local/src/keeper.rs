@@ -39,11 +39,12 @@ struct Hands {
 fn keep(weak: &Weak<Inner>) {
     let hands = Arc::new(Mutex::new(Hands::default()));
     let mut nodes = BTreeMap::new();
-    let mut retried = Instant::now();
+    let mut retried: Option<Instant> = None;
     while let Some(inner) = weak.upgrade() {
-        let retry = retried.elapsed() >= RETRY;
+        // At once after the start: what the last server was ending goes on.
+        let retry = retried.is_none_or(|at| at.elapsed() >= RETRY);
         if retry {
-            retried = Instant::now();
+            retried = Some(Instant::now());
         }
         if let Err(e) = round(&inner, &hands, &mut nodes, retry) {
             tracing::warn!(error = %e, "the local cloud's keeper");
@@ -96,17 +97,14 @@ fn round(
     Ok(())
 }
 
-/// An ending that did not succeed. One that a command is still waiting for is left alone: its
-/// processes have their time.
+/// An ending that did not succeed, or whose server was killed. A command may be waiting for the
+/// same node: then both wait, and the second finds the work done.
 fn finish_again(inner: &Inner, id: &InstanceId) -> Result<(), LocalError> {
     let row: Option<InstanceRow> = inner.state.look(|t| t.get(id.as_str()))?;
-    let clean = row.is_some_and(|r| r.ending == Some(Ending::Clean));
-    let alive = match ShimHandle::open(&inner.node_dir(id)) {
-        Ok(handle) => handle.is_alive()?,
-        Err(AgentError::NotRunning { .. }) => false,
-        Err(e) => return Err(e.into()),
-    };
-    if clean && alive { Ok(()) } else { inner.finish(id) }
+    if row.is_some_and(|r| r.ending == Some(Ending::Clean)) {
+        inner.stop_cleanly(id)?;
+    }
+    inner.finish(id)
 }
 
 /// Whether a node has ended by itself.

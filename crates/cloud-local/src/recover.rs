@@ -44,7 +44,8 @@ impl Inner {
             InstanceState::Pending => {
                 self.give_up(id, "Server.InternalError: the server ended while it was made")?;
             }
-            _ if row.ending == Some(Ending::Clean) => self.stop_cleanly(id)?,
+            // Its processes may take their time: the keeper waits for them.
+            _ if row.ending == Some(Ending::Clean) => return Ok(()),
             _ => {}
         }
         if let Err(e) = self.finish(id) {
