@@ -1,0 +1,262 @@
+//! [`SimCloud`]: the simulated EC2 as its driver sees it.
+
+use crate::config::SimConfig;
+use crate::describe;
+use crate::faults::{Fault, Faults};
+use crate::refusal::{error, throttled, unknown_outcome};
+use crate::truth::{Truth, Violation};
+use crate::world::World;
+use holdfast_cloud::Notice;
+use holdfast_model::facts::{Fact, Health, Page, Query, ResourceKind};
+use holdfast_model::market::Catalogue;
+use holdfast_model::{
+    CloudError, Command, ErrorClass, InstanceId, Market, NodeId, Reply, Time, tags,
+};
+
+/// The most calls that are logged; of later ones only the number is kept.
+pub const MAX_CALLS_LOGGED: usize = 1_000_000;
+
+/// A call's answer, and when it arrives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scheduled {
+    /// When the answer arrives.
+    pub reply_at: Time,
+    /// The answer.
+    pub result: Result<Reply, CloudError>,
+}
+
+/// A simulated EC2 region. Every method takes the time; earlier times than before count as the
+/// latest one.
+pub struct SimCloud {
+    world: World,
+    calls: Vec<(Time, &'static str, String)>,
+    calls_made: u64,
+}
+
+impl SimCloud {
+    /// An empty region. The same seed, configuration and calls give the same history.
+    #[must_use]
+    pub fn new(seed: u64, config: SimConfig) -> SimCloud {
+        SimCloud { world: World::new(seed, config), calls: Vec::new(), calls_made: 0 }
+    }
+
+    /// Carries out a command at `now`: what it changes is changed at once, or goes on by itself;
+    /// its answer arrives later. A fault may keep it from being done, or its answer from arriving.
+    pub fn call(&mut self, now: Time, command: Command) -> Scheduled {
+        self.advance(now);
+        let world = &mut self.world;
+        let now = world.now;
+        let action = command.action();
+        let mut resource = command.touches().first().map(|id| (*id).to_owned());
+        let mut reply_at = world.after(world.config.reply);
+        let timeout_at = now.plus(world.config.timeout);
+        let fault = world.faults.judge(&command);
+        let result = match fault {
+            Some(Fault::Error { class, code }) => {
+                Err(error(class, &code, format!("{action} fails, for the test wants it")))
+            }
+            Some(Fault::Throttled) => Err(throttled(action)),
+            Some(Fault::LostRequest) => {
+                reply_at = timeout_at;
+                Err(unknown_outcome(action))
+            }
+            None if world.is_throttled(action) => Err(throttled(action)),
+            None | Some(Fault::LostReply) => {
+                let (result, at) = world.carry_out(&command);
+                if let (Ok(reply), Some(_)) = (&result, command.makes()) {
+                    resource = reply.facts.first().map(|f| f.id().to_owned());
+                }
+                reply_at = at.unwrap_or(reply_at).max(reply_at);
+                if fault.is_some() {
+                    reply_at = timeout_at;
+                    Err(unknown_outcome(action))
+                } else {
+                    result
+                }
+            }
+        };
+        self.log(now, action, resource.unwrap_or_default());
+        Scheduled { reply_at, result }
+    }
+
+    /// One page of what Describe shows at `now`, and when it arrives.
+    pub fn observe(&mut self, now: Time, query: &Query) -> (Time, Result<Page, CloudError>) {
+        self.advance(now);
+        let world = &mut self.world;
+        let now = world.now;
+        let action = describe::action(query.kind);
+        let at = world.after(world.config.describe);
+        let (at, result) = if world.faults.loses_describe() {
+            let message = format!("no answer to {action}; ask again");
+            let lost = error(ErrorClass::Unreachable, "RequestTimeout", message);
+            (now.plus(world.config.timeout), Err(lost))
+        } else if world.is_throttled(action) {
+            (at, Err(throttled(action)))
+        } else {
+            (at, Ok(world.describe(query)))
+        };
+        self.log(now, action, query.ids.first().cloned().unwrap_or_default());
+        (at, result)
+    }
+
+    /// Lets everything happen that is due by `now`.
+    pub fn advance(&mut self, now: Time) {
+        self.world.advance(now);
+    }
+
+    /// When the next thing happens by itself.
+    #[must_use]
+    pub fn next_change(&self) -> Option<Time> {
+        self.world.events.next()
+    }
+
+    /// The notices that have arrived by `now`.
+    pub fn take_notices(&mut self, now: Time) -> Vec<Notice> {
+        self.advance(now);
+        std::mem::take(&mut self.world.notices)
+    }
+
+    /// What the region offers.
+    #[must_use]
+    pub fn catalogue(&self) -> Catalogue {
+        self.world.config.catalogue()
+    }
+
+    /// The configuration, which may change at any time.
+    pub fn config(&mut self) -> &mut SimConfig {
+        &mut self.world.config
+    }
+
+    /// The faults, which may change at any time.
+    pub fn faults(&mut self) -> &mut Faults {
+        &mut self.world.faults
+    }
+
+    /// The ground truth, as far as it has been worked out (see [`SimCloud::settle`]).
+    #[must_use]
+    pub fn truth(&self) -> &Truth {
+        &self.world.truth
+    }
+
+    /// The ground truth, to say what is expected.
+    pub fn truth_mut(&mut self) -> &mut Truth {
+        &mut self.world.truth
+    }
+
+    /// What was broken so far.
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        self.world.truth.violations()
+    }
+
+    /// Works out what a node's workload has written by `now`.
+    pub fn settle(&mut self, now: Time, node: &NodeId) {
+        self.advance(now);
+        self.world.settle_node(node);
+    }
+
+    /// Calls and Describes so far, with their time, action, and the resource they made or were
+    /// about (empty if there is none); at most [`MAX_CALLS_LOGGED`].
+    #[must_use]
+    pub fn calls(&self) -> &[(Time, &'static str, String)] {
+        &self.calls
+    }
+
+    /// How many calls and Describes there were, logged or not.
+    #[must_use]
+    pub fn calls_made(&self) -> u64 {
+        self.calls_made
+    }
+
+    fn log(&mut self, at: Time, action: &'static str, resource: String) {
+        self.calls_made += 1;
+        if self.calls.len() < MAX_CALLS_LOGGED {
+            self.calls.push((at, action, resource));
+        }
+    }
+
+    /// What there truly is, of one id: no veil, no delay.
+    #[must_use]
+    pub fn truly(&self, id: &str) -> Option<Fact> {
+        self.world.truly(id)
+    }
+
+    /// What a node truly has, without terminated instances, in the order of kinds and ids.
+    #[must_use]
+    pub fn resources(&self, node: &NodeId) -> Vec<Fact> {
+        let ours = |f: &Fact| f.tags().get(tags::NODE).map(String::as_str) == Some(node.as_str());
+        let world = &self.world;
+        ResourceKind::ALL
+            .iter()
+            .flat_map(|kind| -> Vec<Fact> {
+                match kind {
+                    ResourceKind::Instance => {
+                        let over = holdfast_model::facts::InstanceState::Terminated;
+                        let there = world.instances.values().filter(|i| i.fact.state != over);
+                        there.map(|i| i.shown()).collect()
+                    }
+                    ResourceKind::Volume => world.volumes.values().map(|v| v.shown()).collect(),
+                    ResourceKind::Snapshot => world.snapshots.values().map(|s| s.shown()).collect(),
+                    ResourceKind::Image => world.images.values().map(|i| i.shown()).collect(),
+                    ResourceKind::Interface => {
+                        world.interfaces.values().map(|i| i.shown()).collect()
+                    }
+                }
+            })
+            .filter(ours)
+            .collect()
+    }
+
+    /// Checks that a node has nothing beyond `allowed`; each thing more is a violation `leaked`.
+    /// Returns what was left behind.
+    pub fn check_leaks(&mut self, now: Time, node: &NodeId, allowed: &[&str]) -> Vec<String> {
+        self.advance(now);
+        let left: Vec<String> = self
+            .resources(node)
+            .iter()
+            .map(|f| f.id().to_owned())
+            .filter(|id| !allowed.contains(&id.as_str()))
+            .collect();
+        self.world.truth.leaked(self.world.now, node, &left);
+        left
+    }
+
+    /// Takes an instance back. With a notice of so many milliseconds, the instance shows it and a
+    /// notice is sent (EC2 user guide, "Spot Instance interruption notices"); without, power is cut
+    /// now and nobody is told. Unknown or dying instances are left as they are.
+    pub fn interrupt(&mut self, now: Time, instance: &InstanceId, notice: Option<u64>) {
+        self.advance(now);
+        self.world.interrupt(instance, notice);
+    }
+
+    /// The host under an instance fails: power is cut now, and nobody is told.
+    pub fn kill(&mut self, now: Time, instance: &InstanceId) {
+        self.advance(now);
+        self.world.power_cut(instance, "Server.InternalError: the host failed");
+    }
+
+    /// Sets an instance's status checks.
+    pub fn set_health(&mut self, now: Time, instance: &InstanceId, health: Health) {
+        self.advance(now);
+        if let Some(instance) = self.world.instance_mut(instance) {
+            instance.fact.health = health;
+        }
+    }
+
+    /// How many instances a market takes at once; `None`: any number. What runs goes on.
+    pub fn set_capacity(&mut self, market: &Market, instances: Option<u32>) {
+        self.world.capacity.set(market, instances);
+    }
+
+    /// A market refuses every launch until then.
+    pub fn drought(&mut self, market: &Market, until: Time) {
+        self.world.capacity.drought(market, until);
+    }
+
+    /// Somebody deletes a resource behind Holdfast's back, whatever its state. It counts as no
+    /// violation; a gate that opens without its content later does.
+    pub fn delete_behind(&mut self, now: Time, id: &str) {
+        self.advance(now);
+        self.world.delete_behind(id);
+    }
+}

@@ -1,0 +1,77 @@
+//! Which markets have room.
+
+use crate::refusal::error;
+use crate::world::World;
+use holdfast_model::facts::InstanceState;
+use holdfast_model::{CloudError, ErrorClass, Lifecycle, Market, Time, Zone};
+use std::collections::BTreeMap;
+
+type Key = (String, Zone, Lifecycle);
+
+fn key(market: &Market) -> Key {
+    (market.instance_type.clone(), market.zone.clone(), market.lifecycle)
+}
+
+/// Limits of markets; a market without one takes any number.
+#[derive(Debug, Default)]
+pub(crate) struct Capacity {
+    most: BTreeMap<Key, u32>,
+    dry_until: BTreeMap<Key, Time>,
+}
+
+impl Capacity {
+    pub(crate) fn set(&mut self, market: &Market, instances: Option<u32>) {
+        match instances {
+            Some(most) => self.most.insert(key(market), most),
+            None => self.most.remove(&key(market)),
+        };
+    }
+
+    pub(crate) fn drought(&mut self, market: &Market, until: Time) {
+        self.dry_until.insert(key(market), until);
+    }
+}
+
+impl World {
+    /// Refuses a launch for which the market has no room, or the account no quota.
+    pub(crate) fn check_capacity(&self, market: &Market, vcpus: u32) -> Result<(), CloudError> {
+        let (quota, code) = match market.lifecycle {
+            Lifecycle::Spot => (self.config.spot_vcpus, "MaxSpotInstanceCountExceeded"),
+            Lifecycle::OnDemand => (self.config.on_demand_vcpus, "VcpuLimitExceeded"),
+        };
+        let limit = self.capacity.most.get(&key(market));
+        if let Some(quota) = quota {
+            let used: u32 = self.alive(|l, _| l == market.lifecycle).map(|i| i.vcpus).sum();
+            if used.saturating_add(vcpus) > quota {
+                let message = format!(
+                    "{used} of {quota} {} vCPUs are used; raise the quota or use another lifecycle",
+                    market.lifecycle
+                );
+                return Err(error(ErrorClass::Quota, code, message));
+            }
+        }
+        let dry = self.capacity.dry_until.get(&key(market)).is_some_and(|until| *until > self.now);
+        let full = limit.is_some_and(|most| {
+            let here = self.alive(|lifecycle, i| {
+                lifecycle == market.lifecycle
+                    && i.zone == market.zone
+                    && i.instance_type == market.instance_type
+            });
+            here.count() >= *most as usize
+        });
+        if dry || full {
+            let message = format!("{market} has no capacity now; use another market");
+            return Err(error(ErrorClass::Capacity, "InsufficientInstanceCapacity", message));
+        }
+        Ok(())
+    }
+
+    fn alive(
+        &self,
+        test: impl Fn(Lifecycle, &holdfast_model::facts::InstanceFact) -> bool,
+    ) -> impl Iterator<Item = &crate::resources::Instance> {
+        self.instances.values().filter(move |i| {
+            i.fact.state != InstanceState::Terminated && test(i.fact.lifecycle, &i.fact)
+        })
+    }
+}

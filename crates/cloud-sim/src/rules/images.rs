@@ -1,0 +1,75 @@
+//! Images, registered from root snapshots.
+
+use super::{Answer, gone};
+use crate::events::Event;
+use crate::refusal::{conflict, refused};
+use crate::resources::Image;
+use crate::world::World;
+use holdfast_model::facts::{ImageFact, ImageState, SnapshotState};
+use holdfast_model::tags::Tags;
+use holdfast_model::{ImageId, SnapshotId};
+
+/// An image's name has so many characters (EC2 API reference, RegisterImage).
+const NAME: std::ops::RangeInclusive<usize> = 3..=128;
+
+impl World {
+    /// Takes no token, but the name is unique.
+    pub(crate) fn register_image(
+        &mut self,
+        name: &str,
+        snapshot: &SnapshotId,
+        like: &ImageId,
+        root_device: &str,
+        tags: &Tags,
+    ) -> Answer {
+        if !NAME.contains(&name.chars().count()) {
+            let message = format!("{name:?} is no image's name: it must have 3 to 128 characters");
+            return Err(refused("InvalidAMIName.Malformed", message));
+        }
+        if let Some(other) = self.images.values().find(|i| i.fact.name == name) {
+            let message = format!(
+                "the image {} has the name {name} already; names are unique",
+                other.fact.id
+            );
+            return Err(refused("InvalidAMIName.Duplicate", message));
+        }
+        let source = self.known_snapshot(snapshot)?;
+        if source.fact.state != SnapshotState::Completed {
+            return Err(conflict("IncorrectState", format!("{snapshot} is not complete yet")));
+        }
+        let root_gib = source.size_gib;
+        let architecture = self.known_image(like)?.fact.architecture.clone();
+        let id = ImageId(self.new_id("ami"));
+        let fact = ImageFact {
+            id: id.clone(),
+            state: ImageState::Pending,
+            name: name.to_owned(),
+            snapshot: Some(snapshot.clone()),
+            architecture,
+            root_device: root_device.to_owned(),
+            tags: tags.clone(),
+        };
+        self.images.insert(id.clone(), Image { fact, root_gib });
+        self.born(id.as_str());
+        let made_at = self.after(self.config.image);
+        self.events.add(made_at, Event::ImageMade(id.clone()));
+        self.showing(&[id.as_str()])
+    }
+
+    pub(crate) fn deregister_image(&mut self, id: &ImageId) -> Answer {
+        if self.veil.hides(id.as_str(), self.now) {
+            self.known_image(id)?;
+        }
+        if self.config.images.iter().any(|offered| &offered.id == id) {
+            let message = format!("{id} belongs to somebody else and stays");
+            return Err(refused("AuthFailure", message));
+        }
+        self.remove_image(id);
+        gone(id.as_str())
+    }
+
+    pub(crate) fn remove_image(&mut self, id: &ImageId) {
+        self.image_mut(id);
+        self.images.remove(id);
+    }
+}

@@ -1,0 +1,151 @@
+//! An instance's life after its launch, to its end.
+
+use super::{Answer, gone};
+use crate::events::Event;
+use crate::refusal::refused;
+use crate::world::World;
+use holdfast_model::facts::{InstanceState, InterfaceState, VolumeState};
+use holdfast_model::{InstanceId, Time};
+
+impl World {
+    pub(crate) fn runs(&mut self, id: &InstanceId) {
+        let answers_at = self.after(self.config.boot);
+        if self.instances.get(id).is_none_or(|i| i.fact.state != InstanceState::Pending) {
+            return;
+        }
+        let Some(instance) = self.instance_mut(id) else { return };
+        instance.fact.state = InstanceState::Running;
+        instance.answers_at = Some(answers_at);
+        let volumes: Vec<_> = instance.fact.attachments.iter().map(|a| a.volume.clone()).collect();
+        for volume in volumes {
+            self.attached(&volume, id);
+        }
+    }
+
+    pub(crate) fn terminate(&mut self, id: &InstanceId) -> Answer {
+        if self.veil.hides(id.as_str(), self.now) {
+            self.known_instance(id)?;
+        }
+        let Some(instance) = self.instances.get(id) else {
+            // It has been terminated for so long that it is no longer shown, or it never was.
+            return gone(id.as_str());
+        };
+        if instance.lives() {
+            let at = self.after(self.config.shutting_down);
+            self.end(id, "Client.UserInitiatedShutdown: terminated by the user", at);
+        }
+        self.showing(&[id.as_str()])
+    }
+
+    fn end(&mut self, id: &InstanceId, reason: &str, terminated_at: Time) {
+        if let Some(instance) = self.instance_mut(id) {
+            instance.fact.state = InstanceState::ShuttingDown;
+            instance.fact.reason = Some(reason.to_owned());
+            self.events.add(terminated_at, Event::Terminated(id.clone()));
+        }
+    }
+
+    /// Takes an instance back, with notice or without.
+    pub(crate) fn interrupt(&mut self, id: &InstanceId, notice: Option<u64>) {
+        let Some(notice) = notice else {
+            self.power_cut(id, "Server.SpotInstanceTermination: taken back by the cloud");
+            return;
+        };
+        if self.instances.get(id).is_none_or(|i| !i.lives()) {
+            return;
+        }
+        let at = self.now.plus(notice);
+        if let Some(instance) = self.instance_mut(id) {
+            instance.fact.interruption_at = Some(at);
+        }
+        let heard = self.after(self.config.notice);
+        self.events.add(heard, Event::Announced(id.clone(), at));
+        self.events.add(at, Event::Interrupted(id.clone()));
+    }
+
+    /// Power is gone from one instant to the next.
+    pub(crate) fn power_cut(&mut self, id: &InstanceId, reason: &str) {
+        self.cut_power(id);
+        let at = self.after(self.config.cut);
+        if self.instances.get(id).is_some_and(|i| i.lives()) {
+            self.end(id, reason, at);
+        }
+    }
+
+    pub(crate) fn terminated(&mut self, id: &InstanceId) {
+        self.cut_power(id);
+        let over = InstanceState::Terminated;
+        if self.instances.get(id).is_none_or(|i| i.fact.state == over) {
+            return;
+        }
+        let released_at = self.after(self.config.release);
+        let vanished_at = self.now.plus(self.config.terminated_shown).max(released_at);
+        let Some(instance) = self.instance_mut(id) else { return };
+        instance.fact.state = over;
+        let volumes: Vec<_> = instance.fact.attachments.iter().map(|a| a.volume.clone()).collect();
+        for volume in volumes {
+            if let Some(volume) = self.volume_mut(&volume) {
+                volume.fact.attachment_settled = false;
+                volume.detaching = true;
+            }
+        }
+        self.events.add(released_at, Event::Released(id.clone()));
+        self.events.add(vanished_at, Event::Vanished(id.clone()));
+    }
+
+    /// Volumes and interface are free; what should die with the instance does.
+    pub(crate) fn released(&mut self, id: &InstanceId) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        let attachments = std::mem::take(&mut instance.fact.attachments);
+        let (interface, own) = (instance.fact.interface.clone(), instance.own_interface);
+        for attachment in attachments {
+            let held = self.volumes.get(&attachment.volume).is_some_and(|v| {
+                v.fact.attached_to.as_ref().is_some_and(|(holder, _)| holder == id)
+            });
+            if !held {
+                continue;
+            }
+            if let Some(volume) = self.volume_mut(&attachment.volume) {
+                volume.fact.attached_to = None;
+                volume.detaching = false;
+                volume.fact.state = VolumeState::Available;
+            }
+            if attachment.delete_on_termination {
+                self.remove_volume(&attachment.volume, true);
+            }
+        }
+        let Some(interface) = interface else { return };
+        if own {
+            self.remove_interface(&interface);
+        } else if let Some(interface) = self.interface_mut(&interface) {
+            interface.fact.state = InterfaceState::Available;
+            interface.fact.attached_to = None;
+        }
+    }
+
+    pub(crate) fn set_delete_on_termination(
+        &mut self,
+        id: &InstanceId,
+        device: &str,
+        value: bool,
+    ) -> Answer {
+        let instance = self.known_instance(id)?;
+        if !instance.lives() {
+            let message =
+                format!("{id} is {:?}: its volumes can no longer be kept", instance.fact.state);
+            return Err(refused("IncorrectInstanceState", message));
+        }
+        if !instance.fact.attachments.iter().any(|a| a.device == device) {
+            let message = format!("{id} has no device {device}");
+            return Err(refused("InvalidInstanceAttributeValue", message));
+        }
+        if let Some(instance) = self.instance_mut(id) {
+            for attachment in &mut instance.fact.attachments {
+                if attachment.device == device {
+                    attachment.delete_on_termination = value;
+                }
+            }
+        }
+        self.showing(&[id.as_str()])
+    }
+}

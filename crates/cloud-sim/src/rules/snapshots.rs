@@ -1,0 +1,100 @@
+//! Snapshots: each holds what its volume held when it was begun.
+
+use super::{Answer, gone};
+use crate::events::Event;
+use crate::refusal::{conflict, error};
+use crate::resources::{Content, Snapshot};
+use crate::world::World;
+use holdfast_model::facts::{SnapshotFact, SnapshotState, VolumeState};
+use holdfast_model::tags::Tags;
+use holdfast_model::{ErrorClass, SnapshotId, VolumeId};
+
+impl World {
+    /// Takes no token: repeated, it makes a second one.
+    pub(crate) fn create_snapshot(&mut self, of: &VolumeId, tags: &Tags) -> Answer {
+        let pending = self.pending_snapshots(of)?;
+        let volume = self.known_volume(of)?;
+        if !matches!(volume.fact.state, VolumeState::Available | VolumeState::InUse) {
+            let message = format!("{of} is {:?}", volume.fact.state);
+            return Err(conflict("IncorrectState", message));
+        }
+        // EBS quotas: pending snapshots of a volume, and 15 s between two of them.
+        if pending >= self.config.snapshots_pending {
+            let message = format!("{of} has {pending} snapshots under way; wait for one");
+            return Err(conflict("ConcurrentSnapshotLimitExceeded", message));
+        }
+        let last = volume.last_snapshot;
+        if last.is_some_and(|at| self.now.since(at) < self.config.snapshot_interval) {
+            let message = format!("{of} had a snapshot just now; wait a little");
+            let code = "SnapshotCreationPerVolumeRateExceeded";
+            return Err(error(ErrorClass::Throttled, code, message));
+        }
+        if let Some((holder, _)) = volume.fact.attached_to.clone() {
+            self.settle(&holder);
+        }
+        let id = SnapshotId(self.new_id("snap"));
+        let fact = SnapshotFact {
+            id: id.clone(),
+            state: SnapshotState::Pending,
+            volume: of.clone(),
+            started_at: self.now,
+            tags: tags.clone(),
+        };
+        let Some(volume) = self.volumes.get_mut(of) else { return self.showing(&[]) };
+        volume.last_snapshot = Some(self.now);
+        let content = volume.content.captured(&mut self.rng);
+        let (size_gib, fs_uuid) = (volume.fact.size_gib, volume.fact.fs_uuid.clone());
+        if let Some(owner) = &content.owner {
+            self.truth.add_holder(owner, id.as_str());
+        }
+        self.snapshots.insert(id.clone(), Snapshot { fact, size_gib, fs_uuid, content });
+        self.born(id.as_str());
+        let made_at = self.after(self.config.snapshot);
+        self.events.add(made_at, Event::SnapshotMade(id.clone()));
+        self.showing(&[id.as_str()])
+    }
+
+    pub(crate) fn delete_snapshot(&mut self, id: &SnapshotId) -> Answer {
+        if self.veil.hides(id.as_str(), self.now) {
+            self.known_snapshot(id)?;
+        }
+        let user = self.images.values().find(|i| i.fact.snapshot.as_ref() == Some(id));
+        if let Some(image) = user {
+            let message =
+                format!("{id} is used by the image {}; deregister that first", image.fact.id);
+            return Err(conflict("InvalidSnapshot.InUse", message));
+        }
+        self.remove_snapshot(id, true);
+        gone(id.as_str())
+    }
+
+    pub(crate) fn remove_snapshot(&mut self, id: &SnapshotId, ours: bool) {
+        let Some(snapshot) = self.snapshots.get(id) else { return };
+        let complete = snapshot.fact.state == SnapshotState::Completed;
+        let content = snapshot.content.clone();
+        // One that is under way was no copy yet.
+        self.drop_copy(id.as_str(), &content, ours && complete);
+        self.snapshot_mut(id);
+        self.snapshots.remove(id);
+    }
+
+    /// A copy of somebody's content goes.
+    pub(crate) fn drop_copy(&mut self, id: &str, content: &Content, ours: bool) {
+        let Some(lineage) = &content.owner else { return };
+        self.settle_node(&lineage.0);
+        self.truth.drop_holder(lineage, id);
+        if !ours {
+            return;
+        }
+        let holders: Vec<String> = self.truth.holders(lineage).map(str::to_owned).collect();
+        let (volumes, snapshots) = (&self.volumes, &self.snapshots);
+        let others = holders.iter().filter_map(|holder| {
+            if let Some(volume) = volumes.get(&VolumeId::from(holder.as_str())) {
+                return Some(&volume.content.writes);
+            }
+            let snapshot = snapshots.get(&SnapshotId::from(holder.as_str()))?;
+            (snapshot.fact.state == SnapshotState::Completed).then_some(&snapshot.content.writes)
+        });
+        self.truth.last_copy_deleted(self.now, lineage, (id, &content.writes), others);
+    }
+}

@@ -1,0 +1,244 @@
+//! The ground truth: what was acknowledged to whom, where its copies are, and the checks of what
+//! may never happen. Each check is a function with the violation's name.
+
+use crate::resources::Lineage;
+use crate::writes::Writes;
+use holdfast_model::{InstanceId, NodeId, Time};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most violations that are kept; the first ones tell the story.
+pub const MAX_VIOLATIONS: usize = 1_000;
+
+/// Something that may never happen, and did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The check's name.
+    pub name: &'static str,
+    /// When.
+    pub at: Time,
+    /// To which node.
+    pub node: NodeId,
+    /// What was seen.
+    pub sentence: String,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {} of {}: {}", self.name, self.at.0, self.node, self.sentence)
+    }
+}
+
+/// What a node shows of itself while it serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub private_ip: Option<String>,
+    pub mac: Option<String>,
+    /// By device name: the filesystem and where it is mounted.
+    pub disks: BTreeMap<String, (Option<String>, String)>,
+}
+
+#[derive(Debug, Default)]
+struct Expectation {
+    devices: BTreeSet<String>,
+    address: bool,
+    first: Option<Shown>,
+}
+
+/// The ground truth.
+#[derive(Debug, Default)]
+pub struct Truth {
+    expected: BTreeMap<NodeId, Expectation>,
+    numbers: BTreeMap<NodeId, u64>,
+    acknowledged: BTreeMap<Lineage, Writes>,
+    /// Volumes and snapshots with content of a lineage.
+    holders: BTreeMap<Lineage, BTreeSet<String>>,
+    serving: BTreeMap<NodeId, BTreeSet<InstanceId>>,
+    violations: Vec<Violation>,
+}
+
+impl Truth {
+    /// From now on the content of these devices of the node (by device name, the root's too) must
+    /// never be lost, and their filesystems and mounts never change.
+    pub fn expect<'a>(&mut self, node: &NodeId, devices: impl IntoIterator<Item = &'a str>) {
+        let expectation = self.expected.entry(node.clone()).or_default();
+        expectation.devices = devices.into_iter().map(str::to_owned).collect();
+    }
+
+    /// From now on the node's private IP and MAC must never change.
+    pub fn expect_address(&mut self, node: &NodeId) {
+        self.expected.entry(node.clone()).or_default().address = true;
+    }
+
+    /// The user gave the node up: nothing of it need be kept any more.
+    pub fn release(&mut self, node: &NodeId) {
+        self.expected.remove(node);
+    }
+
+    /// What was broken so far, in order; at most [`MAX_VIOLATIONS`].
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// How many writes of a device were acknowledged, as far as they have been worked out.
+    #[must_use]
+    pub fn acknowledged(&self, node: &NodeId, device: &str) -> u64 {
+        let lineage = (node.clone(), device.to_owned());
+        self.acknowledged.get(&lineage).map_or(0, Writes::count)
+    }
+
+    /// The instances whose gates are open and whose workloads write, in the order of their ids.
+    #[must_use]
+    pub fn serving(&self, node: &NodeId) -> Vec<InstanceId> {
+        self.serving.get(node).into_iter().flatten().cloned().collect()
+    }
+
+    pub(crate) fn number(&mut self, node: &NodeId, writes: u64) -> (u64, u64) {
+        let last = self.numbers.entry(node.clone()).or_default();
+        let first = *last + 1;
+        *last += writes;
+        (first, *last)
+    }
+
+    pub(crate) fn acknowledge(&mut self, node: &NodeId, device: &str, writes: &Writes) {
+        if !writes.is_empty() {
+            let lineage = (node.clone(), device.to_owned());
+            self.acknowledged.entry(lineage).or_default().add_all(writes);
+        }
+    }
+
+    pub(crate) fn add_holder(&mut self, lineage: &Lineage, id: &str) {
+        self.holders.entry(lineage.clone()).or_default().insert(id.to_owned());
+    }
+
+    pub(crate) fn drop_holder(&mut self, lineage: &Lineage, id: &str) {
+        if let Some(ids) = self.holders.get_mut(lineage) {
+            ids.remove(id);
+        }
+    }
+
+    /// Ids of volumes and snapshots that hold content of a lineage.
+    pub(crate) fn holders(&self, lineage: &Lineage) -> impl Iterator<Item = &str> {
+        self.holders.get(lineage).into_iter().flatten().map(String::as_str)
+    }
+
+    pub(crate) fn begins_to_serve(&mut self, node: &NodeId, id: &InstanceId) {
+        self.serving.entry(node.clone()).or_default().insert(id.clone());
+    }
+
+    pub(crate) fn ends_to_serve(&mut self, node: &NodeId, id: &InstanceId) {
+        if let Some(ids) = self.serving.get_mut(node) {
+            ids.remove(id);
+        }
+    }
+
+    fn broken(&mut self, name: &'static str, at: Time, node: &NodeId, sentence: String) {
+        if self.violations.len() < MAX_VIOLATIONS {
+            self.violations.push(Violation { name, at, node: node.clone(), sentence });
+        }
+    }
+
+    /// Two instances that can write to one volume, or two generations of one node serving at once:
+    /// asked when a gate opens.
+    pub(crate) fn two_writers(&mut self, at: Time, node: &NodeId, opened: &InstanceId) {
+        for other in self.serving(node) {
+            if &other != opened {
+                let sentence = format!("the gate of {opened} opened while {other} still serves");
+                self.broken("two_writers", at, node, sentence);
+            }
+        }
+    }
+
+    /// A newly opened gate serves from a volume that lacks writes acknowledged earlier on that
+    /// device. `held` is the volume's id and content if it is of this lineage.
+    pub(crate) fn acknowledged_write_lost(
+        &mut self,
+        at: Time,
+        node: &NodeId,
+        opened: &InstanceId,
+        held: impl Fn(&str) -> Option<(String, Writes)>,
+    ) {
+        let Some(expectation) = self.expected.get(node) else { return };
+        for device in expectation.devices.clone() {
+            let lineage = (node.clone(), device.clone());
+            let Some(acknowledged) = self.acknowledged.get_mut(&lineage) else { continue };
+            let (volume, content) =
+                held(&device).unwrap_or_else(|| ("nothing".into(), <_>::default()));
+            let lost = acknowledged.without(&content);
+            if lost.is_empty() {
+                continue;
+            }
+            // Told once: what is lost is no longer asked for.
+            acknowledged.remove_all(&lost);
+            let sentence = format!(
+                "{opened} serves {device} from {volume}, which lacks {} acknowledged writes ({lost})",
+                lost.count()
+            );
+            self.broken("acknowledged_write_lost", at, node, sentence);
+        }
+    }
+
+    /// A deletion removes the only copy of the newest acknowledged content of a device that is to
+    /// persist. `others` are the contents that are left.
+    pub(crate) fn last_copy_deleted<'a>(
+        &mut self,
+        at: Time,
+        lineage: &Lineage,
+        deleted: (&str, &Writes),
+        mut others: impl Iterator<Item = &'a Writes>,
+    ) {
+        let (node, device) = lineage;
+        let persists = self.expected.get(node).is_some_and(|e| e.devices.contains(device));
+        let Some(acknowledged) = self.acknowledged.get(lineage).filter(|a| !a.is_empty()) else {
+            return;
+        };
+        let (id, content) = deleted;
+        if persists && content.holds(acknowledged) && !others.any(|c| c.holds(acknowledged)) {
+            let sentence = format!(
+                "{id} was deleted, the only copy of all {} acknowledged writes of {device}",
+                acknowledged.count()
+            );
+            self.broken("last_copy_deleted", at, node, sentence);
+        }
+    }
+
+    /// The private IP, MAC, filesystem, device or mount of a node that is to keep them changed.
+    pub(crate) fn identity_changed(&mut self, at: Time, node: &NodeId, now: Shown) {
+        let Some(expectation) = self.expected.get_mut(node) else { return };
+        let first = expectation.first.get_or_insert_with(|| now.clone());
+        let mut changes = Vec::new();
+        if expectation.address {
+            if first.private_ip != now.private_ip {
+                changes
+                    .push(format!("private IP {:?} became {:?}", first.private_ip, now.private_ip));
+            }
+            if first.mac != now.mac {
+                changes.push(format!("MAC {:?} became {:?}", first.mac, now.mac));
+            }
+        }
+        for device in &expectation.devices {
+            let (before, after) = (first.disks.get(device), now.disks.get(device));
+            match (before, after) {
+                (Some(before), Some(after)) if before != after => {
+                    changes.push(format!("{device}: {before:?} became {after:?}"));
+                }
+                (Some(_), None) => changes.push(format!("{device} is missing")),
+                // A device that the spec got later is part of the identity from then on.
+                (None, Some(after)) => {
+                    first.disks.insert(device.clone(), after.clone());
+                }
+                _ => {}
+            }
+        }
+        for sentence in changes {
+            self.broken("identity_changed", at, node, sentence);
+        }
+    }
+
+    /// Resources of a node beyond those that it is allowed to have: asked at the end of a test.
+    pub(crate) fn leaked(&mut self, at: Time, node: &NodeId, ids: &[String]) {
+        for id in ids {
+            self.broken("leaked", at, node, format!("{id} was left behind"));
+        }
+    }
+}

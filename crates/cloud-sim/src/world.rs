@@ -1,0 +1,248 @@
+//! Everything the simulated region holds, and what happens in it by itself.
+
+use crate::config::SimConfig;
+use crate::events::{Event, Events};
+use crate::faults::Faults;
+use crate::refusal::{not_found, not_yet_visible};
+use crate::resources::{Image, Instance, Interface, Snapshot, Volume};
+use crate::rng::SplitMix64;
+use crate::rules::capacity::Capacity;
+use crate::rules::throttle::Throttle;
+use crate::truth::Truth;
+use crate::veil::Veil;
+use holdfast_cloud::Notice;
+use holdfast_model::facts::{Health, ImageState, InstanceState, SnapshotState, VolumeState};
+use holdfast_model::{
+    CloudError, Command, ImageId, InstanceId, InterfaceId, SnapshotId, Time, Token, VolumeId,
+};
+use std::collections::BTreeMap;
+
+/// The most notices that wait to be taken; more are dropped, as a full queue would.
+pub(crate) const MAX_NOTICES: usize = 10_000;
+
+pub(crate) struct World {
+    pub config: SimConfig,
+    pub now: Time,
+    /// Latencies and losses.
+    pub rng: SplitMix64,
+    seed: u64,
+    named: u64,
+    pub instances: BTreeMap<InstanceId, Instance>,
+    pub volumes: BTreeMap<VolumeId, Volume>,
+    pub snapshots: BTreeMap<SnapshotId, Snapshot>,
+    pub images: BTreeMap<ImageId, Image>,
+    pub interfaces: BTreeMap<InterfaceId, Interface>,
+    pub addresses: crate::rules::interfaces::Addresses,
+    /// What each client token asked for, and made; by action, for EC2 keeps them apart.
+    pub tokens: BTreeMap<(&'static str, Token), (Command, String)>,
+    pub veil: Veil,
+    pub events: Events,
+    pub capacity: Capacity,
+    pub throttle: Throttle,
+    pub truth: Truth,
+    pub notices: Vec<Notice>,
+    pub faults: Faults,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, config: SimConfig) -> World {
+        let images = config.images.iter().map(|i| (i.id.clone(), Image::offered(i))).collect();
+        let mut seeds = SplitMix64::new(seed);
+        World {
+            config,
+            now: Time(0),
+            rng: SplitMix64::new(seeds.draw()),
+            seed: seeds.draw(),
+            named: 0,
+            instances: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            images,
+            interfaces: BTreeMap::new(),
+            addresses: <_>::default(),
+            tokens: BTreeMap::new(),
+            veil: Veil::default(),
+            events: Events::default(),
+            capacity: Capacity::default(),
+            throttle: Throttle::default(),
+            truth: Truth::default(),
+            notices: Vec::new(),
+            faults: Faults::new(seeds.draw()),
+        }
+    }
+
+    /// Sixty-four bits that no other call of this gives.
+    fn unique(&mut self) -> u64 {
+        self.named += 1;
+        // SplitMix64's output is a bijection of its state, so distinct states never collide.
+        SplitMix64::new(self.seed.wrapping_add(self.named)).draw()
+    }
+
+    /// A new id as EC2 makes them: a prefix and 17 hexadecimal digits.
+    pub(crate) fn new_id(&mut self, prefix: &str) -> String {
+        format!("{prefix}-0{:016x}", self.unique())
+    }
+
+    /// The UUID of a new filesystem.
+    pub(crate) fn new_uuid(&mut self) -> String {
+        let (a, b) = (self.unique(), self.unique());
+        format!(
+            "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+            a >> 32,
+            (a >> 16) & 0xffff,
+            a & 0xfff,
+            b >> 52,
+            b & 0xffff_ffff_ffff
+        )
+    }
+
+    pub(crate) fn after(&mut self, span: crate::config::Span) -> Time {
+        self.now.plus(span.draw(&mut self.rng))
+    }
+
+    /// Notes that a resource is new: Describe may not show it for a while.
+    pub(crate) fn born(&mut self, id: &str) {
+        let until = self.after(self.config.appears);
+        self.veil.hide(id, self.now, until);
+    }
+
+    fn stale_until(&mut self) -> Time {
+        self.after(self.config.stale)
+    }
+
+    /// An instance about to be changed: Describe may show it as it was for a while.
+    pub(crate) fn instance_mut(&mut self, id: &InstanceId) -> Option<&mut Instance> {
+        let until = self.stale_until();
+        let instance = self.instances.get_mut(id)?;
+        self.veil.keep(instance.shown(), self.now, until);
+        Some(instance)
+    }
+
+    /// A volume about to be changed.
+    pub(crate) fn volume_mut(&mut self, id: &VolumeId) -> Option<&mut Volume> {
+        let until = self.stale_until();
+        let volume = self.volumes.get_mut(id)?;
+        self.veil.keep(volume.shown(), self.now, until);
+        Some(volume)
+    }
+
+    /// An interface about to be changed.
+    pub(crate) fn interface_mut(&mut self, id: &InterfaceId) -> Option<&mut Interface> {
+        let until = self.stale_until();
+        let interface = self.interfaces.get_mut(id)?;
+        self.veil.keep(interface.shown(), self.now, until);
+        Some(interface)
+    }
+
+    /// A snapshot about to be changed.
+    pub(crate) fn snapshot_mut(&mut self, id: &SnapshotId) -> Option<&mut Snapshot> {
+        let until = self.stale_until();
+        let snapshot = self.snapshots.get_mut(id)?;
+        self.veil.keep(snapshot.shown(), self.now, until);
+        Some(snapshot)
+    }
+
+    /// An image about to be changed.
+    pub(crate) fn image_mut(&mut self, id: &ImageId) -> Option<&mut Image> {
+        let until = self.stale_until();
+        let image = self.images.get_mut(id)?;
+        self.veil.keep(image.shown(), self.now, until);
+        Some(image)
+    }
+
+    /// Refuses what does not exist, or is not known yet.
+    pub(crate) fn check_known(&self, id: &str, exists: bool, code: &str) -> Result<(), CloudError> {
+        if self.veil.hides(id, self.now) {
+            return Err(not_yet_visible(code, id));
+        }
+        if exists { Ok(()) } else { Err(not_found(code, id)) }
+    }
+
+    pub(crate) fn known_instance(&self, id: &InstanceId) -> Result<&Instance, CloudError> {
+        let found = self.instances.get(id);
+        self.check_known(id.as_str(), found.is_some(), "InvalidInstanceID.NotFound")?;
+        found.ok_or_else(|| not_found("InvalidInstanceID.NotFound", id.as_str()))
+    }
+
+    pub(crate) fn known_volume(&self, id: &VolumeId) -> Result<&Volume, CloudError> {
+        let found = self.volumes.get(id);
+        self.check_known(id.as_str(), found.is_some(), "InvalidVolume.NotFound")?;
+        found.ok_or_else(|| not_found("InvalidVolume.NotFound", id.as_str()))
+    }
+
+    pub(crate) fn known_snapshot(&self, id: &SnapshotId) -> Result<&Snapshot, CloudError> {
+        let found = self.snapshots.get(id);
+        self.check_known(id.as_str(), found.is_some(), "InvalidSnapshot.NotFound")?;
+        found.ok_or_else(|| not_found("InvalidSnapshot.NotFound", id.as_str()))
+    }
+
+    pub(crate) fn known_image(&self, id: &ImageId) -> Result<&Image, CloudError> {
+        let found = self.images.get(id);
+        self.check_known(id.as_str(), found.is_some(), "InvalidAMIID.NotFound")?;
+        found.ok_or_else(|| not_found("InvalidAMIID.NotFound", id.as_str()))
+    }
+
+    /// Lets everything happen that is due by `now`, in its order. Time never goes back.
+    pub(crate) fn advance(&mut self, now: Time) {
+        while let Some((at, event)) = self.events.pop(now) {
+            self.now = self.now.max(at);
+            self.happen(event);
+        }
+        self.now = self.now.max(now);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Runs(id) => self.runs(&id),
+            Event::Healthy(id) => {
+                let due = |i: &Instance| {
+                    i.fact.state == InstanceState::Running && i.fact.health == Health::Initializing
+                };
+                if self.instances.get(&id).is_some_and(due)
+                    && let Some(instance) = self.instance_mut(&id)
+                {
+                    instance.fact.health = Health::Ok;
+                }
+            }
+            Event::Drained(id) => self.drained(&id),
+            Event::Announced(id, at) => {
+                if self.notices.len() < MAX_NOTICES && !self.faults.loses_notice() {
+                    self.notices.push(Notice { instance: id, interruption_at: Some(at) });
+                }
+            }
+            Event::Interrupted(id) => {
+                self.power_cut(&id, "Server.SpotInstanceTermination: taken back by the cloud");
+            }
+            Event::Terminated(id) => self.terminated(&id),
+            Event::Released(id) => self.released(&id),
+            Event::Vanished(id) => {
+                self.instance_mut(&id);
+                self.instances.remove(&id);
+            }
+            Event::VolumeMade(id) => {
+                let creating = |v: &crate::resources::Volume| v.fact.state == VolumeState::Creating;
+                if self.volumes.get(&id).is_some_and(creating)
+                    && let Some(volume) = self.volume_mut(&id)
+                {
+                    volume.fact.state = VolumeState::Available;
+                }
+            }
+            Event::Attached(volume, instance) => self.attached(&volume, &instance),
+            Event::Detached(volume, instance) => self.detached(&volume, &instance),
+            Event::VolumeGone(id) => {
+                self.volume_mut(&id);
+                self.volumes.remove(&id);
+            }
+            Event::SnapshotMade(id) => {
+                if let Some(snapshot) = self.snapshot_mut(&id) {
+                    snapshot.fact.state = SnapshotState::Completed;
+                }
+            }
+            Event::ImageMade(id) => {
+                if let Some(image) = self.image_mut(&id) {
+                    image.fact.state = ImageState::Available;
+                }
+            }
+        }
+    }
+}

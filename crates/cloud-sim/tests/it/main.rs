@@ -1,0 +1,3 @@
+//! The simulated cloud's tests.
+
+mod conformance;
