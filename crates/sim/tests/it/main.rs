@@ -1,0 +1,9 @@
+//! The table, proved in virtual time: every kind of replacement works, survives every fault of
+//! every one of its calls, and survives the death of the controller before and after every one of
+//! its effects. Judged on the simulated cloud's ground truth, not on the controller's view.
+
+mod crashes;
+mod faults;
+mod scene;
+mod words;
+mod works;

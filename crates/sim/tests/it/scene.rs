@@ -1,0 +1,241 @@
+//! A node in a simulated cloud, and how each kind of replacement is brought about.
+
+use holdfast_cloud_sim::{SimCloud, SimConfig};
+use holdfast_controller::FleetConfig;
+use holdfast_model::facts::{Fact, Health};
+use holdfast_model::record::{DataHead, RootHead};
+use holdfast_model::time::{HOUR, MINUTE, SECOND};
+use holdfast_model::user::{Deallocation, UserCommand};
+use holdfast_model::{Installation, Kind, Lifecycle, NodeId, Time};
+use holdfast_sim::Simulation;
+use serde_json::{Value, json};
+
+/// How long any replacement may take in virtual time, faults and deaths included.
+pub const LIMIT: u64 = 3 * HOUR;
+
+/// What of the node is kept, and where it may go.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub root: bool,
+    pub data: Option<&'static str>,
+    pub private_ip: bool,
+    pub zones: usize,
+}
+
+/// Everything is kept, in one zone.
+pub const WHOLE: Shape = Shape { root: true, data: Some("reattach"), private_ip: true, zones: 1 };
+/// Only data is kept, which may move between zones.
+pub const ROAMING: Shape =
+    Shape { root: false, data: Some("reattach"), private_ip: false, zones: 3 };
+/// Root and data travel as snapshots.
+pub const SNAPSHOTS: Shape =
+    Shape { root: true, data: Some("onLaunch"), private_ip: false, zones: 3 };
+
+pub struct Scene {
+    pub sim: Simulation,
+    pub node: NodeId,
+    pub seed: u64,
+}
+
+pub fn spec(shape: Shape) -> Value {
+    let subnets: Vec<String> =
+        ["a", "b", "c"].iter().take(shape.zones).map(|z| format!("subnet-sim-1{z}")).collect();
+    json!({
+        "name": "simulated",
+        "region": "sim-1",
+        "strategy": {"lifeCycle": "spot", "drainingTimeout": 30},
+        "persistence": {
+            "persistRootDevice": shape.root,
+            "persistBlockDevices": shape.data.is_some(),
+            "blockDevicesMode": shape.data,
+            "persistPrivateIp": shape.private_ip
+        },
+        "compute": {
+            "vpcId": "vpc-sim",
+            "subnetIds": subnets,
+            "launchSpecification": {
+                "imageId": "ami-sim",
+                "instanceTypes": {"types": ["m5.large", "c5.large"]},
+                "shutdownScript": "IyEvYmluL3NoCg==",
+                "blockDeviceMappings": [
+                    {"deviceName": "/dev/xvdb", "ebs": {"volumeSize": 10}},
+                    {"deviceName": "/dev/xvdc", "ebs": {"volumeSize": 20}}
+                ]
+            }
+        }
+    })
+}
+
+impl Scene {
+    /// A cloud and a controller; no node yet.
+    pub fn empty(seed: u64, shape: Shape) -> Scene {
+        let mut cloud = SimCloud::new(seed, SimConfig::default());
+        let node = NodeId::from("smi-00000001");
+        let mut kept: Vec<&str> = Vec::new();
+        if shape.root {
+            kept.push("/dev/xvda");
+        }
+        if shape.data.is_some() {
+            kept.extend(["/dev/xvdb", "/dev/xvdc"]);
+        }
+        cloud.truth_mut().expect(&node, kept);
+        if shape.private_ip {
+            cloud.truth_mut().expect_address(&node);
+        }
+        let config = FleetConfig::ec2(Installation::from("0123abcd"));
+        Scene { sim: Simulation::new(cloud, config), node, seed }
+    }
+
+    /// A node that serves and has acknowledged writes.
+    pub fn serving(seed: u64, shape: Shape) -> Scene {
+        let mut scene = Scene::empty(seed, shape);
+        scene.create(shape);
+        scene.wait("ACTIVE", |s, node| s.record(node).is_some_and(|r| r.status() == "ACTIVE"));
+        scene.sim.run_for(2 * MINUTE);
+        assert!(scene.acknowledged() > 0, "the workload writes");
+        scene
+    }
+
+    pub fn create(&mut self, shape: Shape) {
+        let document = spec(shape);
+        self.sim.say(UserCommand::Create { id: self.node.clone(), document });
+    }
+
+    pub fn acknowledged(&mut self) -> u64 {
+        self.sim.cloud.settle(self.sim.now, &self.node);
+        self.sim.cloud.truth().acknowledged(&self.node, "/dev/xvdb")
+    }
+
+    /// No capacity (or capacity again) in all markets of a lifecycle, or of a zone.
+    pub fn drought(&mut self, lifecycle: Option<Lifecycle>, zone: Option<&str>, dry: bool) {
+        for price in self.sim.cloud.catalogue().prices {
+            let market = price.market;
+            if lifecycle.is_none_or(|l| l == market.lifecycle)
+                && zone.is_none_or(|z| z == market.zone.as_str())
+            {
+                let until = if dry { Time(u64::MAX) } else { Time(0) };
+                self.sim.cloud.drought(&market, until);
+            }
+        }
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.sim.record(&self.node).map_or(0, |r| r.generation)
+    }
+
+    pub fn status(&self) -> &'static str {
+        self.sim.record(&self.node).map_or("GONE", |r| r.status())
+    }
+
+    /// Runs until the test holds, or fails with the story.
+    pub fn wait(&mut self, wish: &str, test: impl Fn(&Simulation, &NodeId) -> bool) {
+        let node = self.node.clone();
+        if let Err(stuck) = self.sim.run_until(LIMIT, |s| test(s, &node)) {
+            let record = self.sim.record(&self.node);
+            panic!(
+                "seed {}: not {wish}: {stuck:?}\n{}\n{:#?}",
+                self.seed,
+                self.sim.told(),
+                record.and_then(|r| r.replacement.clone())
+            );
+        }
+    }
+
+    /// Brings about what this kind of replacement needs first.
+    pub fn prepare(kind: Kind, seed: u64, shape: Shape) -> Scene {
+        match kind {
+            Kind::Create => Scene::empty(seed, shape),
+            Kind::Resume => {
+                let mut scene = Scene::serving(seed, shape);
+                scene.sim.say(UserCommand::Pause(scene.node.clone()));
+                scene.wait("PAUSED", |s, n| s.record(n).is_some_and(|r| r.status() == "PAUSED"));
+                scene
+            }
+            _ => Scene::serving(seed, shape),
+        }
+    }
+
+    /// Brings about the replacement itself.
+    pub fn trigger(&mut self, kind: Kind, shape: Shape) {
+        let node = self.node.clone();
+        let holder = self.sim.record(&node).and_then(|r| r.holder.clone()).map(|h| h.id);
+        let now = self.sim.now;
+        match (kind, holder) {
+            (Kind::Create, _) => self.create(shape),
+            (Kind::Notice, Some(id)) => self.sim.cloud.interrupt(now, &id, Some(120 * SECOND)),
+            (Kind::Lost, Some(id)) => self.sim.cloud.kill(now, &id),
+            (Kind::Unhealthy, Some(id)) => self.sim.cloud.set_health(now, &id, Health::Impaired),
+            (Kind::Recycle, _) => drop(self.sim.say(UserCommand::Recycle(node))),
+            (Kind::Pause, _) => drop(self.sim.say(UserCommand::Pause(node))),
+            (Kind::Resume, _) => drop(self.sim.say(UserCommand::Resume(node))),
+            (Kind::Delete, _) => {
+                let deallocation = Deallocation {
+                    should_delete_images: true,
+                    should_delete_network_interfaces: true,
+                    should_delete_volumes: true,
+                    should_delete_snapshots: true,
+                    should_terminate_instance: true,
+                };
+                self.sim.cloud.truth_mut().release(&node);
+                self.sim.say(UserCommand::Delete { id: node, deallocation });
+            }
+            (kind, None) => panic!("{kind:?} needs an instance"),
+        }
+    }
+
+    /// Waits for the end of the replacement that was triggered when the node had this generation.
+    pub fn wait_for_end(&mut self, kind: Kind, before: u64) {
+        match kind {
+            Kind::Pause => self.wait("PAUSED", |s, n| {
+                s.record(n).is_some_and(|r| r.status() == "PAUSED" && r.replacement.is_none())
+            }),
+            Kind::Delete => self.wait("gone", |s, n| s.record(n).is_none()),
+            _ => self.wait("ACTIVE again", |s, n| {
+                s.record(n).is_some_and(|r| r.generation > before && r.status() == "ACTIVE")
+            }),
+        }
+    }
+
+    /// Every resource that the record knows.
+    fn known(&self) -> Vec<String> {
+        let Some(record) = self.sim.record(&self.node) else { return Vec::new() };
+        let mut known: Vec<String> = record.holder.iter().map(|h| h.id.0.clone()).collect();
+        if let RootHead::Live { volume: Some(volume), .. } = &record.root {
+            known.push(volume.0.clone());
+        }
+        known.extend(record.interface.iter().map(|i| i.id.0.clone()));
+        // Without a kept address the instance has an interface of its own.
+        let instance = record.holder.as_ref().and_then(|h| self.sim.cloud.truly(h.id.as_str()));
+        if let Some(Fact::Instance(i)) = instance {
+            known.extend(i.interface.iter().map(|e| e.0.clone()));
+            known.extend(i.attachments.iter().map(|a| a.volume.0.clone()));
+        }
+        for data in &record.data {
+            if let DataHead::Volume { id, .. } = &data.head {
+                known.push(id.0.clone());
+            }
+        }
+        for last in &record.finals {
+            known.push(last.snapshot.0.clone());
+            known.extend(last.image.iter().map(|i| i.0.clone()));
+        }
+        // A paused node has no retire row: what is superseded goes at the next resume.
+        if record.holder.is_none() {
+            known.extend(record.superseded.iter().map(|s| s.id.clone()));
+        }
+        known
+    }
+
+    /// Nothing that may never happen has happened, and nothing is left over.
+    pub fn judge(&mut self, kind: Kind) {
+        self.sim.run_for(3 * MINUTE);
+        self.sim.cloud.settle(self.sim.now, &self.node);
+        let known = if kind == Kind::Delete { Vec::new() } else { self.known() };
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        self.sim.cloud.check_leaks(self.sim.now, &self.node, &known);
+        let violations = self.sim.cloud.violations();
+        assert!(violations.is_empty(), "seed {}: {violations:#?}\n{}", self.seed, self.sim.told());
+        let broken = self.sim.story.iter().find(|e| e.code == "invariant-broken");
+        assert!(broken.is_none(), "seed {}: {broken:?}\n{}", self.seed, self.sim.told());
+    }
+}
