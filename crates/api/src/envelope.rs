@@ -1,0 +1,265 @@
+//! The envelope: what every answer of the interface looks like, the failures too.
+//!
+//! Success is 200 and nothing else; every body is JSON with `request` and `response`, and
+//! `response.status.code` is the HTTP status. Existing clients decide by these.
+
+use crate::time;
+use axum::Json;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use holdfast_controller::Refusal;
+use holdfast_model::{FieldError, NodeId};
+use serde_json::{Map, Value, json};
+
+/// A success, still without its envelope.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    items: Option<(&'static str, Vec<Value>)>,
+    note: Option<String>,
+}
+
+impl Answer {
+    /// Nothing but a status.
+    #[must_use]
+    pub fn done() -> Answer {
+        Answer::default()
+    }
+
+    /// One item of a kind.
+    #[must_use]
+    pub fn item(kind: &'static str, item: Value) -> Answer {
+        Answer::items(kind, vec![item])
+    }
+
+    /// Items of a kind.
+    #[must_use]
+    pub fn items(kind: &'static str, items: Vec<Value>) -> Answer {
+        Answer { items: Some((kind, items)), note: None }
+    }
+
+    /// With a remark in the status' message.
+    #[must_use]
+    pub fn noting(mut self, note: String) -> Answer {
+        self.note = Some(note);
+        self
+    }
+}
+
+/// One reason of a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// A stable word for programs.
+    pub code: &'static str,
+    /// A sentence for people. Never holds a secret.
+    pub message: String,
+    /// The field it is about, if it is about one.
+    pub field: Option<String>,
+}
+
+/// A failure, still without its envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// Every reason; never empty.
+    pub reasons: Vec<Reason>,
+}
+
+impl Failure {
+    /// One reason.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Failure {
+        Failure { status, reasons: vec![Reason { code, message: message.into(), field: None }] }
+    }
+
+    /// A request with one mistake that is not in a field.
+    #[must_use]
+    pub fn bad_request(message: impl Into<String>) -> Failure {
+        Failure::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", message)
+    }
+
+    /// Mistakes in fields, all of them.
+    #[must_use]
+    pub fn invalid(errors: Vec<FieldError>) -> Failure {
+        let reason = |e: FieldError| Reason {
+            code: "INVALID_VALUE",
+            message: e.to_string(),
+            field: Some(e.field),
+        };
+        Failure {
+            status: StatusCode::BAD_REQUEST,
+            reasons: errors.into_iter().map(reason).collect(),
+        }
+    }
+
+    /// No such node. Clients look for both spellings: the one in the code, the other anywhere.
+    #[must_use]
+    pub fn no_such_node(id: &NodeId) -> Failure {
+        Failure::new(
+            StatusCode::NOT_FOUND,
+            "MANAGED_INSTANCE_DOESNT_EXIST",
+            format!("there is no node {} (MANAGED_INSTANCE_DOES_NOT_EXIST)", shown(id.as_str())),
+        )
+    }
+
+    /// What has no words of its own.
+    fn of_status(status: StatusCode) -> Failure {
+        let (code, message) = match status {
+            StatusCode::NOT_FOUND => {
+                ("NOT_FOUND", "there is nothing at this path; see /openapi.json for what there is")
+            }
+            StatusCode::METHOD_NOT_ALLOWED => {
+                ("METHOD_NOT_ALLOWED", "this path takes other methods; see /openapi.json")
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => ("BODY_TOO_LARGE", "the body is too large"),
+            s if s.is_server_error() => {
+                ("INTERNAL_ERROR", "the server failed; see its log for what happened")
+            }
+            _ => ("INVALID_REQUEST", "the request cannot be understood; see /openapi.json"),
+        };
+        Failure::new(status, code, message)
+    }
+}
+
+/// A text of the request as an error may repeat it: short, and without control characters.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        match refusal {
+            Refusal::Invalid(errors) => Failure::invalid(errors),
+            Refusal::NoSuchNode(id) => Failure::no_such_node(&id),
+            Refusal::Conflict { node, why } => Failure::new(
+                StatusCode::CONFLICT,
+                "MANAGED_INSTANCE_STATE_CONFLICT",
+                format!("{node}: {why}"),
+            ),
+            Refusal::Unavailable(why) => {
+                Failure::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", why)
+            }
+        }
+    }
+}
+
+/// What a handler has said, on its way out to the envelope.
+#[derive(Clone)]
+enum Said {
+    Answer(Answer),
+    Failure(Failure),
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let mut response = StatusCode::OK.into_response();
+        response.extensions_mut().insert(Said::Answer(self));
+        response
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(Said::Failure(self));
+        response
+    }
+}
+
+/// What an answer repeats of its request.
+pub(crate) struct About {
+    id: String,
+    url: String,
+    method: String,
+    timestamp: String,
+}
+
+impl About {
+    pub(crate) fn of(request: &Request) -> About {
+        let url = request.uri().path_and_query().map_or("/", |p| p.as_str());
+        About {
+            id: uuid(),
+            url: url.to_owned(),
+            method: request.method().to_string(),
+            timestamp: time::rfc3339(time::now()),
+        }
+    }
+}
+
+/// A random UUID (version 4), or zeros if the system has no randomness to give: it only names
+/// a request.
+fn uuid() -> String {
+    let mut bytes = [0_u8; 16];
+    let _ = getrandom::fill(&mut bytes);
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// Puts what was said into the envelope. What is neither a word of ours nor a failure (the
+/// description, a stream) passes as it is.
+pub(crate) fn seal(about: About, mut response: Response) -> Response {
+    let said = match response.extensions_mut().remove::<Said>() {
+        Some(said) => said,
+        None if response.status() == StatusCode::OK => return response,
+        None => Said::Failure(Failure::of_status(response.status())),
+    };
+    let (status, body) = match said {
+        Said::Answer(answer) => (StatusCode::OK, answer_body(answer)),
+        Said::Failure(failure) => (failure.status, failure_body(&failure)),
+    };
+    let envelope = json!({
+        "request": {
+            "id": about.id,
+            "url": about.url,
+            "method": about.method,
+            "timestamp": about.timestamp,
+        },
+        "response": body,
+    });
+    let mut sealed = (status, Json(envelope)).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        let scheme = HeaderValue::from_static("Bearer");
+        sealed.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    }
+    if let Some(allow) = response.headers_mut().remove(header::ALLOW) {
+        sealed.headers_mut().insert(header::ALLOW, allow);
+    }
+    sealed
+}
+
+fn status_member(status: StatusCode, message: &str) -> Value {
+    json!({ "code": status.as_u16(), "message": message })
+}
+
+fn answer_body(answer: Answer) -> Value {
+    let mut body = Map::new();
+    let message = answer.note.as_deref().unwrap_or("OK");
+    body.insert("status".to_owned(), status_member(StatusCode::OK, message));
+    if let Some((kind, items)) = answer.items {
+        body.insert("kind".to_owned(), json!(kind));
+        body.insert("count".to_owned(), json!(items.len()));
+        body.insert("items".to_owned(), Value::Array(items));
+    }
+    Value::Object(body)
+}
+
+fn failure_body(failure: &Failure) -> Value {
+    let errors: Vec<Value> = failure
+        .reasons
+        .iter()
+        .map(|reason| {
+            let mut error = Map::new();
+            error.insert("code".to_owned(), json!(reason.code));
+            error.insert("message".to_owned(), json!(reason.message));
+            if let Some(field) = &reason.field {
+                error.insert("field".to_owned(), json!(field));
+            }
+            Value::Object(error)
+        })
+        .collect();
+    let text = failure.status.canonical_reason().unwrap_or("Error");
+    json!({ "status": status_member(failure.status, text), "errors": errors })
+}

@@ -1,0 +1,304 @@
+//! `/aws/ec2/managedInstance`: nodes made, read, changed, told what to do, and given up.
+
+use crate::envelope::{Answer, Failure};
+use crate::limits::{MAX_ID_TRIES, MAX_LISTED};
+use crate::schema::{Answered, Deletion, ListedNode, Node, NodeRequest, NodeStatus, Status};
+use crate::{App, render, shape};
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use holdfast_controller::{NodeView, Refusal};
+use holdfast_model::user::{Deallocation, UserCommand};
+use holdfast_model::{FieldError, NodeId, Record, Spec, document};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+const NODE: &str = "spotinst:aws:ec2:managedInstance";
+const STATUS: &str = "spotinst:aws:ec2:managedInstanceStatus";
+
+/// A new node. It is answered once it is durable; its first instance comes afterwards.
+#[utoipa::path(post, path = "/aws/ec2/managedInstance", tag = "nodes",
+    request_body = NodeRequest, responses((status = 200, body = Answered<Node>)))]
+pub(crate) async fn create(State(app): State<App>, body: Bytes) -> Result<Answer, Failure> {
+    let mut document = managed_instance(&body)?;
+    let conforms = shape::conform(&mut document);
+    let document = document::without_nulls(&document);
+    check_whole(conforms, &document)?;
+    for _ in 0..MAX_ID_TRIES {
+        let id = free_id(&app)?;
+        let word = UserCommand::Create { id, document: document.clone() };
+        match app.handle.say(word).await {
+            Ok(record) => return Ok(Answer::item(NODE, render::item(&record))),
+            // The id was taken since it was looked for: another one.
+            Err(Refusal::Conflict { .. }) => {}
+            Err(refusal) => return Err(refusal.into()),
+        }
+    }
+    Err(no_free_id())
+}
+
+/// Which nodes to list. Both are Holdfast's own; without them the list is whole.
+#[derive(Deserialize, utoipa::IntoParams)]
+pub(crate) struct ListQuery {
+    /// Only nodes whose id comes after this one.
+    after: Option<String>,
+}
+
+/// Every node, at most 10,000; each both flat and under `config`.
+#[utoipa::path(get, path = "/aws/ec2/managedInstance", tag = "nodes", params(ListQuery),
+    responses((status = 200, body = Answered<ListedNode>)))]
+pub(crate) async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Answer {
+    let mut nodes = app.handle.nodes();
+    if let Some(after) = query.after {
+        nodes.retain(|n| n.record.id.0 > after);
+    }
+    let all = nodes.len();
+    nodes.truncate(MAX_LISTED);
+    let answer = Answer::items(NODE, nodes.iter().map(|n| render::list_item(&n.record)).collect());
+    match nodes.last().filter(|_| all > MAX_LISTED) {
+        None => answer,
+        Some(last) => answer.noting(format!(
+            "OK; the first {MAX_LISTED} of {all} nodes; go on with after={}",
+            last.record.id
+        )),
+    }
+}
+
+/// One node, as it was specified.
+#[utoipa::path(get, path = "/aws/ec2/managedInstance/{id}", tag = "nodes",
+    params(("id" = String, Path, description = "The node's id")),
+    responses((status = 200, body = Answered<Node>)))]
+pub(crate) async fn read(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Answer, Failure> {
+    let node = find(&app, &NodeId(id))?;
+    Ok(Answer::item(NODE, render::item(&node.record)))
+}
+
+/// Merges a part of a document into a node's: what is absent stays, `null` unsets, a list
+/// replaces the whole list, `{}` changes nothing.
+#[utoipa::path(put, path = "/aws/ec2/managedInstance/{id}", tag = "nodes",
+    params(("id" = String, Path, description = "The node's id")),
+    request_body = NodeRequest, responses((status = 200, body = Answered<Node>)))]
+pub(crate) async fn update(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Answer, Failure> {
+    let id = NodeId(id);
+    let node = find(&app, &id)?;
+    let mut patch = managed_instance(&body)?;
+    let conforms = shape::conform(&mut patch);
+    let mut merged = node.record.document.clone();
+    document::merge(&mut merged, &patch);
+    check_whole(conforms, &merged)?;
+    let record = say(&app, UserCommand::Update { id, patch }).await?;
+    Ok(Answer::item(NODE, render::item(&record)))
+}
+
+/// Gives a node up. From this answer on it is not found any more; what is not chosen to go at
+/// once is kept for the time of grace.
+#[utoipa::path(delete, path = "/aws/ec2/managedInstance/{id}", tag = "nodes",
+    params(("id" = String, Path, description = "The node's id")),
+    request_body = Deletion, responses((status = 200, body = Status)))]
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Answer, Failure> {
+    let id = NodeId(id);
+    find(&app, &id)?;
+    let deallocation = deallocation(&body)?;
+    say(&app, UserCommand::Delete { id, deallocation }).await?;
+    Ok(Answer::done())
+}
+
+/// How a node is: its state, its instance, its address.
+#[utoipa::path(get, path = "/aws/ec2/managedInstance/{id}/status", tag = "nodes",
+    params(("id" = String, Path, description = "The node's id")),
+    responses((status = 200, body = Answered<NodeStatus>)))]
+pub(crate) async fn status(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Answer, Failure> {
+    let node = find(&app, &NodeId(id))?;
+    Ok(Answer::item(STATUS, render::status(&node)))
+}
+
+/// Keeps the identity and gives up the instance. Pausing a paused node changes nothing.
+#[utoipa::path(put, path = "/aws/ec2/managedInstance/{id}/pause", tag = "nodes",
+    params(("id" = String, Path, description = "The node's id")),
+    responses((status = 200, body = Status)))]
+pub(crate) async fn pause(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Answer, Failure> {
+    act(&app, NodeId(id), UserCommand::Pause).await
+}
+
+/// Brings a paused node back. Resuming a running node changes nothing.
+#[utoipa::path(put, path = "/aws/ec2/managedInstance/{id}/resume", tag = "nodes",
+    params(("id" = String, Path, description = "The node's id")),
+    responses((status = 200, body = Status)))]
+pub(crate) async fn resume(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Answer, Failure> {
+    act(&app, NodeId(id), UserCommand::Resume).await
+}
+
+/// Replaces the instance. A paused node is resumed; a second recycle during one joins it.
+#[utoipa::path(put, path = "/aws/ec2/managedInstance/{id}/recycle", tag = "nodes",
+    params(("id" = String, Path, description = "The node's id")),
+    responses((status = 200, body = Status)))]
+pub(crate) async fn recycle(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Answer, Failure> {
+    act(&app, NodeId(id), UserCommand::Recycle).await
+}
+
+async fn act(
+    app: &App,
+    id: NodeId,
+    word: impl FnOnce(NodeId) -> UserCommand,
+) -> Result<Answer, Failure> {
+    find(app, &id)?;
+    say(app, word(id)).await?;
+    Ok(Answer::done())
+}
+
+pub(crate) async fn say(app: &App, word: UserCommand) -> Result<Arc<Record>, Failure> {
+    let id = word.node().clone();
+    match app.handle.say(word).await {
+        Ok(record) => Ok(record),
+        // Given up by somebody else while we spoke.
+        Err(Refusal::Conflict { .. }) if app.handle.node(&id).is_none() => Err(not_found(app, &id)),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+/// The node, unless it has been given up.
+pub(crate) fn find(app: &App, id: &NodeId) -> Result<NodeView, Failure> {
+    app.handle.node(id).ok_or_else(|| not_found(app, id))
+}
+
+/// A node whose record cannot be used exists all the same: a client that was told otherwise would
+/// forget it and make another.
+pub(crate) fn not_found(app: &App, id: &NodeId) -> Failure {
+    match app.handle.look(|view| view.stopped.get(id).cloned()) {
+        None => Failure::no_such_node(id),
+        Some(why) => Failure::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "NODE_STOPPED",
+            format!("{id} is stopped: {why}"),
+        ),
+    }
+}
+
+/// Eight random hexadecimal digits that no node has.
+fn free_id(app: &App) -> Result<NodeId, Failure> {
+    for _ in 0..MAX_ID_TRIES {
+        let mut bytes = [0_u8; 4];
+        getrandom::fill(&mut bytes).map_err(|_| no_free_id())?;
+        let id = NodeId(format!("smi-{:08x}", u32::from_be_bytes(bytes)));
+        let taken = app.handle.look(|v| v.nodes.contains_key(&id) || v.stopped.contains_key(&id));
+        if !taken {
+            return Ok(id);
+        }
+    }
+    Err(no_free_id())
+}
+
+fn no_free_id() -> Failure {
+    Failure::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "UNAVAILABLE",
+        "no free id was found for the node; try again",
+    )
+}
+
+pub(crate) fn json(body: &[u8]) -> Result<Value, Failure> {
+    serde_json::from_slice(body)
+        .map_err(|e| Failure::bad_request(format!("the body is not JSON: {e}")))
+}
+
+/// What stands under `managedInstance` in a body.
+fn managed_instance(body: &[u8]) -> Result<Value, Failure> {
+    let found = if body.is_empty() {
+        None
+    } else {
+        json(body)?.get_mut("managedInstance").map(Value::take)
+    };
+    match found {
+        Some(document @ Value::Object(_)) => Ok(document),
+        other => Err(Failure::invalid(vec![FieldError {
+            field: "managedInstance".to_owned(),
+            problem: if other.is_some() { "is no object" } else { "is missing" }.to_owned(),
+            allowed: "an object".to_owned(),
+            example: "{\"managedInstance\": {\"name\": \"db\"}}".to_owned(),
+        }])),
+    }
+}
+
+/// Refuses what the controller would not see, and then with its mistakes too, so that a client
+/// learns all at once.
+fn check_whole(conforms: Result<(), Vec<FieldError>>, document: &Value) -> Result<(), Failure> {
+    let mut errors = conforms.err().unwrap_or_default();
+    errors.extend(shape::incomplete_requirements(document));
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let known: BTreeSet<String> = errors.iter().map(|e| e.field.clone()).collect();
+    if let Err(more) = Spec::read(document) {
+        errors.extend(more.into_iter().filter(|e| !known.contains(&e.field)));
+    }
+    Err(Failure::invalid(errors))
+}
+
+/// Reads the body of a deletion: whole, in part, with nulls, or none at all.
+fn deallocation(body: &[u8]) -> Result<Deallocation, Failure> {
+    let mut chosen = Deallocation::default();
+    if body.trim_ascii().is_empty() {
+        return Ok(chosen);
+    }
+    let body = json(body)?;
+    let mut errors = Vec::new();
+    let mut wrong = |field: &str, allowed: &str, example: &str| {
+        errors.push(FieldError {
+            field: field.to_owned(),
+            problem: "has another type".to_owned(),
+            allowed: allowed.to_owned(),
+            example: example.to_owned(),
+        });
+    };
+    let config = match &body {
+        Value::Object(_) => body.get("deallocationConfig").unwrap_or(&Value::Null),
+        Value::Null => &Value::Null,
+        _ => {
+            wrong("body", "an object", "{}");
+            &Value::Null
+        }
+    };
+    if !config.is_null() && !config.is_object() {
+        wrong("deallocationConfig", "an object", "{\"shouldTerminateInstance\": true}");
+    }
+    let fields = [
+        ("shouldDeleteImages", &mut chosen.should_delete_images),
+        ("shouldDeleteNetworkInterfaces", &mut chosen.should_delete_network_interfaces),
+        ("shouldDeleteVolumes", &mut chosen.should_delete_volumes),
+        ("shouldDeleteSnapshots", &mut chosen.should_delete_snapshots),
+        ("shouldTerminateInstance", &mut chosen.should_terminate_instance),
+    ];
+    for (name, slot) in fields {
+        let Some(value) = config.get(name).filter(|v| !v.is_null()) else { continue };
+        match shape::as_flag(value) {
+            Some(flag) => *slot = flag,
+            None => wrong(&format!("deallocationConfig.{name}"), "true or false", "true"),
+        }
+    }
+    if errors.is_empty() { Ok(chosen) } else { Err(Failure::invalid(errors)) }
+}

@@ -1,0 +1,241 @@
+//! The bodies of the interface as the description shows them. Only [`Health`] is ever made: the
+//! others are documents, and documents are kept as they are received.
+
+use crate::shape;
+use serde::Serialize;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// A node's document.
+#[derive(Debug, Clone, Serialize)]
+pub struct ManagedInstance {}
+
+impl PartialSchema for ManagedInstance {
+    fn schema() -> RefOr<Schema> {
+        RefOr::T(shape::schema())
+    }
+}
+
+impl ToSchema for ManagedInstance {}
+
+/// A document, or a part of one.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeRequest {
+    /// The document.
+    pub managed_instance: ManagedInstance,
+}
+
+/// What is repeated of the request.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct RequestEcho {
+    /// A UUID that names the request.
+    pub id: String,
+    /// Path and query.
+    pub url: String,
+    /// Method.
+    pub method: String,
+    /// When it arrived: RFC 3339 in UTC with milliseconds.
+    pub timestamp: String,
+}
+
+/// The HTTP status, again.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct StatusCode {
+    /// 200, or the failure's.
+    pub code: u16,
+    /// In words.
+    pub message: String,
+}
+
+/// What was answered where there are no items.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct StatusBody {
+    /// The status.
+    pub status: StatusCode,
+}
+
+/// An answer without items.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Status {
+    /// The request.
+    pub request: RequestEcho,
+    /// The answer.
+    pub response: StatusBody,
+}
+
+/// A node's document with what only the server sets.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Node {
+    /// `smi-` and eight hexadecimal digits.
+    pub id: String,
+    /// When it was made: RFC 3339 in UTC with milliseconds.
+    pub created_at: String,
+    /// When its document last changed.
+    pub updated_at: String,
+    /// What was set, and nothing else.
+    #[serde(flatten)]
+    pub document: ManagedInstance,
+}
+
+/// A node in a list: flat, and under `config` again.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ListedNode {
+    /// The node.
+    #[serde(flatten)]
+    pub node: Node,
+    /// Its document again.
+    pub config: ManagedInstance,
+}
+
+/// A node's state.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// The node.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `ACTIVE`, `PAUSE`, `PAUSING`, `PAUSED`, `RESUME`, `RESUMING`, `RECYCLE`, `RECYCLING`,
+    /// `DEALLOCATE`, `DEALLOCATING`, `DEALLOCATED` or `ERROR`.
+    pub status: String,
+    /// The instance under it, if there is one.
+    pub instance_id: Option<String>,
+    /// That instance's type.
+    pub instance_type: Option<String>,
+    /// The image it runs from.
+    pub image_id: Option<String>,
+    /// The private IPv4 address.
+    pub private_ip: Option<String>,
+    /// When the node was made.
+    pub created_at: String,
+    /// When the instance was launched.
+    pub launched_at: Option<String>,
+}
+
+/// An entry of a node's log.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LogEntry {
+    /// A sentence.
+    pub message: String,
+    /// `DEBUG`, `INFO`, `WARN` or `ERROR`.
+    pub severity: String,
+    /// When: RFC 3339 in UTC with milliseconds.
+    pub created_at: String,
+}
+
+/// Items of one kind.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Items<T: ToSchema> {
+    /// The status.
+    pub status: StatusCode,
+    /// What the items are.
+    pub kind: String,
+    /// The items.
+    pub items: Vec<T>,
+    /// How many.
+    pub count: usize,
+}
+
+/// An answer with items.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Answered<T: ToSchema> {
+    /// The request.
+    pub request: RequestEcho,
+    /// The answer.
+    pub response: Items<T>,
+}
+
+/// One reason of a failure.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Reason {
+    /// A stable word for programs.
+    pub code: String,
+    /// A sentence for people.
+    pub message: String,
+    /// The field it is about, if it is about one.
+    pub field: Option<String>,
+}
+
+/// What was answered where something failed.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct FailedBody {
+    /// The status.
+    pub status: StatusCode,
+    /// Every reason.
+    pub errors: Vec<Reason>,
+}
+
+/// A failure; every status but 200 has it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Failed {
+    /// The request.
+    pub request: RequestEcho,
+    /// The answer.
+    pub response: FailedBody,
+}
+
+/// What goes at once when a node is given up; what is missing is `false`.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Deallocation {
+    /// The instance; `false` lets it go on without Holdfast.
+    pub should_terminate_instance: Option<bool>,
+    /// Images.
+    pub should_delete_images: Option<bool>,
+    /// Interfaces.
+    pub should_delete_network_interfaces: Option<bool>,
+    /// Volumes.
+    pub should_delete_volumes: Option<bool>,
+    /// Snapshots.
+    pub should_delete_snapshots: Option<bool>,
+}
+
+/// The body of a deletion; it may be left out.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Deletion {
+    /// What goes at once.
+    pub deallocation_config: Option<Deallocation>,
+}
+
+/// A decision.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct DecisionRequest {
+    /// `wait` or `retry`.
+    pub choice: String,
+}
+
+/// A node with all that is known of it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WholeNode {
+    /// The node.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub status: String,
+    /// Counts its instances.
+    pub generation: u64,
+    /// What it waits for, if it is not where its spec wants it.
+    pub waits_for: Option<String>,
+    /// What was decided, with the timeline of replacements; not in the list.
+    #[schema(value_type = Option<Object>)]
+    pub record: Option<serde_json::Value>,
+    /// The instance as the cloud shows it; not in the list.
+    #[schema(value_type = Option<Object>)]
+    pub instance: Option<serde_json::Value>,
+    /// The volumes as the cloud shows them; not in the list.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub volumes: Option<Vec<serde_json::Value>>,
+}
+
+/// Whether the server is ready.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Health {
+    /// `ready`, `starting` or `frozen`.
+    pub status: String,
+}
