@@ -7,10 +7,10 @@ use crate::refusal::{error, throttled, unknown_outcome};
 use crate::truth::{Truth, Violation};
 use crate::world::World;
 use holdfast_cloud::Notice;
-use holdfast_model::facts::{Fact, Health, Page, Query, ResourceKind};
+use holdfast_model::facts::{Fact, Health, InstanceState, Page, Query, ResourceKind, VolumeState};
 use holdfast_model::market::Catalogue;
 use holdfast_model::{
-    CloudError, Command, ErrorClass, InstanceId, Market, NodeId, Reply, Time, tags,
+    CloudError, Command, ErrorClass, InstanceId, Lifecycle, Market, NodeId, Reply, Time, Zone, tags,
 };
 
 /// The most calls that are logged; of later ones only the number is kept.
@@ -181,7 +181,7 @@ impl SimCloud {
         self.world.truly(id)
     }
 
-    /// What a node truly has, without terminated instances, in the order of kinds and ids.
+    /// What a node truly has, without terminated instances and volumes that are being deleted, in the order of kinds and ids.
     #[must_use]
     pub fn resources(&self, node: &NodeId) -> Vec<Fact> {
         let ours = |f: &Fact| f.tags().get(tags::NODE).map(String::as_str) == Some(node.as_str());
@@ -191,11 +191,15 @@ impl SimCloud {
             .flat_map(|kind| -> Vec<Fact> {
                 match kind {
                     ResourceKind::Instance => {
-                        let over = holdfast_model::facts::InstanceState::Terminated;
+                        let over = InstanceState::Terminated;
                         let there = world.instances.values().filter(|i| i.fact.state != over);
                         there.map(|i| i.shown()).collect()
                     }
-                    ResourceKind::Volume => world.volumes.values().map(|v| v.shown()).collect(),
+                    ResourceKind::Volume => {
+                        let going = VolumeState::Deleting;
+                        let there = world.volumes.values().filter(|v| v.fact.state != going);
+                        there.map(|v| v.shown()).collect()
+                    }
                     ResourceKind::Snapshot => world.snapshots.values().map(|s| s.shown()).collect(),
                     ResourceKind::Image => world.images.values().map(|i| i.shown()).collect(),
                     ResourceKind::Interface => {
@@ -207,9 +211,41 @@ impl SimCloud {
             .collect()
     }
 
+    /// Says what of a node must persist: the content of these devices (by device name, the root's
+    /// too) and, if `address`, its private IP and MAC.
+    pub fn expect(&mut self, node: &NodeId, devices: &[&str], address: bool) {
+        self.world.truth.expect(node, devices.iter().copied());
+        if address {
+            self.world.truth.expect_address(node);
+        }
+    }
+
+    /// The user gave the node up: from now on nothing of it need persist.
+    pub fn release(&mut self, node: &NodeId) {
+        self.world.truth.release(node);
+    }
+
+    /// How many writes of a node, over all its devices, have been acknowledged by the latest time
+    /// that the simulation was told.
+    #[must_use]
+    pub fn acknowledged(&self, node: &NodeId) -> u64 {
+        self.world.acknowledged_by_now(node)
+    }
+
+    /// Checks that nothing of a node was created and forgotten; each thing is a violation `leaked`.
+    /// A node that is `gone` may have nothing; another at most one instance, one interface, one
+    /// volume for each role, and [`KEPT`](crate::truth::KEPT) snapshots and images for each.
+    /// Returns what is too much.
+    pub fn check_leaks(&mut self, now: Time, node: &NodeId, gone: bool) -> Vec<String> {
+        self.advance(now);
+        let left = crate::truth::beyond(&self.resources(node), gone);
+        self.world.truth.leaked(self.world.now, node, &left);
+        left
+    }
+
     /// Checks that a node has nothing beyond `allowed`; each thing more is a violation `leaked`.
     /// Returns what was left behind.
-    pub fn check_leaks(&mut self, now: Time, node: &NodeId, allowed: &[&str]) -> Vec<String> {
+    pub fn check_only(&mut self, now: Time, node: &NodeId, allowed: &[&str]) -> Vec<String> {
         self.advance(now);
         let left: Vec<String> = self
             .resources(node)
@@ -235,6 +271,11 @@ impl SimCloud {
         self.world.power_cut(instance, "Server.InternalError: the host failed");
     }
 
+    /// An instance's status checks fail from now on; it goes on writing.
+    pub fn impair(&mut self, now: Time, instance: &InstanceId) {
+        self.set_health(now, instance, Health::Impaired);
+    }
+
     /// Sets an instance's status checks.
     pub fn set_health(&mut self, now: Time, instance: &InstanceId, health: Health) {
         self.advance(now);
@@ -249,8 +290,18 @@ impl SimCloud {
     }
 
     /// A market refuses every launch until then.
-    pub fn drought(&mut self, market: &Market, until: Time) {
+    pub fn drought_until(&mut self, market: &Market, until: Time) {
         self.world.capacity.drought(market, until);
+    }
+
+    /// Every market of a lifecycle refuses launches, or no longer does.
+    pub fn drought(&mut self, lifecycle: Lifecycle, dry: bool) {
+        self.world.capacity.drought_of(lifecycle, dry);
+    }
+
+    /// Every market of a zone refuses launches, or no longer does.
+    pub fn drought_in(&mut self, zone: &Zone, dry: bool) {
+        self.world.capacity.drought_in(zone, dry);
     }
 
     /// Somebody deletes a resource behind Holdfast's back, whatever its state. It counts as no

@@ -66,6 +66,8 @@ pub(crate) struct Volume {
     pub detaching: bool,
     pub content: Content,
     pub last_snapshot: Option<Time>,
+    /// Snapshots of it that are under way.
+    pub snapshots_pending: usize,
 }
 
 #[derive(Debug, Clone)]

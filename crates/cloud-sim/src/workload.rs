@@ -2,7 +2,7 @@
 //! all the time. Nothing happens write by write: what was written by an instant is worked out when
 //! somebody looks.
 
-use crate::resources::Content;
+use crate::resources::{Content, Volume};
 use crate::rng::SplitMix64;
 use crate::truth::Truth;
 use crate::world::World;
@@ -49,6 +49,15 @@ impl Content {
     }
 }
 
+impl Volume {
+    /// Whether what that instance writes reaches this volume.
+    fn is_written_by(&self, id: &InstanceId) -> bool {
+        self.fact.state == VolumeState::InUse
+            && !self.detaching
+            && self.fact.attached_to.as_ref().is_some_and(|(holder, _)| holder == id)
+    }
+}
+
 impl World {
     /// Works out what an instance has written by now.
     pub(crate) fn settle(&mut self, id: &InstanceId) {
@@ -65,14 +74,33 @@ impl World {
         let synced = last - last % self.config.ack_every.max(1);
         for (device, volume) in &workload.disks {
             let Some(volume) = self.volumes.get_mut(volume) else { continue };
-            let holds = volume.fact.state == VolumeState::InUse
-                && !volume.detaching
-                && volume.fact.attached_to.as_ref().is_some_and(|(holder, _)| holder == id);
-            if holds {
+            if volume.is_written_by(id) {
                 let acknowledged = volume.content.write(first, last, synced);
                 self.truth.acknowledge(&workload.node, device, &acknowledged);
             }
         }
+    }
+
+    /// How many writes of a node have been acknowledged by now, over all its devices; changes
+    /// nothing.
+    pub(crate) fn acknowledged_by_now(&self, node: &NodeId) -> u64 {
+        let mut total = self.truth.acknowledged_of(node);
+        let mut last = self.truth.last_number(node);
+        for id in self.truth.serving(node) {
+            let Some(workload) = self.instances.get(&id).and_then(|i| i.workload.as_ref()) else {
+                continue;
+            };
+            let first = last + 1;
+            last += self.now.since(workload.since) / self.config.write_interval.max(1);
+            let synced = last - last % self.config.ack_every.max(1);
+            for volume in workload.disks.iter().filter_map(|(_, v)| self.volumes.get(v)) {
+                if volume.is_written_by(&id) {
+                    let mut content = volume.content.clone();
+                    total += content.write(first, last, synced).count();
+                }
+            }
+        }
+        total
     }
 
     /// Works out what every serving instance of a node has written by now.

@@ -11,11 +11,11 @@ use crate::rules::throttle::Throttle;
 use crate::truth::Truth;
 use crate::veil::Veil;
 use holdfast_cloud::Notice;
-use holdfast_model::facts::{Health, ImageState, InstanceState, SnapshotState, VolumeState};
+use holdfast_model::facts::{Health, ImageState, InstanceState, VolumeState};
 use holdfast_model::{
     CloudError, Command, ImageId, InstanceId, InterfaceId, SnapshotId, Time, Token, VolumeId,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most notices that wait to be taken; more are dropped, as a full queue would.
 pub(crate) const MAX_NOTICES: usize = 10_000;
@@ -31,6 +31,10 @@ pub(crate) struct World {
     pub volumes: BTreeMap<VolumeId, Volume>,
     pub snapshots: BTreeMap<SnapshotId, Snapshot>,
     pub images: BTreeMap<ImageId, Image>,
+    /// The image of each name.
+    pub image_names: BTreeMap<String, ImageId>,
+    /// The images that need a snapshot.
+    pub image_users: BTreeMap<SnapshotId, BTreeSet<ImageId>>,
     pub interfaces: BTreeMap<InterfaceId, Interface>,
     pub addresses: crate::rules::interfaces::Addresses,
     /// What each client token asked for, and made; by action, for EC2 keeps them apart.
@@ -58,6 +62,8 @@ impl World {
             volumes: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             images,
+            image_names: BTreeMap::new(),
+            image_users: BTreeMap::new(),
             interfaces: BTreeMap::new(),
             addresses: <_>::default(),
             tokens: BTreeMap::new(),
@@ -234,9 +240,7 @@ impl World {
                 self.volumes.remove(&id);
             }
             Event::SnapshotMade(id) => {
-                if let Some(snapshot) = self.snapshot_mut(&id) {
-                    snapshot.fact.state = SnapshotState::Completed;
-                }
+                self.snapshot_made(&id);
             }
             Event::ImageMade(id) => {
                 if let Some(image) = self.image_mut(&id) {

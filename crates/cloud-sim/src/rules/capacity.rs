@@ -4,7 +4,7 @@ use crate::refusal::error;
 use crate::world::World;
 use holdfast_model::facts::InstanceState;
 use holdfast_model::{CloudError, ErrorClass, Lifecycle, Market, Time, Zone};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Key = (String, Zone, Lifecycle);
 
@@ -17,6 +17,8 @@ fn key(market: &Market) -> Key {
 pub(crate) struct Capacity {
     most: BTreeMap<Key, u32>,
     dry_until: BTreeMap<Key, Time>,
+    dry_lifecycles: BTreeSet<Lifecycle>,
+    dry_zones: BTreeSet<Zone>,
 }
 
 impl Capacity {
@@ -29,6 +31,28 @@ impl Capacity {
 
     pub(crate) fn drought(&mut self, market: &Market, until: Time) {
         self.dry_until.insert(key(market), until);
+    }
+
+    pub(crate) fn drought_of(&mut self, lifecycle: Lifecycle, dry: bool) {
+        if dry {
+            self.dry_lifecycles.insert(lifecycle);
+        } else {
+            self.dry_lifecycles.remove(&lifecycle);
+        }
+    }
+
+    pub(crate) fn drought_in(&mut self, zone: &Zone, dry: bool) {
+        if dry {
+            self.dry_zones.insert(zone.clone());
+        } else {
+            self.dry_zones.remove(zone);
+        }
+    }
+
+    fn is_dry(&self, market: &Market, now: Time) -> bool {
+        self.dry_lifecycles.contains(&market.lifecycle)
+            || self.dry_zones.contains(&market.zone)
+            || self.dry_until.get(&key(market)).is_some_and(|until| *until > now)
     }
 }
 
@@ -50,7 +74,7 @@ impl World {
                 return Err(error(ErrorClass::Quota, code, message));
             }
         }
-        let dry = self.capacity.dry_until.get(&key(market)).is_some_and(|until| *until > self.now);
+        let dry = self.capacity.is_dry(market, self.now);
         let full = limit.is_some_and(|most| {
             let here = self.alive(|lifecycle, i| {
                 lifecycle == market.lifecycle

@@ -26,11 +26,9 @@ impl World {
             let message = format!("{name:?} is no image's name: it must have 3 to 128 characters");
             return Err(refused("InvalidAMIName.Malformed", message));
         }
-        if let Some(other) = self.images.values().find(|i| i.fact.name == name) {
-            let message = format!(
-                "the image {} has the name {name} already; names are unique",
-                other.fact.id
-            );
+        if let Some(other) = self.image_names.get(name) {
+            let message =
+                format!("the image {other} has the name {name} already; names are unique");
             return Err(refused("InvalidAMIName.Duplicate", message));
         }
         let source = self.known_snapshot(snapshot)?;
@@ -49,6 +47,8 @@ impl World {
             root_device: root_device.to_owned(),
             tags: tags.clone(),
         };
+        self.image_names.insert(name.to_owned(), id.clone());
+        self.image_users.entry(snapshot.clone()).or_default().insert(id.clone());
         self.images.insert(id.clone(), Image { fact, root_gib });
         self.born(id.as_str());
         let made_at = self.after(self.config.image);
@@ -70,6 +70,14 @@ impl World {
 
     pub(crate) fn remove_image(&mut self, id: &ImageId) {
         self.image_mut(id);
-        self.images.remove(id);
+        let Some(image) = self.images.remove(id) else { return };
+        self.image_names.remove(&image.fact.name);
+        let Some(snapshot) = image.fact.snapshot else { return };
+        if let Some(users) = self.image_users.get_mut(&snapshot) {
+            users.remove(id);
+            if users.is_empty() {
+                self.image_users.remove(&snapshot);
+            }
+        }
     }
 }

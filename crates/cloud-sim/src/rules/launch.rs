@@ -188,7 +188,8 @@ impl World {
             self.truth.add_holder(owner, fact.id.as_str());
         }
         let id = fact.id.clone();
-        let volume = Volume { fact, detaching: false, content, last_snapshot: None };
+        let volume =
+            Volume { fact, detaching: false, content, last_snapshot: None, snapshots_pending: 0 };
         self.volumes.insert(id.clone(), volume);
         self.born(id.as_str());
     }

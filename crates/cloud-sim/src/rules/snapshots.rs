@@ -8,17 +8,18 @@ use crate::world::World;
 use holdfast_model::facts::{SnapshotFact, SnapshotState, VolumeState};
 use holdfast_model::tags::Tags;
 use holdfast_model::{ErrorClass, SnapshotId, VolumeId};
+use std::collections::BTreeSet;
 
 impl World {
     /// Takes no token: repeated, it makes a second one.
     pub(crate) fn create_snapshot(&mut self, of: &VolumeId, tags: &Tags) -> Answer {
-        let pending = self.pending_snapshots(of)?;
         let volume = self.known_volume(of)?;
         if !matches!(volume.fact.state, VolumeState::Available | VolumeState::InUse) {
             let message = format!("{of} is {:?}", volume.fact.state);
             return Err(conflict("IncorrectState", message));
         }
         // EBS quotas: pending snapshots of a volume, and 15 s between two of them.
+        let pending = volume.snapshots_pending;
         if pending >= self.config.snapshots_pending {
             let message = format!("{of} has {pending} snapshots under way; wait for one");
             return Err(conflict("ConcurrentSnapshotLimitExceeded", message));
@@ -42,6 +43,7 @@ impl World {
         };
         let Some(volume) = self.volumes.get_mut(of) else { return self.showing(&[]) };
         volume.last_snapshot = Some(self.now);
+        volume.snapshots_pending += 1;
         let content = volume.content.captured(&mut self.rng);
         let (size_gib, fs_uuid) = (volume.fact.size_gib, volume.fact.fs_uuid.clone());
         if let Some(owner) = &content.owner {
@@ -58,10 +60,8 @@ impl World {
         if self.veil.hides(id.as_str(), self.now) {
             self.known_snapshot(id)?;
         }
-        let user = self.images.values().find(|i| i.fact.snapshot.as_ref() == Some(id));
-        if let Some(image) = user {
-            let message =
-                format!("{id} is used by the image {}; deregister that first", image.fact.id);
+        if let Some(image) = self.image_users.get(id).and_then(BTreeSet::first) {
+            let message = format!("{id} is used by the image {image}; deregister that first");
             return Err(conflict("InvalidSnapshot.InUse", message));
         }
         self.remove_snapshot(id, true);
@@ -74,8 +74,26 @@ impl World {
         let content = snapshot.content.clone();
         // One that is under way was no copy yet.
         self.drop_copy(id.as_str(), &content, ours && complete);
+        if !complete {
+            self.snapshot_ends(id);
+        }
         self.snapshot_mut(id);
         self.snapshots.remove(id);
+    }
+
+    pub(crate) fn snapshot_made(&mut self, id: &SnapshotId) {
+        self.snapshot_ends(id);
+        if let Some(snapshot) = self.snapshot_mut(id) {
+            snapshot.fact.state = SnapshotState::Completed;
+        }
+    }
+
+    /// A snapshot is no longer under way.
+    fn snapshot_ends(&mut self, id: &SnapshotId) {
+        let volume = self.snapshots.get(id).map(|s| &s.fact.volume);
+        if let Some(volume) = volume.and_then(|v| self.volumes.get_mut(v)) {
+            volume.snapshots_pending = volume.snapshots_pending.saturating_sub(1);
+        }
     }
 
     /// A copy of somebody's content goes.

@@ -6,7 +6,7 @@ use crate::events::Event;
 use crate::refusal::{conflict, refused};
 use crate::world::World;
 use holdfast_model::facts::{Attachment, InstanceState, SnapshotState, VolumeFact, VolumeState};
-use holdfast_model::{CloudError, Command, InstanceId, VolumeId};
+use holdfast_model::{Command, InstanceId, VolumeId};
 
 /// EC2's smallest and largest gp3 volume in GiB (EBS user guide, "General Purpose SSD volumes").
 const SIZE: std::ops::RangeInclusive<u32> = 1..=16_384;
@@ -229,14 +229,5 @@ impl World {
             Some(R::Interface) => self.remove_interface(&id.into()),
             None => {}
         }
-    }
-
-    /// Refuses a size no volume can have; for callers that check before they act.
-    pub(crate) fn pending_snapshots(&self, id: &VolumeId) -> Result<usize, CloudError> {
-        self.known_volume(id)?;
-        let pending = |s: &&crate::resources::Snapshot| {
-            &s.fact.volume == id && s.fact.state == SnapshotState::Pending
-        };
-        Ok(self.snapshots.values().filter(pending).count())
     }
 }
