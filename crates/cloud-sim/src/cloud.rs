@@ -10,7 +10,7 @@ use holdfast_cloud::Notice;
 use holdfast_model::facts::{Fact, Health, InstanceState, Page, Query, ResourceKind, VolumeState};
 use holdfast_model::market::Catalogue;
 use holdfast_model::{
-    CloudError, Command, ErrorClass, InstanceId, Lifecycle, Market, NodeId, Reply, Time, Zone, tags,
+    CloudError, Command, ErrorClass, InstanceId, Market, NodeId, Reply, Time, tags,
 };
 
 /// The most calls that are logged; of later ones only the number is kept.
@@ -211,20 +211,6 @@ impl SimCloud {
             .collect()
     }
 
-    /// Says what of a node must persist: the content of these devices (by device name, the root's
-    /// too) and, if `address`, its private IP and MAC.
-    pub fn expect(&mut self, node: &NodeId, devices: &[&str], address: bool) {
-        self.world.truth.expect(node, devices.iter().copied());
-        if address {
-            self.world.truth.expect_address(node);
-        }
-    }
-
-    /// The user gave the node up: from now on nothing of it need persist.
-    pub fn release(&mut self, node: &NodeId) {
-        self.world.truth.release(node);
-    }
-
     /// How many writes of a node, over all its devices, have been acknowledged by the latest time
     /// that the simulation was told.
     #[must_use]
@@ -232,20 +218,9 @@ impl SimCloud {
         self.world.acknowledged_by_now(node)
     }
 
-    /// Checks that nothing of a node was created and forgotten; each thing is a violation `leaked`.
-    /// A node that is `gone` may have nothing; another at most one instance, one interface, one
-    /// volume for each role, and [`KEPT`](crate::truth::KEPT) snapshots and images for each.
-    /// Returns what is too much.
-    pub fn check_leaks(&mut self, now: Time, node: &NodeId, gone: bool) -> Vec<String> {
-        self.advance(now);
-        let left = crate::truth::beyond(&self.resources(node), gone);
-        self.world.truth.leaked(self.world.now, node, &left);
-        left
-    }
-
     /// Checks that a node has nothing beyond `allowed`; each thing more is a violation `leaked`.
     /// Returns what was left behind.
-    pub fn check_only(&mut self, now: Time, node: &NodeId, allowed: &[&str]) -> Vec<String> {
+    pub fn check_leaks(&mut self, now: Time, node: &NodeId, allowed: &[&str]) -> Vec<String> {
         self.advance(now);
         let left: Vec<String> = self
             .resources(node)
@@ -271,11 +246,6 @@ impl SimCloud {
         self.world.power_cut(instance, "Server.InternalError: the host failed");
     }
 
-    /// An instance's status checks fail from now on; it goes on writing.
-    pub fn impair(&mut self, now: Time, instance: &InstanceId) {
-        self.set_health(now, instance, Health::Impaired);
-    }
-
     /// Sets an instance's status checks.
     pub fn set_health(&mut self, now: Time, instance: &InstanceId, health: Health) {
         self.advance(now);
@@ -290,18 +260,8 @@ impl SimCloud {
     }
 
     /// A market refuses every launch until then.
-    pub fn drought_until(&mut self, market: &Market, until: Time) {
+    pub fn drought(&mut self, market: &Market, until: Time) {
         self.world.capacity.drought(market, until);
-    }
-
-    /// Every market of a lifecycle refuses launches, or no longer does.
-    pub fn drought(&mut self, lifecycle: Lifecycle, dry: bool) {
-        self.world.capacity.drought_of(lifecycle, dry);
-    }
-
-    /// Every market of a zone refuses launches, or no longer does.
-    pub fn drought_in(&mut self, zone: &Zone, dry: bool) {
-        self.world.capacity.drought_in(zone, dry);
     }
 
     /// Somebody deletes a resource behind Holdfast's back, whatever its state. It counts as no

@@ -3,16 +3,11 @@
 
 use crate::resources::Lineage;
 use crate::writes::Writes;
-use holdfast_model::facts::{Fact, ResourceKind};
-use holdfast_model::{InstanceId, NodeId, Time, tags};
+use holdfast_model::{InstanceId, NodeId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most violations that are kept; the first ones tell the story.
 pub const MAX_VIOLATIONS: usize = 1_000;
-
-/// How many snapshots, and images, of one role a node may keep: those of its last three generations,
-/// and one that is being superseded.
-pub const KEPT: usize = 4;
 
 /// Something that may never happen, and did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -259,24 +254,4 @@ impl Truth {
             self.broken("leaked", at, node, format!("{id} was left behind"));
         }
     }
-}
-
-/// Ids of what is too much among a node's resources: the later ones of each role.
-pub(crate) fn beyond(resources: &[Fact], gone: bool) -> Vec<String> {
-    let mut seen: BTreeMap<(ResourceKind, &str), usize> = BTreeMap::new();
-    let mut left = Vec::new();
-    for fact in resources {
-        let role = fact.tags().get(tags::ROLE).map_or("", String::as_str);
-        let many = seen.entry((fact.kind(), role)).or_default();
-        *many += 1;
-        let most = match fact.kind() {
-            _ if gone => 0,
-            ResourceKind::Snapshot | ResourceKind::Image => KEPT,
-            _ => 1,
-        };
-        if *many > most {
-            left.push(fact.id().to_owned());
-        }
-    }
-    left
 }

@@ -4,7 +4,7 @@ use crate::refusal::error;
 use crate::world::World;
 use holdfast_model::facts::InstanceState;
 use holdfast_model::{CloudError, ErrorClass, Lifecycle, Market, Time, Zone};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 type Key = (String, Zone, Lifecycle);
 
@@ -17,8 +17,6 @@ fn key(market: &Market) -> Key {
 pub(crate) struct Capacity {
     most: BTreeMap<Key, u32>,
     dry_until: BTreeMap<Key, Time>,
-    dry_lifecycles: BTreeSet<Lifecycle>,
-    dry_zones: BTreeSet<Zone>,
 }
 
 impl Capacity {
@@ -33,26 +31,8 @@ impl Capacity {
         self.dry_until.insert(key(market), until);
     }
 
-    pub(crate) fn drought_of(&mut self, lifecycle: Lifecycle, dry: bool) {
-        if dry {
-            self.dry_lifecycles.insert(lifecycle);
-        } else {
-            self.dry_lifecycles.remove(&lifecycle);
-        }
-    }
-
-    pub(crate) fn drought_in(&mut self, zone: &Zone, dry: bool) {
-        if dry {
-            self.dry_zones.insert(zone.clone());
-        } else {
-            self.dry_zones.remove(zone);
-        }
-    }
-
     fn is_dry(&self, market: &Market, now: Time) -> bool {
-        self.dry_lifecycles.contains(&market.lifecycle)
-            || self.dry_zones.contains(&market.zone)
-            || self.dry_until.get(&key(market)).is_some_and(|until| *until > now)
+        self.dry_until.get(&key(market)).is_some_and(|until| *until > now)
     }
 }
 

@@ -29,7 +29,8 @@ impl Hand {
     pub fn new(config: SimConfig) -> Hand {
         let mut cloud = SimCloud::new(7, config);
         let node = NodeId::from("smi-0000000a");
-        cloud.expect(&node, &[ROOT_DEVICE, DATA], true);
+        cloud.truth_mut().expect(&node, [ROOT_DEVICE, DATA]);
+        cloud.truth_mut().expect_address(&node);
         Hand { cloud, now: Time(1_000), node, tokens: 0 }
     }
 

@@ -44,7 +44,7 @@ fn the_gate_opens_only_with_every_volume_and_health_follows_it() {
     hand.open(&instance, &data);
     hand.open(&instance, &data);
     assert_eq!(health(&hand), Health::Ok);
-    hand.cloud.impair(hand.now, &instance);
+    hand.cloud.set_health(hand.now, &instance, Health::Impaired);
     assert_eq!(health(&hand), Health::Impaired);
     hand.must(Command::TerminateInstances { instance: instance.clone() });
     let (class, _) = hand.refused(Hand::gate(&instance, &[&data], "/data"));
@@ -203,15 +203,9 @@ fn quotas_and_droughts_refuse_launches_and_pass() {
     assert_eq!((class, code.as_str()), (ErrorClass::Quota, "MaxSpotInstanceCountExceeded"));
     launch.market = market("m5.large", "sim-1b", Lifecycle::OnDemand);
     let until = hand.now.plus(HOUR);
-    hand.cloud.drought_until(&launch.market, until);
+    hand.cloud.drought(&launch.market, until);
     assert_eq!(hand.refused(run(&launch)).0, ErrorClass::Capacity);
     hand.pass(HOUR);
-    hand.cloud.drought_in(&launch.market.zone, true);
-    assert_eq!(hand.refused(run(&launch)).0, ErrorClass::Capacity);
-    hand.cloud.drought_in(&launch.market.zone, false);
-    hand.cloud.drought(Lifecycle::OnDemand, true);
-    assert_eq!(hand.refused(run(&launch)).0, ErrorClass::Capacity);
-    hand.cloud.drought(Lifecycle::OnDemand, false);
     hand.run(launch);
 }
 
