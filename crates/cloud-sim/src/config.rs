@@ -129,6 +129,9 @@ pub struct SimConfig {
     /// Whether token buckets like EC2's throttle the calls (EC2 developer guide, "Request
     /// throttling for the Amazon EC2 API").
     pub throttle: bool,
+    /// A canary: the cloud breaks its own rule and attaches a volume that another instance holds,
+    /// so that a test can see `two_writers` fire. Never set elsewhere.
+    pub attaches_twice: bool,
     /// Images that are there from the start.
     pub images: Vec<SimImage>,
     /// Instance types.
@@ -166,6 +169,7 @@ impl Default for SimConfig {
             spot_vcpus: None,
             on_demand_vcpus: None,
             throttle: false,
+            attaches_twice: false,
             images: vec![SimImage {
                 id: ImageId::from(IMAGE),
                 architecture: "x86_64".to_owned(),

@@ -3,7 +3,7 @@
 
 use crate::resources::Lineage;
 use crate::writes::Writes;
-use holdfast_model::{InstanceId, NodeId, Time};
+use holdfast_model::{InstanceId, NodeId, Time, VolumeId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most violations that are kept; the first ones tell the story.
@@ -151,8 +151,7 @@ impl Truth {
         }
     }
 
-    /// Two instances that can write to one volume, or two generations of one node serving at once:
-    /// asked when a gate opens.
+    /// Two generations of one node serve at once: asked when a gate opens.
     pub(crate) fn two_writers(&mut self, at: Time, node: &NodeId, opened: &InstanceId) {
         for other in self.serving(node) {
             if &other != opened {
@@ -160,6 +159,19 @@ impl Truth {
                 self.broken("two_writers", at, node, sentence);
             }
         }
+    }
+
+    /// A volume is given to an instance while another that still has power holds it: asked when a
+    /// volume is attached.
+    pub(crate) fn two_writers_of_a_volume(
+        &mut self,
+        at: Time,
+        node: &NodeId,
+        volume: &VolumeId,
+        (holder, next): (&InstanceId, &InstanceId),
+    ) {
+        let sentence = format!("{volume} was attached to {next} while {holder} can write to it");
+        self.broken("two_writers", at, node, sentence);
     }
 
     /// A newly opened gate serves from a volume that lacks writes acknowledged earlier on that

@@ -6,7 +6,7 @@ use crate::events::Event;
 use crate::refusal::{conflict, refused};
 use crate::world::World;
 use holdfast_model::facts::{Attachment, InstanceState, SnapshotState, VolumeFact, VolumeState};
-use holdfast_model::{Command, InstanceId, VolumeId};
+use holdfast_model::{Command, InstanceId, NodeId, VolumeId, tags};
 
 /// EC2's smallest and largest gp3 volume in GiB (EBS user guide, "General Purpose SSD volumes").
 const SIZE: std::ops::RangeInclusive<u32> = 1..=16_384;
@@ -68,15 +68,19 @@ impl World {
     pub(crate) fn attach_volume(&mut self, id: &VolumeId, to: &InstanceId, device: &str) -> Answer {
         let volume = self.known_volume(id)?;
         let instance = self.known_instance(to)?;
-        if let Some((holder, name)) = &volume.fact.attached_to {
+        let held = volume.fact.attached_to.clone();
+        if let Some((holder, name)) = &held {
             if holder == to && name == device && !volume.detaching {
                 return self.showing(&[id.as_str(), to.as_str()]);
             }
-            let message = format!("{id} is attached to {holder} as {name}; detach it first");
-            return Err(conflict("VolumeInUse", message));
+            if !self.config.attaches_twice {
+                let message = format!("{id} is attached to {holder} as {name}; detach it first");
+                return Err(conflict("VolumeInUse", message));
+            }
         }
         match volume.fact.state {
             VolumeState::Available => {}
+            VolumeState::InUse if self.config.attaches_twice => {}
             VolumeState::Creating => {
                 return Err(conflict("IncorrectState", format!("{id} is still being made")));
             }
@@ -112,6 +116,9 @@ impl World {
             let message = format!("{to} holds {limit} volumes and interfaces already");
             return Err(refused("AttachmentLimitExceeded", message));
         }
+        if let Some((holder, _)) = held {
+            self.check_one_writer(id, &holder, to);
+        }
         if let Some(instance) = self.instance_mut(to) {
             instance.fact.attachments.push(Attachment {
                 device: device.to_owned(),
@@ -127,6 +134,16 @@ impl World {
         let attached_at = self.after(self.config.attaching);
         self.events.add(attached_at, Event::Attached(id.clone(), to.clone()));
         self.showing(&[id.as_str(), to.as_str()])
+    }
+
+    /// The ground truth looks at a volume that goes from one holder to the next.
+    fn check_one_writer(&mut self, id: &VolumeId, holder: &InstanceId, next: &InstanceId) {
+        let Some(other) = self.instances.get(holder).filter(|i| i.powered) else { return };
+        if let Some(node) = other.fact.tags.get(tags::NODE) {
+            let node = NodeId(node.clone());
+            self.settle(holder);
+            self.truth.two_writers_of_a_volume(self.now, &node, id, (holder, next));
+        }
     }
 
     pub(crate) fn attached(&mut self, id: &VolumeId, to: &InstanceId) {

@@ -40,6 +40,18 @@ fn a_gate_that_opens_while_another_generation_serves_is_two_writers() {
 }
 
 #[test]
+fn a_volume_that_two_instances_can_write_to_is_two_writers() {
+    let config = SimConfig { attaches_twice: true, ..SimConfig::prompt() };
+    let mut hand = Hand::new(config);
+    let (_, data, _) = hand.first();
+    let launch = hand.launch(&ImageId::from(IMAGE), None);
+    let second = hand.run(launch);
+    assert!(hand.broken().is_empty());
+    hand.attach(&data, &second);
+    assert_eq!(hand.broken(), ["two_writers"]);
+}
+
+#[test]
 fn an_older_snapshot_restored_is_an_acknowledged_write_lost() {
     let mut hand = Hand::new(SimConfig::prompt());
     let (first, data, interface) = hand.first();
