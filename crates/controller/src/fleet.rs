@@ -145,7 +145,7 @@ impl Fleet {
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Loaded(records) => self.load(records),
+            Input::Loaded(records) => self.load(records, now),
             Input::Catalogue(catalogue) => {
                 self.catalogue = Arc::new(catalogue);
                 self.dirty.extend(self.waiting.iter().cloned());
@@ -182,13 +182,13 @@ impl Fleet {
         self.next_id
     }
 
-    fn load(&mut self, records: Vec<(NodeId, Result<Record, String>)>) {
+    fn load(&mut self, records: Vec<(NodeId, Result<Record, String>)>, now: Time) {
         for (id, record) in records {
             let runner = match record {
                 Ok(record) => {
                     if let Some(replacement) = &record.replacement {
                         // What was committed by an earlier process may have left.
-                        self.queue.suspect(&id, replacement);
+                        self.queue.suspect(replacement, now);
                     }
                     Runner::new(Arc::new(record))
                 }
@@ -294,6 +294,7 @@ impl Fleet {
             });
             runner.committing = Some(draft);
         } else if runner.committing.is_none()
+            && runner.stopped.is_none()
             && let Some(replacement) =
                 runner.record.as_ref().and_then(|r| r.replacement.as_ref()).filter(|_| !frozen)
         {
@@ -330,6 +331,7 @@ impl Fleet {
                 let why = "its record was written by another process; nothing more is done with \
                            it until this server is started again";
                 runner.stop(why, draft.words, effects);
+                self.queue.withdraw(&node);
             }
             Outcome::Failed(why) => {
                 // Nothing has left, so nothing is lost: the plan is made again later.

@@ -4,7 +4,7 @@
 use crate::fleet::{Effect, Fleet, FleetConfig, Input, Outcome};
 use crate::handle::{Ask, Handle, MAX_EVENTS_BEHIND, MAX_WAITING_WORDS, Refusal, View};
 use holdfast_cloud::Cloud;
-use holdfast_model::{CloudError, ErrorClass, Event, NodeId, Record, Time, versions};
+use holdfast_model::{CloudError, Command, ErrorClass, Event, NodeId, Record, Time, versions};
 use holdfast_store::writer::Writer;
 use holdfast_store::{Store, StoreError, StoredEvent, Write, Written};
 use std::collections::BTreeMap;
@@ -197,15 +197,21 @@ impl Driver {
     fn take(&mut self, input: Input) {
         let effects = self.fleet.handle(self.clock.now(), input);
         let mut shown = std::collections::BTreeSet::new();
+        let mut answers = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Show(node) => {
                     shown.insert(node);
                 }
+                // Who has been answered must see at once what the answer says.
+                answer @ Effect::Answer { .. } => answers.push(answer),
                 other => self.carry_out(other),
             }
         }
         self.show(shown);
+        for answer in answers {
+            self.carry_out(answer);
+        }
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -218,8 +224,9 @@ impl Driver {
                 let cloud = Arc::clone(&self.cloud);
                 tokio::spawn(async move {
                     let action = command.action();
+                    let patience = patience(&command);
                     let call = cloud.execute(vec![command]);
-                    let result = match tokio::time::timeout(CALL_TIMEOUT, call).await {
+                    let result = match tokio::time::timeout(patience, call).await {
                         Ok(mut results) if results.len() == 1 => results.remove(0),
                         Ok(_) => Err(unknown(action, "the cloud answered another batch")),
                         Err(_) => Err(unknown(action, "no answer in time")),
@@ -337,6 +344,14 @@ impl Driver {
         }
         shown.frozen = self.fleet.frozen().map(ToOwned::to_owned);
         shown.ready = self.fleet.world().is_swept();
+    }
+}
+
+/// A drain takes as long as its script may; everything else should be answered soon.
+fn patience(command: &Command) -> Duration {
+    match command {
+        Command::Drain { timeout_ms, .. } => CALL_TIMEOUT + Duration::from_millis(*timeout_ms),
+        _ => CALL_TIMEOUT,
     }
 }
 

@@ -3,11 +3,13 @@
 use crate::desk::{Desk, pause};
 use crate::plan::close;
 use crate::retention;
+use crate::steps::launch;
 use holdfast_model::facts::{Fact, Health, InstanceState};
 use holdfast_model::record::{DataHead, Goal, Record, RootHead};
 use holdfast_model::replacement::Replacement;
+use holdfast_model::tags;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
-use holdfast_model::{Kind, Known, Row, Severity, Spec, Time};
+use holdfast_model::{CallState, Kind, Known, Row, Severity, Spec, Time};
 use std::collections::BTreeMap;
 
 /// After this many replacements in a row that came to nothing, the next one waits a while.
@@ -21,6 +23,7 @@ const GRACE_MOST: u64 = HOUR;
 
 /// Begins a replacement, if there is a reason for one.
 pub(crate) fn begin(desk: &mut Desk<'_>) {
+    sweep_up(desk);
     count_grace(desk);
     let Some((kind, reason, deadline)) = reason(desk) else { return };
     if let Some(wait) = pause_after_failures(&desk.record, kind) {
@@ -61,6 +64,7 @@ fn start(desk: &mut Desk<'_>, kind: Kind, reason: String, deadline: Option<Time>
         market: None,
         rows: BTreeMap::new(),
         without_market_since: None,
+        markets_refused: 0,
     });
 }
 
@@ -156,6 +160,9 @@ fn pause_after_failures(record: &Record, kind: Kind) -> Option<u64> {
 /// Looks whether what is in flight has been overtaken: by the loss of the new instance, or by the
 /// user's word at the boundary of a row.
 pub(crate) fn interrupted(desk: &mut Desk<'_>) {
+    // A refused launch has not left: the head is back where it was before anything is decided.
+    launch::take_back_if_refused(desk);
+    take_over_deadline(desk);
     let Some(replacement) = desk.replacement() else { return };
     let kind = replacement.kind;
     if matches!(kind, Kind::Delete) {
@@ -163,7 +170,6 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
     }
     let serving = replacement.is_done(Row::Ready);
     let launching = replacement.has_called(Row::Launch);
-    let down = crate::replacement::has(kind, Row::Stop) && !replacement.is_done(Row::Fence);
     let goal = desk.record.goal;
     if serving {
         // All that is left is retiring, which any later replacement does as well.
@@ -183,14 +189,16 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
                 Known::Unknown => false,
             }
         });
-        let launched = replacement_is_done(desk, Row::Launch);
+        if has_open_creations(desk) {
+            return;
+        }
         if lost {
             learn_root(desk);
             if let Some(market) = desk.market() {
                 desk.cool(&market, holdfast_model::ErrorClass::Capacity);
             }
             close(desk, false);
-        } else if goal != Goal::Running && launched && !has_open_creations(desk) {
+        } else if goal != Goal::Running {
             close(desk, false);
         }
         return;
@@ -206,42 +214,48 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
         return;
     }
     match goal {
-        Goal::Paused if down || desk.record.holder.is_some() => {
-            turn_into(desk, Kind::Pause, "the user asked for a pause");
-        }
-        Goal::Paused => close(desk, false),
+        Goal::Paused => turn_into(desk, Kind::Pause, "the user asked for a pause"),
         Goal::Deleted => turn_into(desk, Kind::Delete, "the user gave up the node"),
         Goal::Running => {}
     }
 }
 
-fn replacement_is_done(desk: &Desk<'_>, row: Row) -> bool {
-    desk.replacement().is_some_and(|r| r.is_done(row))
+/// A notice that comes while the instance is drained for another reason leaves less time.
+fn take_over_deadline(desk: &mut Desk<'_>) {
+    let Some(holder) = desk.record.holder.as_ref().map(|h| h.id.clone()) else { return };
+    let Known::Present(instance) = desk.scene.world.instance(holder.as_str()) else { return };
+    let announced = instance.interruption_at;
+    if let Some(replacement) = desk.record.replacement.as_mut()
+        && replacement.deadline.is_none()
+        && replacement.rows.contains_key(&Row::Drain)
+        && !replacement.is_done(Row::Drain)
+    {
+        replacement.deadline = announced;
+    }
 }
 
 /// Whether a call that makes something has left without a definite answer: what it makes must not
 /// be forgotten.
 fn has_open_creations(desk: &Desk<'_>) -> bool {
     use holdfast_model::Command as C;
+    let keeps_address = desk.spec.persistence.private_ip && desk.record.interface.is_none();
     desk.replacement().is_some_and(|r| {
-        r.rows.values().flat_map(|row| row.calls.values()).any(|call| {
-            call.state == holdfast_model::CallState::Started
-                && matches!(
-                    call.command,
-                    C::RunInstances(_)
-                        | C::CreateVolume { .. }
-                        | C::CreateSnapshot { .. }
-                        | C::RegisterImage { .. }
-                        | C::CreateNetworkInterface { .. }
-                )
+        r.rows.values().flat_map(|row| row.calls.values()).any(|call| match call.state {
+            CallState::Started => call.command.makes().is_some(),
+            // The node's address must be known before anything else is decided.
+            CallState::Done { .. } => {
+                keeps_address && matches!(call.command, C::CreateNetworkInterface { .. })
+            }
+            CallState::Refused { .. } => false,
         })
     })
 }
 
 fn launch_may_have_left(desk: &Desk<'_>) -> bool {
+    let name = launch::run_name(desk);
     desk.row(Row::Launch)
-        .and_then(|row| row.calls.get("run"))
-        .is_some_and(|call| !matches!(call.state, holdfast_model::CallState::Refused { .. }))
+        .and_then(|row| row.calls.get(&name))
+        .is_some_and(|call| !matches!(call.state, CallState::Refused { .. }))
 }
 
 /// The replacement goes on under another kind; rows that are done stay done.
@@ -252,8 +266,14 @@ fn turn_into(desk: &mut Desk<'_>, kind: Kind, why: &str) {
         r.kind = kind;
         r.reason = why.to_owned();
         r.market = None;
-        r.rows.retain(|row, _| crate::replacement::has(kind, *row));
-        r.rows.remove(&Row::Retire);
+        let mut dropped = std::mem::take(&mut r.rows);
+        r.rows = dropped
+            .iter()
+            .filter(|(row, _)| crate::replacement::has(kind, **row) && **row != Row::Retire)
+            .map(|(row, state)| (*row, state.clone()))
+            .collect();
+        dropped.retain(|row, _| !r.rows.contains_key(row));
+        retention::supersede_unrecorded(&mut desk.record, &dropped);
     }
 }
 
@@ -274,7 +294,7 @@ fn learn_root(desk: &mut Desk<'_>) {
 
 /// Counts down the time of grace of what a deallocation kept.
 fn count_grace(desk: &mut Desk<'_>) {
-    if !desk.record.deallocated || desk.record.superseded.is_empty() {
+    if desk.record.superseded.iter().all(|s| s.grace_ms == 0) {
         return;
     }
     let now = desk.scene.now;
@@ -294,7 +314,7 @@ pub(crate) fn is_over(desk: &Desk<'_>) -> bool {
     if !record.deallocated || !record.superseded.is_empty() || record.replacement.is_some() {
         return false;
     }
-    if record.deallocation.is_some_and(|d| !d.should_terminate_instance) {
+    if record.let_go {
         return true;
     }
     desk.scene.world.is_swept()
@@ -330,13 +350,13 @@ pub(crate) fn give_up(desk: &mut Desk<'_>) {
         let at_once = flags.should_delete_network_interfaces;
         going.push((interface.id.0.clone(), after(at_once)));
     }
-    for fact in desk.scene.world.of_node(&desk.record.id) {
-        // What carries the node's tag and is not known by name: an earlier attempt's duplicate.
-        if !matches!(fact, Fact::Instance(_)) && !going.iter().any(|(id, _)| id == fact.id()) {
-            going.push((fact.id().to_owned(), grace));
+    for (id, at_once) in unknown_leftovers(desk) {
+        if !going.iter().any(|(known, _)| known == &id) {
+            going.push((id, after(at_once)));
         }
     }
     let let_go = desk.lets_instance_go();
+    desk.record.let_go = let_go;
     for (id, grace_ms) in going {
         if !let_go || id.starts_with("snap-") || id.starts_with("ami-") {
             retention::supersede(&mut desk.record, &id, "the node was given up", grace_ms);
@@ -348,4 +368,39 @@ pub(crate) fn give_up(desk: &mut Desk<'_>) {
     desk.record.root = RootHead::Fresh;
     desk.record.holder = None;
     desk.record.grace_counted_at = desk.scene.now;
+}
+
+/// What carries the node's tag and our own, and is not known by name (an earlier attempt's
+/// duplicate, say), with whether the deallocation selects it. What is another installation's is
+/// never touched.
+fn unknown_leftovers(desk: &Desk<'_>) -> Vec<(String, bool)> {
+    let flags = desk.record.deallocation.unwrap_or_default();
+    let ours = Some(&desk.scene.installation.0);
+    desk.scene
+        .world
+        .of_node(&desk.record.id)
+        .filter(|fact| fact.tags().get(tags::INSTALLATION) == ours)
+        .filter_map(|fact| {
+            let at_once = match fact {
+                Fact::Instance(_) => return None,
+                Fact::Volume(_) => flags.should_delete_volumes,
+                Fact::Snapshot(_) => flags.should_delete_snapshots && flags.should_delete_images,
+                Fact::Image(_) => flags.should_delete_images,
+                Fact::Interface(_) => flags.should_delete_network_interfaces,
+            };
+            Some((fact.id().to_owned(), at_once))
+        })
+        .collect()
+}
+
+/// What became visible only after the deallocation.
+fn sweep_up(desk: &mut Desk<'_>) {
+    if !desk.record.deallocated || desk.record.let_go || desk.record.replacement.is_some() {
+        return;
+    }
+    let grace = desk.scene.tuning.deallocation_grace;
+    for (id, at_once) in unknown_leftovers(desk) {
+        let grace_ms = if at_once { 0 } else { grace };
+        retention::supersede(&mut desk.record, &id, "it was left over", grace_ms);
+    }
 }

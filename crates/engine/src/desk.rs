@@ -3,13 +3,14 @@
 
 use crate::plan::Scene;
 use crate::token::token;
+use holdfast_model::facts::InstanceState;
 use holdfast_model::record::{NeedsDecision, Record};
 use holdfast_model::replacement::{Call, CallState, Replacement, RowState};
 use holdfast_model::tags::{self, Tags};
 use holdfast_model::user::Choice;
 use holdfast_model::{
-    CloudError, Command, ErrorClass, Event, Kind, Lifecycle, Market, Row, Severity, Spec, Time,
-    Token,
+    CloudError, Command, ErrorClass, Event, Kind, Known, Lifecycle, Market, Row, Severity, Spec,
+    Time, Token,
 };
 
 /// Definite refusals of one call after which a person is asked.
@@ -89,8 +90,20 @@ impl<'a> Desk<'a> {
     /// Whether the deallocation leaves the instance to the user: nothing of it is touched.
     #[must_use]
     pub fn lets_instance_go(&self) -> bool {
-        self.kind() == Some(Kind::Delete)
-            && self.record.deallocation.is_some_and(|d| !d.should_terminate_instance)
+        if self.kind() != Some(Kind::Delete)
+            || self.record.deallocation.is_none_or(|d| d.should_terminate_instance)
+        {
+            return false;
+        }
+        // Only a living instance can be let go: without one, everything waits for its grace.
+        let lives = self.record.holder.as_ref().is_some_and(|holder| {
+            match self.scene.world.instance(holder.id.as_str()) {
+                Known::Present(i) => i.state <= InstanceState::Running,
+                Known::Absent => false,
+                Known::Unknown => true,
+            }
+        });
+        self.record.let_go || lives
     }
 
     /// The state of a row.
@@ -220,6 +233,27 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// Takes up the user's newest spec, where following the old one leads nowhere. Returns whether
+    /// there was a newer one.
+    pub fn take_up_newer_spec(&mut self) -> bool {
+        let newest = self.record.spec_revision;
+        let Some(replacement) = self.record.replacement.as_mut() else { return false };
+        if replacement.spec_revision == newest {
+            return false;
+        }
+        let Ok(spec) = Spec::read(&self.record.document) else { return false };
+        replacement.spec_revision = newest;
+        replacement.document = self.record.document.clone();
+        self.spec = spec;
+        self.record.stuck = None;
+        self.tell(
+            Severity::Info,
+            "spec-taken-up",
+            format!("spec revision {newest} is followed now"),
+        );
+        true
+    }
+
     /// Whether a person has said that this row be tried again.
     fn retry_wanted(&self, row: Row) -> bool {
         self.record.stuck.as_ref().is_some_and(|s| s.row == row && s.choices.is_empty())
@@ -227,7 +261,8 @@ impl<'a> Desk<'a> {
 
     /// Asks a person, once per row.
     pub fn need_decision(&mut self, row: Row, why: String) {
-        if self.record.stuck.as_ref().is_some_and(|s| s.row == row) {
+        // One question at a time: the first row that is stuck keeps the word.
+        if self.record.stuck.is_some() {
             return;
         }
         self.tell(Severity::Error, "needs-decision", format!("{} is stuck: {why}", row.name()));

@@ -4,6 +4,7 @@
 use crate::begin;
 use crate::desk::Desk;
 use crate::replacement::{Progress, has, rows_of};
+use crate::retention;
 use crate::tuning::Tuning;
 use crate::world::World;
 use holdfast_model::market::Catalogue;
@@ -159,6 +160,7 @@ fn finish(desk: &mut Desk<'_>) {
 pub(crate) fn close(desk: &mut Desk<'_>, completed: bool) {
     let Some(replacement) = desk.record.replacement.take() else { return };
     let now = desk.scene.now;
+    retention::supersede_unrecorded(&mut desk.record, &replacement.rows);
     let rows = Row::ALL
         .iter()
         .filter_map(|row| {

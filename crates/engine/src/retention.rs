@@ -1,6 +1,9 @@
 //! What is kept, for how long, and what may go.
 
 use holdfast_model::record::{DataHead, Record, RootHead, Superseded};
+use holdfast_model::replacement::RowState;
+use holdfast_model::{CallState, Row};
+use std::collections::BTreeMap;
 
 /// Final snapshots that are kept for the root and for each device: those of the last generations.
 pub const FINALS_KEPT: usize = 3;
@@ -28,6 +31,25 @@ pub fn expire(record: &mut Record) {
 pub fn supersede(record: &mut Record, id: &str, why: &str, grace_ms: u64) {
     if !record.superseded.iter().any(|s| s.id == id) {
         record.superseded.push(Superseded { id: id.to_owned(), reason: why.to_owned(), grace_ms });
+    }
+}
+
+/// What calls have made and the record does not speak of, when the rows of those calls are given
+/// up: it was made for nothing, and must not be forgotten.
+pub fn supersede_unrecorded(record: &mut Record, rows: &BTreeMap<Row, RowState>) {
+    let made: Vec<String> = rows
+        .values()
+        .flat_map(|row| row.calls.values())
+        .filter(|call| call.command.makes().is_some())
+        .filter_map(|call| match &call.state {
+            CallState::Done { id } => id.clone(),
+            CallState::Started | CallState::Refused { .. } => None,
+        })
+        .collect();
+    for id in made {
+        if !is_needed(record, &id) {
+            supersede(record, &id, "it was made for a replacement that was overtaken", 0);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use holdfast_model::record::{Goal, Record};
 use holdfast_model::user::{Choice, Deallocation, UserCommand};
-use holdfast_model::{FieldError, Spec, Time, document};
+use holdfast_model::{CallState, FieldError, Spec, Time, document};
 
 /// Why a word is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,8 @@ const FIXED: [&str; 2] = ["region", "compute.product"];
 /// # Errors
 /// [`NotDone`]; then the record is as it was.
 pub fn apply(record: &mut Record, word: &UserCommand, now: Time) -> Result<(), NotDone> {
-    if record.goal == Goal::Deleted {
+    let decides = matches!(word, UserCommand::Decide { .. });
+    if record.goal == Goal::Deleted && !decides {
         return Err(NotDone::Conflict("the node has been given up".to_owned()));
     }
     match word {
@@ -108,6 +109,10 @@ fn decide(record: &mut Record, choice: Choice, now: Time) -> Result<(), NotDone>
         let state = record.replacement.as_mut().and_then(|r| r.rows.get_mut(&row));
         if let Some(state) = state {
             state.started_at = Some(now);
+            // What was done without the wished effect is asked again; what made something is not.
+            state.calls.retain(|_, call| {
+                call.command.makes().is_some() || !matches!(call.state, CallState::Done { .. })
+            });
         }
     }
     Ok(())

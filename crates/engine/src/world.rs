@@ -99,18 +99,21 @@ impl World {
     }
 
     /// A sweep of one kind, whose first page was asked at `asked`, is complete: what it should
-    /// have shown and did not is missing. Returns how many were missed for the first time.
-    pub fn complete_sweep(&mut self, kind: ResourceKind, asked: Time) -> usize {
+    /// have shown and did not is missing. Returns what was missed for the first time.
+    pub fn complete_sweep(&mut self, kind: ResourceKind, asked: Time) -> Vec<String> {
         let missing: Vec<String> = self
             .seen
             .iter()
             .filter(|(_, seen)| seen.fact.kind() == kind && seen.asked < asked)
             .map(|(id, _)| id.clone())
             .collect();
-        let mut newly = 0;
+        let mut newly = Vec::new();
         for id in missing {
-            newly += usize::from(self.seen.get(&id).is_some_and(Seen::vanishes));
+            let surprising = self.seen.get(&id).is_some_and(Seen::vanishes);
             self.miss(&id, asked);
+            if surprising {
+                newly.push(id);
+            }
         }
         let sweeps = self.sweeps.entry(kind).or_insert(Sweeps { first: asked, last: asked });
         sweeps.last = sweeps.last.max(asked);
@@ -220,6 +223,12 @@ impl World {
     #[must_use]
     pub fn last_seen(&self, id: &str) -> Option<&Fact> {
         self.seen.get(id).map(|seen| &seen.fact)
+    }
+
+    /// Whether the newest read that should show a resource did.
+    #[must_use]
+    pub fn shows(&self, id: &str) -> bool {
+        self.seen.get(id).is_some_and(|seen| seen.missing.is_none())
     }
 
     /// What is known of an instance.

@@ -63,6 +63,9 @@ pub enum RootHead {
         generation: u64,
         /// Device name, once it is known.
         root_device: Option<String>,
+        /// Whether it outlives its instance: so it was launched.
+        #[serde(default)]
+        kept: bool,
         /// What the launch was made from.
         from: Option<(SnapshotId, ImageId, String)>,
     },
@@ -195,6 +198,9 @@ pub struct Record {
     pub deallocation: Option<Deallocation>,
     /// Whether the deallocation has been carried out: what is left waits for its time of grace.
     pub deallocated: bool,
+    /// Whether the deallocation left a living instance, with all that it holds, to the user.
+    #[serde(default)]
+    pub let_go: bool,
     /// When `grace_ms` of the superseded was last counted down.
     pub grace_counted_at: Time,
 }
@@ -227,6 +233,7 @@ impl Record {
             stuck: None,
             deallocation: None,
             deallocated: false,
+            let_go: false,
             grace_counted_at: now,
         }
     }

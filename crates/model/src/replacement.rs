@@ -185,6 +185,9 @@ pub struct Replacement {
     pub rows: BTreeMap<Row, RowState>,
     /// Since when no market has been found, if none has.
     pub without_market_since: Option<Time>,
+    /// How many launches markets have refused: each market's launch is a call of its own.
+    #[serde(default)]
+    pub markets_refused: u32,
 }
 
 impl Replacement {

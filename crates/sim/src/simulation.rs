@@ -194,10 +194,14 @@ impl Simulation {
             None => Input::Tick,
         };
         self.take(input);
-        // A fleet that wants to be woken in the past would stop virtual time.
-        if !due && self.fleet.next_wake() <= self.now {
-            self.now = self.now.plus(1);
-        }
+        // A fleet that wants to be woken in the past would spin, and stop virtual time.
+        let idle = self.messages.first_key_value().is_none_or(|((at, _), _)| *at > self.now);
+        assert!(
+            due || !idle || self.dead_until.is_some() || self.fleet.next_wake() > self.now,
+            "the fleet wants to be woken in the past at {:?}: {:?}",
+            self.now,
+            self.stuck()
+        );
     }
 
     /// A controller starts: it knows what the store knows.

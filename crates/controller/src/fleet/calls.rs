@@ -38,22 +38,30 @@ struct Waiting {
     unknown_since: Option<Time>,
 }
 
+impl Waiting {
+    fn is_drain(&self) -> bool {
+        matches!(self.command, Command::Drain { .. })
+    }
+}
+
 /// Calls by their tokens: waiting, or under way.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: BTreeMap<Token, Waiting>,
     under_way: BTreeMap<u64, (Token, Waiting)>,
     sent: BTreeMap<Token, u64>,
-    /// Tokens that an earlier process may have sent.
-    suspects: BTreeMap<Token, ()>,
+    /// Tokens that an earlier process may have sent, last at the time given.
+    suspects: BTreeMap<Token, Time>,
+    /// When calls were last let out: what waits from before waits for a free place.
+    tried: Time,
 }
 
 impl Queue {
     /// Every started call of a record that an earlier process committed may have left.
-    pub(super) fn suspect(&mut self, _node: &NodeId, replacement: &Replacement) {
+    pub(super) fn suspect(&mut self, replacement: &Replacement, now: Time) {
         for call in replacement.rows.values().flat_map(|row| row.calls.values()) {
             if call.state == CallState::Started {
-                self.suspects.insert(call.token.clone(), ());
+                self.suspects.insert(call.token.clone(), now);
             }
         }
     }
@@ -78,7 +86,6 @@ impl Queue {
                     && !self.sent.contains_key(&call.token)
                     && !self.waiting.contains_key(&call.token);
                 if new {
-                    let suspect = self.suspects.remove(&call.token).is_some();
                     let waiting = Waiting {
                         node: node.clone(),
                         row: *row,
@@ -87,7 +94,7 @@ impl Queue {
                         priority: priority(replacement.kind),
                         at: Time(0),
                         tries: 0,
-                        unknown_since: suspect.then_some(call.at),
+                        unknown_since: self.suspects.remove(&call.token),
                     };
                     self.waiting.insert(call.token.clone(), waiting);
                 }
@@ -95,19 +102,27 @@ impl Queue {
         }
     }
 
+    /// Nothing of this node leaves any more.
+    pub(super) fn withdraw(&mut self, node: &NodeId) {
+        self.waiting.retain(|_, waiting| &waiting.node != node);
+    }
+
     /// When a waiting call may leave.
     pub(super) fn next_try(&self) -> Option<Time> {
-        self.waiting.values().map(|w| w.at).filter(|at| at.0 > 0).min()
+        self.waiting.values().map(|w| w.at).filter(|at| *at > self.tried).min()
     }
 }
 
 impl Fleet {
     /// Lets calls leave: the most urgent first, as many as may be under way.
     pub(super) fn send(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        self.queue.tried = now;
         if self.frozen.is_some() {
             return;
         }
-        let free = self.config.calls_at_once.saturating_sub(self.queue.under_way.len());
+        // Drains take as long as their scripts: they do not keep others waiting.
+        let busy = self.queue.under_way.values().filter(|(_, w)| !w.is_drain()).count();
+        let free = self.config.calls_at_once.saturating_sub(busy);
         let mut ready: Vec<(u8, Token)> = self
             .queue
             .waiting

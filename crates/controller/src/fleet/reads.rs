@@ -1,6 +1,7 @@
 //! Looking: sweeps of everything, and batched looks at what is waited for.
 
 use super::{Effect, Fleet, FleetConfig};
+use holdfast_engine::retention;
 use holdfast_model::facts::{Page, Query, ResourceKind};
 use holdfast_model::{CloudError, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,8 @@ pub(super) struct Reads {
     last_poll: Option<Time>,
     /// Next pages, to be asked.
     more: Vec<(Query, Time, u32)>,
+    /// What vanished when the fleet froze itself.
+    vanished: Vec<String>,
     soon: bool,
     waiting: bool,
 }
@@ -153,14 +156,45 @@ impl Fleet {
             return;
         }
         let kind = read.query.kind;
-        let known = self.world.all().filter(|f| f.kind() == kind).count();
         let vanished = self.world.complete_sweep(kind, began);
-        if vanished >= VANISHED_AT_ONCE && vanished * 2 > known && self.frozen.is_none() {
-            self.frozen = Some(format!(
-                "{vanished} of {known} resources ({kind:?}) vanished at once: credentials, region \
-                 or account may be wrong; nothing is changed until a person lifts the freeze"
-            ));
-        }
+        self.mind_vanished(&vanished);
         self.dirty.extend(self.waiting.iter().cloned());
+    }
+
+    /// If most of what the nodes need vanishes in one sweep, the view is wrong and not the
+    /// resources: nothing is changed until they show again, or a person has looked.
+    fn mind_vanished(&mut self, vanished: &[String]) {
+        if !self.reads.vanished.is_empty() {
+            let back = |id: &&String| self.world.last_seen(id).is_some() && self.world.shows(id);
+            let shown = self.reads.vanished.iter().filter(back).count();
+            if shown * 2 > self.reads.vanished.len() {
+                self.reads.vanished.clear();
+                self.frozen = None;
+                self.dirty.extend(self.runners.keys().cloned());
+            }
+            return;
+        }
+        if vanished.len() < VANISHED_AT_ONCE || self.frozen.is_some() {
+            return;
+        }
+        let records = || self.runners.values().filter_map(|r| r.record.as_ref());
+        let is_needed = |id: &&String| records().any(|r| retention::is_needed(r, id));
+        let missed: Vec<String> = vanished.iter().filter(is_needed).cloned().collect();
+        let kind = vanished.first().and_then(|id| ResourceKind::of_id(id));
+        let shown = self
+            .world
+            .all()
+            .filter(|f| Some(f.kind()) == kind)
+            .filter(|f| records().any(|r| retention::is_needed(r, f.id())))
+            .count();
+        if missed.len() >= VANISHED_AT_ONCE && missed.len() > shown {
+            self.frozen = Some(format!(
+                "{} resources that nodes need vanished at once, {shown} still show: credentials, \
+                 region or account may be wrong; nothing is changed until they show again or the \
+                 server is started anew",
+                missed.len()
+            ));
+            self.reads.vanished = missed;
+        }
     }
 }

@@ -45,6 +45,15 @@ fn root(desk: &mut Desk<'_>) -> bool {
     let Asked::Done(Some(image)) = asked else { return false };
     match desk.scene.world.image(&image) {
         Known::Present(i) if i.state == ImageState::Available => {}
+        Known::Present(i) if i.state == ImageState::Failed => {
+            supersede(&mut desk.record, &image, "the image failed", 0);
+            refuse(desk, "root-image", &image);
+            return false;
+        }
+        Known::Absent => {
+            refuse(desk, "root-image", &image);
+            return false;
+        }
         _ => {
             desk.watch(&image, format!("the image {image} to be available"));
             return false;
@@ -131,7 +140,7 @@ fn snapshot_of(
     }
 }
 
-/// A snapshot that came to nothing counts as a refusal of its call, so that it is tried again.
+/// A snapshot or image that came to nothing counts as a refusal of its call, so that it is tried again.
 fn refuse(desk: &mut Desk<'_>, name: &str, id: &str) {
     let at = desk.scene.now;
     let state = desk.record.replacement.as_mut().and_then(|r| r.rows.get_mut(&Row::Capture));
@@ -139,8 +148,8 @@ fn refuse(desk: &mut Desk<'_>, name: &str, id: &str) {
         call.state = holdfast_model::CallState::Refused {
             error: holdfast_model::CloudError {
                 class: ErrorClass::Refused,
-                code: "Snapshot.Error".to_owned(),
-                message: format!("the snapshot {id} failed or was deleted from outside"),
+                code: "Client.InvalidState".to_owned(),
+                message: format!("{id} failed or was deleted from outside"),
             },
             at,
         };

@@ -3,10 +3,15 @@
 use crate::desk::{Asked, Desk};
 use crate::replacement::Progress;
 use holdfast_model::facts::InstanceState;
-use holdfast_model::{Command, Known, Row, Severity};
+use holdfast_model::{Command, Kind, Known, Row, Severity};
 
 /// Runs the shutdown script, if there is one and somebody to run it.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
+    // Whoever need not go stays until there is somewhere to go.
+    if matches!(desk.kind(), Some(Kind::Recycle | Kind::Unhealthy)) && desk.market().is_none() {
+        desk.wait("a market, before the instance is given up");
+        return Progress::Waiting;
+    }
     if desk.lets_instance_go() || desk.spec.shutdown_script.is_none() {
         return Progress::Done;
     }

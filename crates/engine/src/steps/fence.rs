@@ -18,10 +18,15 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     }
     let persistence = desk.spec.persistence;
     let mut free = true;
-    if let (true, RootHead::Live { volume: Some(id), .. }) =
+    if let (true, RootHead::Live { volume: Some(id), kept, .. }) =
         (persistence.root, desk.record.root.clone())
     {
-        free &= is_free(desk, &id);
+        if !kept && desk.scene.world.volume(id.as_str()).is_absent() {
+            // It was launched before the user asked for its root to be kept, and died as agreed.
+            desk.record.root = RootHead::Fresh;
+        } else {
+            free &= is_free(desk, &id);
+        }
     }
     for data in desk.record.data.clone() {
         if let DataHead::Volume { id, .. } = &data.head {

@@ -7,13 +7,16 @@ use crate::retention::supersede;
 use crate::steps::capture::final_of;
 use holdfast_model::command::Launch;
 use holdfast_model::facts::{InstanceState, VolumeState};
-use holdfast_model::record::{DataHead, DataVolume, HeldInterface, Holder, RootHead};
+use holdfast_model::record::{DataHead, DataVolume, Goal, HeldInterface, Holder, RootHead};
 use holdfast_model::{
     Command, ErrorClass, InstanceId, InterfaceId, Known, Market, Row, Severity, VolumeId,
 };
 
-/// The call that launches.
-pub const RUN: &str = "run";
+/// The name of the call that launches: each market's launch is a call of its own.
+#[must_use]
+pub fn run_name(desk: &Desk<'_>) -> String {
+    format!("run:{}", desk.replacement().map_or(0, |r| r.markets_refused))
+}
 
 /// Launches, and waits until it runs.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
@@ -76,7 +79,7 @@ fn interface(desk: &mut Desk<'_>, market: &Market) -> bool {
 
 /// The launch itself. Once it may have left, the root's head is in it.
 fn run(desk: &mut Desk<'_>, market: &Market) -> Option<InstanceId> {
-    match desk.standing(Row::Launch, RUN) {
+    match desk.standing(Row::Launch, &run_name(desk)) {
         Some(Asked::Done(Some(id))) => {
             if desk.record.holder.is_none() {
                 desk.record.holder = Some(Holder {
@@ -97,6 +100,11 @@ fn run(desk: &mut Desk<'_>, market: &Market) -> Option<InstanceId> {
             refused(desk, market, &error, at, attempt);
             None
         }
+        // No launch leaves against the user's word, however far its preparation is.
+        None if desk.record.goal != Goal::Running => {
+            desk.wait("the launch to be given up");
+            None
+        }
         None => {
             leave(desk, market);
             None
@@ -106,17 +114,26 @@ fn run(desk: &mut Desk<'_>, market: &Market) -> Option<InstanceId> {
 
 /// Commits the head to the launch, and the launch to the record.
 fn leave(desk: &mut Desk<'_>, market: &Market) {
-    desk.record.generation += 1;
-    let generation = desk.record.generation;
+    let kept = desk.spec.persistence.root;
     let from = match desk.record.root.clone() {
         RootHead::Captured { snapshot, image, root_device } => Some((snapshot, image, root_device)),
-        RootHead::Fresh | RootHead::Live { .. } => None,
+        RootHead::Fresh => None,
+        RootHead::Live { .. } if !kept => None,
+        RootHead::Live { volume, .. } => {
+            // Never back to an older root: this state must not come here.
+            let what = format!("the root's newest content, in {volume:?}, was not captured");
+            desk.need_decision(Row::Launch, what.clone());
+            desk.wait(what);
+            return;
+        }
     };
+    desk.record.generation += 1;
+    let generation = desk.record.generation;
     let image =
         from.as_ref().map_or_else(|| desk.spec.image.clone(), |(_, image, _)| image.clone());
-    desk.record.root = RootHead::Live { volume: None, generation, root_device: None, from };
+    desk.record.root = RootHead::Live { volume: None, generation, root_device: None, kept, from };
     let market = market.clone();
-    desk.start(Row::Launch, RUN, |desk, token| {
+    desk.start(Row::Launch, &run_name(desk), |desk, token| {
         Command::RunInstances(Box::new(Launch {
             market,
             image,
@@ -131,6 +148,13 @@ fn leave(desk: &mut Desk<'_>, market: &Market) {
         }))
     });
     desk.wait("the launch to be answered");
+}
+
+/// Takes the head back as soon as a refusal is known, whatever is decided next.
+pub(crate) fn take_back_if_refused(desk: &mut Desk<'_>) {
+    if matches!(desk.standing(Row::Launch, &run_name(desk)), Some(Asked::Refused { .. })) {
+        take_back(desk);
+    }
 }
 
 /// A definite refusal: the launch has not left, so the head is where it was.
@@ -162,6 +186,10 @@ fn refused(
         back_to_place(desk);
         return;
     }
+    if desk.record.stuck.is_some() && desk.take_up_newer_spec() {
+        back_to_place(desk);
+        return;
+    }
     let next = at.plus(crate::desk::pause(desk.scene.tuning.retry_base, attempt));
     let asked_to_retry =
         desk.record.stuck.as_ref().is_some_and(|s| s.row == Row::Launch && s.choices.is_empty());
@@ -180,6 +208,7 @@ fn refused(
 /// Another market: place again, and capture again, for the zone may change. What was captured
 /// stands in the record, so nothing is captured twice.
 fn back_to_place(desk: &mut Desk<'_>) {
+    let name = run_name(desk);
     if let Some(r) = desk.record.replacement.as_mut() {
         r.market = None;
         for row in [Row::Place, Row::Capture] {
@@ -189,11 +218,8 @@ fn back_to_place(desk: &mut Desk<'_>) {
         }
         if let Some(state) = r.rows.get_mut(&Row::Launch) {
             state.started_at = None;
-            if let Some(call) = state.calls.get_mut(RUN)
-                && let holdfast_model::CallState::Refused { error, .. } = &mut call.state
-            {
-                // Told and drawn consequences from: the next market is asked at once.
-                error.class = ErrorClass::Refused;
+            if state.calls.remove(&name).is_some() {
+                r.markets_refused += 1;
             }
         }
     }
@@ -262,7 +288,7 @@ fn volumes(desk: &mut Desk<'_>, market: &Market) -> bool {
 
 fn is_made(desk: &mut Desk<'_>, id: &VolumeId) -> bool {
     match desk.scene.world.volume(id.as_str()) {
-        Known::Present(v) if v.state != VolumeState::Creating => true,
+        Known::Present(v) if matches!(v.state, VolumeState::Available | VolumeState::InUse) => true,
         _ => {
             desk.watch(id.as_str(), format!("the volume {id} to be made"));
             false

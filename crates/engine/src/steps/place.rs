@@ -25,12 +25,11 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             Progress::Done
         }
         Choice::NoneBefore(at) => {
-            let since = desk
-                .record
-                .replacement
-                .as_mut()
-                .map_or(now, |r| *r.without_market_since.get_or_insert(now));
-            if since == now {
+            let told = desk.replacement().is_some_and(|r| r.without_market_since.is_some());
+            if !told {
+                if let Some(r) = desk.record.replacement.as_mut() {
+                    r.without_market_since = Some(now);
+                }
                 let count = desk.record.cooled.len();
                 desk.tell(
                     Severity::Warn,
@@ -45,6 +44,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             desk.wake_at(at);
             Progress::Waiting
         }
+        Choice::Never(_) if desk.take_up_newer_spec() => step(desk),
         Choice::Never(why) => {
             let what = format!("no market fits the spec: {why}");
             desk.need_decision(Row::Place, what.clone());

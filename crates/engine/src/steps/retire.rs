@@ -2,23 +2,29 @@
 //! [`retention::is_needed`].
 
 use crate::begin;
-use crate::desk::Desk;
+use crate::desk::{Asked, Desk, MAX_ATTEMPTS, pause};
 use crate::replacement::Progress;
 use crate::retention;
 use holdfast_model::facts::ResourceKind;
-use holdfast_model::time::HOUR;
+use holdfast_model::time::{HOUR, MINUTE};
 use holdfast_model::{
     CallState, Command, ImageId, InstanceId, InterfaceId, Kind, Row, Severity, SnapshotId, VolumeId,
 };
 
-/// How long a deletion that was refused waits for the next replacement to try it again.
+/// How long a deletion that was refused again and again is left alone.
 const REFUSED_GRACE: u64 = HOUR;
+/// How long a deletion may go without a definite answer (it is in use, say).
+const PATIENCE: u64 = 5 * MINUTE;
 /// The most deletions under way for one node.
 const MAX_AT_ONCE: usize = 16;
 
 /// Deletes, images before the snapshots they need.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
     if desk.kind() == Some(Kind::Delete) && !desk.record.deallocated {
+        if !desk.scene.world.is_swept() {
+            desk.wait("a whole look at what the node has");
+            return Progress::Waiting;
+        }
         begin::give_up(desk);
         desk.record.deallocated = true;
     }
@@ -43,41 +49,60 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         if (images_left && id.starts_with("snap-")) || left > MAX_AT_ONCE {
             continue;
         }
-        let name = format!("delete:{id}");
-        if desk.standing(Row::Retire, &name).is_none() {
-            desk.start(Row::Retire, &name, |_, _| command);
-        }
-        desk.wait(format!("{id} to be deleted"));
+        delete(desk, &id, command);
     }
     if left == 0 { Progress::Done } else { Progress::Waiting }
 }
 
-/// Draws the consequences of deletions that were answered.
+/// Asks for a deletion; a refusal is tried again after a pause, and at last left to later.
+fn delete(desk: &mut Desk<'_>, id: &str, command: Command) {
+    let name = format!("delete:{id}");
+    desk.wait(format!("{id} to be deleted"));
+    match desk.standing(Row::Retire, &name) {
+        None => desk.start(Row::Retire, &name, |_, _| command),
+        Some(Asked::Refused { error, at, attempt }) if attempt < MAX_ATTEMPTS => {
+            let next = at.plus(pause(desk.scene.tuning.retry_base, attempt));
+            if desk.scene.now >= next {
+                desk.start(Row::Retire, &name, |_, _| command);
+            } else {
+                desk.wake_at(next);
+                desk.wait(format!("{id} to be deleted: {error}"));
+            }
+        }
+        Some(Asked::Refused { error, .. }) => later(desk, id, &error.to_string()),
+        Some(Asked::Waiting) => {
+            let asked = desk.row(Row::Retire).and_then(|row| row.calls.get(&name)).map(|c| c.at);
+            let end = asked.unwrap_or(desk.scene.now).plus(PATIENCE);
+            if desk.scene.now >= end {
+                later(desk, id, "the cloud gives no definite answer");
+            } else {
+                desk.wake_at(end);
+            }
+        }
+        Some(Asked::Done(_)) => {}
+    }
+}
+
+/// Leaves a deletion to a later replacement, and says so.
+fn later(desk: &mut Desk<'_>, id: &str, why: &str) {
+    let message = format!("{id} could not be deleted: {why}; it is tried again later");
+    desk.tell(Severity::Warn, "not-deleted", message);
+    for kept in desk.record.superseded.iter_mut().filter(|s| s.id == id) {
+        kept.grace_ms = REFUSED_GRACE;
+    }
+}
+
+/// Forgets what has been deleted.
 fn settle(desk: &mut Desk<'_>) {
     let Some(state) = desk.row(Row::Retire) else { return };
-    let mut done = Vec::new();
-    let mut refused = Vec::new();
-    for (name, call) in &state.calls {
-        let Some(id) = name.strip_prefix("delete:") else { continue };
-        match &call.state {
-            CallState::Started => {}
-            CallState::Done { .. } => done.push(id.to_owned()),
-            CallState::Refused { error, .. } => refused.push((id.to_owned(), error.to_string())),
-        }
-    }
+    let done: Vec<String> = state
+        .calls
+        .iter()
+        .filter(|(_, call)| matches!(call.state, CallState::Done { .. }))
+        .filter_map(|(name, _)| name.strip_prefix("delete:").map(str::to_owned))
+        .collect();
     for id in done {
         desk.record.superseded.retain(|s| s.id != id);
-    }
-    for (id, error) in refused {
-        let mut told = false;
-        for kept in desk.record.superseded.iter_mut().filter(|s| s.id == id && s.grace_ms == 0) {
-            kept.grace_ms = REFUSED_GRACE;
-            told = true;
-        }
-        if told {
-            let message = format!("{id} could not be deleted: {error}; it is tried again later");
-            desk.tell(Severity::Warn, "not-deleted", message);
-        }
     }
 }
 

@@ -82,10 +82,10 @@ fn what_a_command_deleted_stays_deleted_whatever_a_stale_read_shows() {
 }
 
 #[test]
-fn resources_that_vanish_in_one_sweep_are_counted_once() {
+fn resources_that_vanish_in_one_sweep_are_told_once() {
     let mut world = World::new(WINDOW);
     world.absorb_page(vec![volume(VolumeState::Available)], Time(10));
-    assert_eq!(world.complete_sweep(ResourceKind::Volume, Time(10)), 0);
-    assert_eq!(world.complete_sweep(ResourceKind::Volume, Time(20)), 1);
-    assert_eq!(world.complete_sweep(ResourceKind::Volume, Time(30)), 0);
+    assert!(world.complete_sweep(ResourceKind::Volume, Time(10)).is_empty());
+    assert_eq!(world.complete_sweep(ResourceKind::Volume, Time(20)), ["vol-1"]);
+    assert!(world.complete_sweep(ResourceKind::Volume, Time(30)).is_empty());
 }

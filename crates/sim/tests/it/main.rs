@@ -4,6 +4,7 @@
 
 mod crashes;
 mod faults;
+mod regressions;
 mod scene;
 mod words;
 mod works;

@@ -138,7 +138,10 @@ fn what_a_deletion_does_not_select_is_kept_for_its_grace_and_then_removed() {
     let before = scene.sim.now;
     scene.sim.run_for(95 * HOUR);
     assert!(scene.sim.record(&scene.node).is_some(), "the grace is 96 hours");
+    let kept = scene.sim.cloud.resources(&scene.node).len();
+    assert_eq!(kept, 4, "root, two data volumes and the interface are kept");
     let node = scene.node.clone();
+    scene.sim.cloud.truth_mut().release(&node);
     let gone = scene.sim.run_until(4 * HOUR, |s| s.record(&node).is_none());
     assert!(gone.is_ok(), "after the grace nothing is kept: {gone:?}\n{}", scene.sim.told());
     assert!(scene.sim.now.since(before) >= 96 * HOUR);
