@@ -51,6 +51,10 @@ impl SimCloud {
         let mut reply_at = world.after(world.config.reply);
         let timeout_at = now.plus(world.config.timeout);
         let fault = world.faults.judge(&command);
+        // EC2 developer guide, "Ensuring idempotency": a request that was carried out is answered
+        // with its result, however often it is repeated; it cannot be refused any more.
+        let fault =
+            fault.filter(|f| !(matches!(f, Fault::Error { .. }) && world.has_made(&command)));
         let result = match fault {
             Some(Fault::Error { class, code }) => {
                 Err(error(class, &code, format!("{action} fails, for the test wants it")))

@@ -70,6 +70,18 @@ impl World {
         }
     }
 
+    /// Whether exactly this request has been carried out before.
+    pub(crate) fn has_made(&self, command: &Command) -> bool {
+        let token = match command {
+            Command::RunInstances(launch) => &launch.token,
+            Command::CreateVolume { token, .. } | Command::CreateNetworkInterface { token, .. } => {
+                token
+            }
+            _ => return false,
+        };
+        matches!(self.same_request(command, token), Ok(Some(_)))
+    }
+
     /// Remembers what a token made.
     pub(crate) fn remember(&mut self, command: &Command, token: &Token, id: &str) {
         let key = (command.action(), token.clone());

@@ -6,5 +6,6 @@ mod crashes;
 mod faults;
 mod regressions;
 mod scene;
+mod swarm;
 mod words;
 mod works;

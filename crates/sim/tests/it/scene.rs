@@ -69,8 +69,16 @@ pub fn spec(shape: Shape) -> Value {
 impl Scene {
     /// A cloud and a controller; no node yet.
     pub fn empty(seed: u64, shape: Shape) -> Scene {
-        let mut cloud = SimCloud::new(seed, SimConfig::default());
+        let cloud = SimCloud::new(seed, SimConfig::default());
         let node = NodeId::from("smi-00000001");
+        let config = FleetConfig::ec2(Installation::from("0123abcd"));
+        let mut scene = Scene { sim: Simulation::new(cloud, config), node, seed };
+        scene.expect(shape);
+        scene
+    }
+
+    /// What must never be lost or change of this node.
+    pub fn expect(&mut self, shape: Shape) {
         let mut kept: Vec<&str> = Vec::new();
         if shape.root {
             kept.push("/dev/xvda");
@@ -78,12 +86,12 @@ impl Scene {
         if shape.data.is_some() {
             kept.extend(["/dev/xvdb", "/dev/xvdc"]);
         }
-        cloud.truth_mut().expect(&node, kept);
+        let truth = self.sim.cloud.truth_mut();
+        truth.release(&self.node);
+        truth.expect(&self.node, kept);
         if shape.private_ip {
-            cloud.truth_mut().expect_address(&node);
+            truth.expect_address(&self.node);
         }
-        let config = FleetConfig::ec2(Installation::from("0123abcd"));
-        Scene { sim: Simulation::new(cloud, config), node, seed }
     }
 
     /// A node that serves and has acknowledged writes.
