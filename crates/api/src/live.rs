@@ -4,7 +4,9 @@ use crate::App;
 use crate::envelope::Failure;
 use crate::limits::{DEFAULT_EVENTS, HEARTBEAT, MAX_FOLLOWERS};
 use crate::log::finished;
+use crate::serve::Closing;
 use crate::time::{LATEST, rfc3339};
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
@@ -41,6 +43,7 @@ pub(crate) struct EventsQuery {
     responses((status = 200, content_type = "application/x-ndjson", body = String)))]
 pub(crate) async fn events(
     State(app): State<App>,
+    closing: Option<Extension<Closing>>,
     Query(query): Query<EventsQuery>,
 ) -> Result<Response, Failure> {
     let following = if query.follow { Some(admit(&app.followers)?) } else { None };
@@ -49,6 +52,7 @@ pub(crate) async fn events(
         handle: app.handle,
         node: query.node.map(NodeId),
         after: query.after.unwrap_or(0),
+        closing: closing.map(|Extension(closing)| closing),
     };
     let limit = query.limit.unwrap_or(DEFAULT_EVENTS).min(MAX_EVENTS_READ);
     let first = if limit == 0 { reader.skip().await? } else { reader.read(limit).await? };
@@ -87,6 +91,7 @@ struct Reader {
     handle: Handle,
     node: Option<NodeId>,
     after: u64,
+    closing: Option<Closing>,
 }
 
 impl Reader {
@@ -115,7 +120,18 @@ impl Reader {
     /// The next lines, or an empty one as a sign of life; `None`: there will be no more.
     async fn next(&mut self) -> Option<String> {
         loop {
-            match tokio::time::timeout(HEARTBEAT, self.live.recv()).await {
+            let closing = self.closing.as_mut();
+            let closing = async {
+                match closing {
+                    Some(closing) => closing.wait().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let live = tokio::select! {
+                () = closing => return None,
+                live = tokio::time::timeout(HEARTBEAT, self.live.recv()) => live,
+            };
+            match live {
                 Err(_) => return Some("\n".to_owned()),
                 Ok(Err(RecvError::Closed)) => return None,
                 Ok(Ok(live)) if self.node.as_ref().is_some_and(|n| n != &live.event.node) => {}

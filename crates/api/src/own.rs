@@ -68,6 +68,7 @@ fn summary(view: &NodeView) -> Value {
         "replacements": record.replacements,
         "createdAt": rfc3339(record.created_at),
         "waitsFor": view.waits_for,
+        "givenUp": record.goal == Goal::Deleted,
     })
 }
 

@@ -222,6 +222,8 @@ pub struct WholeNode {
     pub generation: u64,
     /// What it waits for, if it is not where its spec wants it.
     pub waits_for: Option<String>,
+    /// Whether the user has given it up.
+    pub given_up: bool,
     /// What was decided, with the timeline of replacements; not in the list.
     #[schema(value_type = Option<Object>)]
     pub record: Option<serde_json::Value>,

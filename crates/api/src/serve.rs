@@ -1,7 +1,7 @@
 //! Connections: accepted, limited, and let go in order.
 
 use crate::limits::{HEAD_TIMEOUT, MAX_CONNECTIONS, MAX_HEAD, SHUTDOWN_GRACE};
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -15,6 +15,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 /// How long to wait when the system has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Says when the server is about to stop: an answer that would go on for ever ends then.
+#[derive(Clone)]
+pub(crate) struct Closing(watch::Receiver<bool>);
+
+impl Closing {
+    /// Ends when the server is about to stop.
+    pub(crate) async fn wait(&mut self) {
+        // The sender is dropped only after it has said so.
+        drop(self.0.wait_for(|closing| *closing).await);
+    }
+}
+
 /// Serves until `shutdown` is ready; then requests under way have [`SHUTDOWN_GRACE`] to end.
 pub async fn serve(
     listener: TcpListener,
@@ -23,6 +35,7 @@ pub async fn serve(
 ) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let (closing, closed) = watch::channel(false);
+    let router = router.layer(Extension(Closing(closed.clone())));
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = async {
@@ -35,7 +48,8 @@ pub async fn serve(
         };
         match (permit, stream) {
             (Ok(permit), Ok((stream, _))) => {
-                tokio::spawn(connection(stream, router.clone(), closed.clone(), permit));
+                let closing = Closing(closed.clone());
+                tokio::spawn(connection(stream, router.clone(), closing, permit));
             }
             (_, Err(error)) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -47,7 +61,7 @@ pub async fn serve(
     }
     drop(listener);
     let _ = closing.send(true);
-    drop(closed);
+    drop((closed, router));
     if tokio::time::timeout(SHUTDOWN_GRACE, closing.closed()).await.is_err() {
         tracing::warn!("connections still open are dropped");
     }
@@ -56,7 +70,7 @@ pub async fn serve(
 async fn connection(
     stream: TcpStream,
     router: Router,
-    mut closed: watch::Receiver<bool>,
+    mut closing: Closing,
     _permit: OwnedSemaphorePermit,
 ) {
     // Answers are small and are waited for.
@@ -67,11 +81,9 @@ async fn connection(
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = pin!(connection);
-    // The sender is dropped only after it has said so.
-    let told = async { drop(closed.wait_for(|closed| *closed).await) };
     let ended = tokio::select! {
         ended = &mut connection => Some(ended),
-        () = told => None,
+        () = closing.wait() => None,
     };
     let ended = match ended {
         Some(ended) => ended,

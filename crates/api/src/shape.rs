@@ -210,7 +210,7 @@ fn wrong(field: &str, value: &Value, allowed: &str, example: &str) -> FieldError
         Value::Bool(_) => "is true or false".to_owned(),
         Value::Number(_) => "is a number".to_owned(),
         // Its content may be long or secret.
-        Value::String(_) => "is another text".to_owned(),
+        Value::String(_) => "is a text".to_owned(),
         Value::Array(_) => "is a list".to_owned(),
         Value::Object(_) => "is an object".to_owned(),
     };

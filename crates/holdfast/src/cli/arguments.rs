@@ -1,0 +1,321 @@
+//! Every command with its options, its help and its examples.
+
+use super::duration;
+use super::exit::CODES;
+use super::options::{DATA_DIR, LISTEN, ServerOptions};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Stateful machines on capacity that can be taken away
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, after_help = CODES, after_long_help = format!("Examples:
+  holdfast serve
+  holdfast node create -f examples/postgres.yaml
+  holdfast node show postgres
+  holdfast node interrupt postgres --notice 120s
+
+{CODES}"))]
+pub struct Arguments {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server: the API, the controller, and the nodes of this host
+    Serve(ServeOptions),
+    /// Make nodes, look at them, tell them what to do
+    Node(NodeCommand),
+    /// What concerns this host's cloud as a whole
+    #[command(subcommand)]
+    Local(LocalCommand),
+    /// Watch a PostgreSQL and a Redis live through hard interruptions
+    Demo(crate::demo::DemoArgs),
+}
+
+/// Which cloud the server manages.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum CloudKind {
+    /// Real nodes on this Linux host (needs root)
+    Local,
+}
+
+/// Options of `holdfast serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  holdfast serve
+  holdfast serve --data-dir /srv/holdfast --listen 127.0.0.1:8000
+  RUST_LOG=debug holdfast serve
+
+At the first start a token is made and written to the file \"token\" of the data directory; the
+commands find it there. Nodes outlive the server: stopped or killed and started again, it goes on
+where it was.")]
+pub struct ServeOptions {
+    /// Where everything is kept
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
+    pub data_dir: PathBuf,
+    /// Where the API listens
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = LISTEN)]
+    pub listen: SocketAddr,
+    /// Which cloud to manage
+    #[arg(long, value_enum, default_value = "local")]
+    pub cloud: CloudKind,
+    /// Make a new token; the one before is no longer good
+    #[arg(long)]
+    pub new_token: bool,
+}
+
+/// `holdfast node …`.
+#[derive(Debug, Args)]
+#[command(after_help = "NAME is a node's name or its id (smi-…).")]
+pub struct NodeCommand {
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerOptions,
+    /// Write JSON for programs instead of tables
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: NodeVerb,
+}
+
+/// How to wait for the end of something.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct WaitOptions {
+    /// Wait until it is done, and show how far it is (this is so in a terminal)
+    #[arg(long, overrides_with = "no_wait")]
+    pub wait: bool,
+    /// Do not wait until it is done
+    #[arg(long)]
+    pub no_wait: bool,
+    /// How long to wait at most, such as 90s or 10m
+    #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = duration::parse)]
+    pub timeout: Duration,
+}
+
+/// A node, and how to wait for it.
+#[derive(Debug, Args)]
+pub struct NamedWait {
+    /// The node's name or id
+    pub name: String,
+    /// How to wait.
+    #[command(flatten)]
+    pub wait: WaitOptions,
+}
+
+/// What to do with nodes.
+#[derive(Debug, Subcommand)]
+pub enum NodeVerb {
+    /// Make a node from a spec
+    #[command(after_help = "Examples:
+  holdfast node create -f examples/redis.yaml
+  holdfast node create -f spec.json --no-wait --json
+  sed 's/name: redis/name: second/' examples/redis.yaml | holdfast node create -f -")]
+    Create {
+        /// The spec: JSON or YAML; - reads standard input
+        #[arg(short = 'f', long = "file", value_name = "SPEC")]
+        file: PathBuf,
+        /// How to wait.
+        #[command(flatten)]
+        wait: WaitOptions,
+    },
+    /// List nodes
+    #[command(after_help = "Examples:
+  holdfast node list
+  holdfast node list --all --json")]
+    List {
+        /// Also nodes that were deleted and whose leftovers wait to be removed
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show a node: identity, market, volumes, and the timeline of its replacements
+    #[command(after_help = "Examples:
+  holdfast node show postgres
+  holdfast node show smi-1a2b3c4d --json")]
+    Show {
+        /// The node's name or id
+        name: String,
+    },
+    /// Change a node's spec: what the file leaves out stays, null unsets
+    #[command(after_help = "Examples:
+  holdfast node update postgres -f change.yaml
+  echo '{\"strategy\": {\"drainingTimeout\": 30}}' | holdfast node update postgres -f -")]
+    Update {
+        /// The node's name or id
+        name: String,
+        /// What changes: JSON or YAML; - reads standard input
+        #[arg(short = 'f', long = "file", value_name = "CHANGE")]
+        file: PathBuf,
+    },
+    /// Keep a node's identity and give up its instance
+    #[command(after_help = "Examples:
+  holdfast node pause postgres
+  holdfast node pause postgres --no-wait")]
+    Pause(NamedWait),
+    /// Bring a paused node back
+    #[command(after_help = "Examples:
+  holdfast node resume postgres
+  holdfast node resume postgres --timeout 2m")]
+    Resume(NamedWait),
+    /// Replace a node's instance, in good order
+    #[command(after_help = "Examples:
+  holdfast node recycle postgres
+  holdfast node recycle postgres --wait --json")]
+    Recycle(NamedWait),
+    /// Take the instance away as a cloud does: without notice it is a power cut
+    #[command(after_help = "Examples:
+  holdfast node interrupt postgres
+  holdfast node interrupt postgres --notice 120s")]
+    Interrupt {
+        /// The node's name or id
+        name: String,
+        /// Announce it this long before, such as 120s
+        #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
+        notice: Option<Duration>,
+    },
+    /// Delete a node: everything of it goes, unless something is to be kept
+    #[command(after_help = "Examples:
+  holdfast node delete postgres
+  holdfast node delete postgres --yes --keep-volumes --keep-snapshots
+
+What is kept is kept for 96 hours, and then deleted. An instance that is kept runs on without
+Holdfast, for as long as you like.")]
+    Delete {
+        /// The node's name or id
+        name: String,
+        /// Do not ask
+        #[arg(short = 'y', long)]
+        yes: bool,
+        /// What stays.
+        #[command(flatten)]
+        keep: KeepOptions,
+        /// How to wait.
+        #[command(flatten)]
+        wait: WaitOptions,
+    },
+    /// Decide for a node that cannot go on by itself
+    #[command(after_help = "Examples:
+  holdfast node decide postgres retry
+  holdfast node decide postgres wait")]
+    Decide {
+        /// The node's name or id
+        name: String,
+        /// What it should do
+        choice: Decision,
+    },
+    /// Show a node's events, oldest first
+    #[command(after_help = "Examples:
+  holdfast node events postgres
+  holdfast node events postgres -f
+  holdfast node events postgres --limit 1000 --json | jq .code")]
+    Events {
+        /// The node's name or id
+        name: String,
+        /// Go on with what happens from now on
+        #[arg(short = 'f', long)]
+        follow: bool,
+        /// Begin with the newest so many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(0..=1000))]
+        limit: u16,
+    },
+    /// Run a command in a node of this host (as root)
+    #[command(after_help = "Examples:
+  holdfast node exec postgres -- psql -U postgres
+  holdfast node exec redis -- redis-cli info replication
+  holdfast node exec redis -- sh")]
+    Exec {
+        /// The node's name or id
+        name: String,
+        /// The command and its arguments
+        #[arg(last = true, required = true, value_name = "CMD")]
+        command: Vec<String>,
+    },
+}
+
+/// What stays of a deleted node.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct KeepOptions {
+    /// Keep its volumes for a while
+    #[arg(long)]
+    pub keep_volumes: bool,
+    /// Keep its snapshots for a while
+    #[arg(long)]
+    pub keep_snapshots: bool,
+    /// Keep its images for a while
+    #[arg(long)]
+    pub keep_images: bool,
+    /// Keep its interface, and so its address, for a while
+    #[arg(long)]
+    pub keep_interface: bool,
+    /// Let its instance run on without Holdfast
+    #[arg(long)]
+    pub keep_instance: bool,
+}
+
+/// What a node should do that cannot go on by itself.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Decision {
+    /// Wait for as long again
+    Wait,
+    /// Ask the cloud again
+    Retry,
+}
+
+impl Decision {
+    /// As it stands on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Decision::Wait => "wait",
+            Decision::Retry => "retry",
+        }
+    }
+}
+
+/// What concerns this host's cloud as a whole.
+#[derive(Debug, Subcommand)]
+pub enum LocalCommand {
+    /// Remove every trace of all nodes, and the installation, from this host
+    #[command(after_help = "Examples:
+  holdfast local reset
+  holdfast local reset --yes --data-dir /srv/holdfast
+
+The server must not be running. Every node is killed and every volume deleted.")]
+    Reset(ResetOptions),
+}
+
+/// Options of `holdfast local reset`.
+#[derive(Debug, Args)]
+pub struct ResetOptions {
+    /// Where everything is kept
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
+    pub data_dir: PathBuf,
+    /// Do not ask
+    #[arg(short = 'y', long)]
+    pub yes: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_has_examples() {
+        let command = Arguments::command();
+        let node = command.find_subcommand("node").unwrap();
+        for verb in node.get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Examples:"), "{}", verb.get_name());
+        }
+    }
+}

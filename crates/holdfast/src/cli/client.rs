@@ -1,0 +1,290 @@
+//! Speaks to the server, and turns what it answers into sentences and exit codes.
+
+use super::exit::{Code, Failure};
+use holdfast_model::facts::{InstanceFact, VolumeFact};
+use holdfast_model::{Market, Record};
+use serde::Deserialize;
+use serde_json::Value;
+use std::io::BufReader;
+use std::time::Duration;
+use ureq::http::Response;
+use ureq::{Agent, Body};
+
+/// By when a connection must stand.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// By when a request must be answered; the server gives up earlier.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(40);
+/// The largest answer in bytes.
+const MAX_ANSWER: u64 = 256 * 1024 * 1024;
+/// The most pages of nodes that are read.
+const MAX_PAGES: usize = 100;
+
+/// A node in short. A node whose record is damaged has only id, status and reason.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Summary {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub status: String,
+    /// Where its instance runs.
+    pub market: Option<Market>,
+    /// Its address.
+    pub private_ip: Option<String>,
+    /// Counts its instances.
+    pub generation: u64,
+    /// What it waits for.
+    pub waits_for: Option<String>,
+    /// Whether the user has given it up.
+    pub given_up: bool,
+}
+
+/// A node with all that is known.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Whole {
+    /// In short.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// What was decided.
+    pub record: Record,
+    /// The instance as it was last seen.
+    pub instance: Option<InstanceFact>,
+    /// The volumes as they were last seen.
+    pub volumes: Vec<VolumeFact>,
+}
+
+/// A server, and the token for it.
+pub struct Client {
+    agent: Agent,
+    base: String,
+    bearer: String,
+}
+
+impl Client {
+    /// For a server's address.
+    pub fn new(server: &str, token: &str) -> Result<Client, Failure> {
+        let base = server.trim_end_matches('/');
+        if !base.starts_with("http://") || base.len() == "http://".len() {
+            let why = format!("the server's address {base} must be like http://127.0.0.1:7766");
+            return Err(Failure::new(Code::Usage, why));
+        }
+        let agent: Agent = Agent::config_builder()
+            .http_status_as_error(false)
+            // The server is on this host, or at an address that was given on purpose.
+            .proxy(None)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .max_redirects(0)
+            .build()
+            .into();
+        Ok(Client { agent, base: base.to_owned(), bearer: format!("Bearer {token}") })
+    }
+
+    /// The server's address.
+    pub fn server(&self) -> &str {
+        &self.base
+    }
+
+    /// GET; gives the answer's `response`.
+    pub fn get(&self, path: &str) -> Result<Value, Failure> {
+        let request = self.agent.get(self.url(path)).header("Authorization", &self.bearer);
+        let request = request.config().timeout_global(Some(ANSWER_TIMEOUT)).build();
+        self.answer(request.call())
+    }
+
+    /// POST, PUT or DELETE with a body or without; gives the answer's `response`.
+    pub fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let url = self.url(path);
+        let request = match method {
+            "POST" => self.agent.post(url),
+            "PUT" => self.agent.put(url),
+            _ => self.agent.delete(url).force_send_body(),
+        };
+        let request = request
+            .header("Authorization", &self.bearer)
+            .header("Content-Type", "application/json")
+            .config()
+            .timeout_global(Some(ANSWER_TIMEOUT))
+            .build();
+        self.answer(match body {
+            Some(body) => request.send(body.to_string()),
+            None => request.send_empty(),
+        })
+    }
+
+    /// Lines that may go on for ever.
+    pub fn lines(&self, path: &str) -> Result<BufReader<ureq::BodyReader<'static>>, Failure> {
+        let request = self.agent.get(self.url(path)).header("Authorization", &self.bearer);
+        let response = request.call().map_err(|e| self.unreachable(&e))?;
+        if response.status().as_u16() == 200 {
+            return Ok(BufReader::new(response.into_body().into_reader()));
+        }
+        Err(self.refused(response))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn answer(&self, result: Result<Response<Body>, ureq::Error>) -> Result<Value, Failure> {
+        let response = result.map_err(|e| self.unreachable(&e))?;
+        if response.status().as_u16() != 200 {
+            return Err(self.refused(response));
+        }
+        let mut body = self.body(response)?;
+        Ok(body.get_mut("response").map(Value::take).unwrap_or_default())
+    }
+
+    fn body(&self, mut response: Response<Body>) -> Result<Value, Failure> {
+        let read = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
+        let bytes = read.map_err(|e| self.unreachable(&e))?;
+        serde_json::from_slice(&bytes).map_err(|_| {
+            let why = format!("what answers at {} is no holdfast server", self.base);
+            Failure::new(Code::Failed, why)
+        })
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> Failure {
+        match error {
+            ureq::Error::Timeout(_) => {
+                let why = format!("the server at {} did not answer in time ({error})", self.base);
+                Failure::new(Code::Unreachable, why)
+            }
+            _ => Failure::new(
+                Code::Unreachable,
+                format!(
+                    "no server answers at {} ({error}); start one with: holdfast serve, or say \
+                     where it is with --server or HOLDFAST_SERVER",
+                    self.base
+                ),
+            ),
+        }
+    }
+
+    fn refused(&self, response: Response<Body>) -> Failure {
+        let status = response.status().as_u16();
+        let body = match self.body(response) {
+            Ok(body) => body,
+            Err(failure) => return failure,
+        };
+        let errors = body["response"]["errors"].as_array().cloned().unwrap_or_default();
+        let text =
+            |error: &Value, member: &str| error[member].as_str().map(printable).unwrap_or_default();
+        let code = match errors.first().map(|e| text(e, "code")).unwrap_or_default().as_str() {
+            "MANAGED_INSTANCE_DOESNT_EXIST" => Code::NoSuchNode,
+            "INVALID_VALUE" => Code::Usage,
+            "UNAUTHORIZED" => Code::Unauthorized,
+            "BUSY" | "UNAVAILABLE" => Code::Unreachable,
+            "TIMEOUT" => Code::Timeout,
+            _ => Code::Failed,
+        };
+        let messages: Vec<String> = errors.iter().map(|e| text(e, "message")).collect();
+        let message = match messages.as_slice() {
+            [] => format!("the server answered {status} without a reason"),
+            [one] => one.clone(),
+            all => format!("{} mistakes:\n  - {}", all.len(), all.join("\n  - ")),
+        };
+        Failure::new(code, message)
+    }
+
+    /// Every node in short.
+    pub fn nodes(&self, given_up_too: bool) -> Result<Vec<Value>, Failure> {
+        let mut nodes: Vec<Value> = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let after = nodes.last().and_then(|n| n["id"].as_str()).unwrap_or_default();
+            let path = format!("/holdfast/v1/nodes?all={given_up_too}&after={after}");
+            let mut page = self.get(&path)?;
+            let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) else { break };
+            let full = items.len() >= holdfast_api::limits::MAX_LISTED;
+            nodes.extend(items);
+            if !full {
+                break;
+            }
+        }
+        Ok(nodes)
+    }
+
+    /// The node that a name or an id means.
+    pub fn find(&self, name: &str) -> Result<Summary, Failure> {
+        let nodes = self.nodes(true)?;
+        let nodes: Vec<Summary> =
+            nodes.into_iter().filter_map(|n| serde_json::from_value(n).ok()).collect();
+        choose(nodes, name, &self.base)
+    }
+
+    /// One node with all that is known; as JSON, too.
+    pub fn whole(&self, id: &str) -> Result<(Whole, Value), Failure> {
+        let mut response = self.get(&format!("/holdfast/v1/nodes/{id}"))?;
+        let item = response.pointer_mut("/items/0").map(Value::take).unwrap_or_default();
+        let whole = Whole::deserialize(&item).map_err(|e| {
+            let why = format!("the server at {} has another version ({e})", self.base);
+            Failure::new(Code::Failed, why)
+        })?;
+        Ok((whole, item))
+    }
+}
+
+/// A text of the server without what would change a terminal's state.
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || *c == '\n').collect()
+}
+
+/// A node by its id, or by its name; nodes that have been given up only if no other is meant.
+fn choose(nodes: Vec<Summary>, name: &str, server: &str) -> Result<Summary, Failure> {
+    let mut meant: Vec<Summary> =
+        nodes.into_iter().filter(|n| n.id == name || n.name == name).collect();
+    if let Some(exact) = meant.iter().position(|n| n.id == name) {
+        return Ok(meant.swap_remove(exact));
+    }
+    if meant.iter().any(|n| !n.given_up) {
+        meant.retain(|n| !n.given_up);
+    }
+    match (meant.pop(), meant.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (None, _) => {
+            let why = format!("there is no node {name} at {server}; see: holdfast node list");
+            Err(Failure::new(Code::NoSuchNode, why))
+        }
+        (Some(last), false) => {
+            meant.push(last);
+            let ids: Vec<&str> = meant.iter().map(|n| n.id.as_str()).collect();
+            let why = format!(
+                "{} nodes have the name {name}: {}; say which by its id",
+                ids.len(),
+                ids.join(", ")
+            );
+            Err(Failure::new(Code::Usage, why))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: &str, name: &str, given_up: bool) -> Summary {
+        Summary { id: id.to_owned(), name: name.to_owned(), given_up, ..Summary::default() }
+    }
+
+    #[test]
+    fn a_node_is_meant_by_its_id_or_by_a_name_that_only_it_has() {
+        let nodes = || {
+            vec![
+                node("smi-1", "db", false),
+                node("smi-2", "db", true),
+                node("smi-3", "twin", false),
+                node("smi-4", "twin", false),
+                node("smi-5", "old", true),
+            ]
+        };
+        let chosen = |name: &str| choose(nodes(), name, "http://x").map(|n| n.id);
+        assert_eq!(chosen("smi-4").unwrap(), "smi-4");
+        assert_eq!(chosen("db").unwrap(), "smi-1");
+        assert_eq!(chosen("old").unwrap(), "smi-5");
+        let twins = chosen("twin").unwrap_err();
+        assert_eq!(twins.code, Code::Usage);
+        assert!(twins.message.contains("smi-3, smi-4"), "{}", twins.message);
+        assert_eq!(chosen("none").unwrap_err().code, Code::NoSuchNode);
+    }
+}

@@ -1,0 +1,61 @@
+//! A command in a node of this host. The server says where the node is; then this process enters
+//! it, so that the terminal is the command's own.
+
+use super::client::{Client, printable};
+use super::complain;
+use super::exit::{Code, Failure};
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// The exit code where the node could not be entered, as other programs of this kind have it.
+const NOT_ENTERED: u8 = 125;
+/// How often is looked whether the last other thread (of a name look-up) has ended.
+const TRIES: usize = 100;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Runs a command in a node and ends as it ends.
+pub fn run(client: &Client, name: &str, command: &[String]) -> Result<ExitCode, Failure> {
+    let node = client.find(name)?;
+    let path = format!("{}/nodes/{}/exec", holdfast_api::LOCAL, node.id);
+    let response = client.get(&path)?;
+    let dir = response.pointer("/items/0/instanceDir").and_then(|d| d.as_str());
+    let dir = dir.ok_or_else(|| {
+        let why = format!("the server at {} does not say where {name} runs", client.server());
+        Failure::new(Code::Failed, why)
+    })?;
+    let not_entered = |why: &str| {
+        complain(&format!("holdfast: {name} cannot be entered: {why}"));
+        Ok(ExitCode::from(NOT_ENTERED))
+    };
+    if !rustix::process::geteuid().is_root() {
+        return not_entered("this needs root, on the server's host");
+    }
+    if !Path::new(dir).is_dir() {
+        let why = format!("{} is not on this host; run it on the server's host", printable(dir));
+        return not_entered(&why);
+    }
+    wait_until_alone();
+    let tty = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let environment: Vec<(String, String)> = if tty {
+        std::env::var("TERM").into_iter().map(|term| ("TERM".to_owned(), term)).collect()
+    } else {
+        Vec::new()
+    };
+    match holdfast_agent::exec_in(Path::new(dir), command, tty, &environment) {
+        Ok(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))),
+        Err(error) => not_entered(&error.to_string()),
+    }
+}
+
+/// Waits until this process has one thread; entering a node checks it again.
+fn wait_until_alone() {
+    for _ in 0..TRIES {
+        let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+        if threads <= 1 {
+            return;
+        }
+        std::thread::sleep(PAUSE);
+    }
+}

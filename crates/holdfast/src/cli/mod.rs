@@ -1,0 +1,86 @@
+//! The command line.
+//!
+//! ```text
+//! arguments.rs   every command with its help            exit.rs     exit codes and failures
+//! serve.rs       holdfast serve                         local.rs    holdfast local reset
+//! nodes.rs       holdfast node …                        exec.rs     a command in a node
+//! client.rs      speaks to the server                   spec.rs     reads spec files
+//! wait.rs        long waits and their progress          tables.rs   what people read
+//! events.rs      a node's events                        routes.rs   the server's routes for this host
+//! duration.rs    120s, 2m                               options.rs  which server, which token
+//! ```
+
+mod arguments;
+mod client;
+mod duration;
+mod events;
+mod exec;
+mod exit;
+mod local;
+mod nodes;
+mod options;
+mod routes;
+mod serve;
+mod spec;
+mod tables;
+mod wait;
+
+use arguments::{Arguments, Command, LocalCommand};
+use clap::Parser;
+use exit::{Code, Failure};
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+/// Reads the command line and does what it says.
+pub fn run() -> ExitCode {
+    // Prints help and mistakes itself, the latter with exit code 2.
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Command::Serve(options) => serve::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Node(node) => nodes::run(&node),
+        Command::Local(LocalCommand::Reset(options)) => {
+            local::reset(&options).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Demo(options) => match crate::demo::run(&options) {
+            Ok(true) => Ok(ExitCode::SUCCESS),
+            Ok(false) => Ok(Code::Failed.into()),
+            Err(why) => Err(Failure::new(Code::Failed, why)),
+        },
+    };
+    done.unwrap_or_else(|failure| {
+        complain(&failure.to_string());
+        failure.code.into()
+    })
+}
+
+/// Prints to standard output. A reader who has gone away is no failure (`holdfast … | head`).
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Err(Failure::silent(Code::Failed)),
+        Err(e) => Err(Failure::new(Code::Failed, format!("standard output: {e}"))),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Prints to standard error, as far as that can be done.
+pub(crate) fn complain(text: &str) {
+    if !text.is_empty() {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+}
+
+/// Asks a person; only `y` and `yes` are a yes.
+pub(crate) fn confirm(question: &str) -> Result<bool, Failure> {
+    use std::io::IsTerminal;
+    if !std::io::stdin().is_terminal() {
+        let why = format!("{question} Say so with --yes: there is no terminal to ask at.");
+        return Err(Failure::new(Code::Usage, why));
+    }
+    let _ = write!(std::io::stderr(), "{question} [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|e| Failure::new(Code::Failed, format!("standard input: {e}")))?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}

@@ -1,0 +1,219 @@
+//! `holdfast node …`.
+
+use super::arguments::{KeepOptions, NodeCommand, NodeVerb, WaitOptions};
+use super::client::{Client, Summary};
+use super::exit::{Code, Failure};
+use super::wait::{self, Until};
+use super::{complain, confirm, events, exec, print, spec, tables};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+const NODES: &str = "/aws/ec2/managedInstance";
+
+/// Does what a node command says.
+pub fn run(command: &NodeCommand) -> Result<ExitCode, Failure> {
+    let asked = Asked { client: command.server.client()?, json: command.json };
+    match &command.verb {
+        NodeVerb::Create { file, wait } => asked.create(file, wait)?,
+        NodeVerb::List { all } => asked.list(*all)?,
+        NodeVerb::Show { name } => asked.show(name)?,
+        NodeVerb::Update { name, file } => asked.update(name, file)?,
+        NodeVerb::Pause(node) => asked.act(&node.name, "pause", Until::Paused, &node.wait)?,
+        NodeVerb::Resume(node) => asked.act(&node.name, "resume", Until::Active, &node.wait)?,
+        NodeVerb::Recycle(node) => asked.act(&node.name, "recycle", Until::Active, &node.wait)?,
+        NodeVerb::Interrupt { name, notice } => asked.interrupt(name, *notice)?,
+        NodeVerb::Delete { name, yes, keep, wait } => asked.delete(name, *yes, *keep, wait)?,
+        NodeVerb::Decide { name, choice } => asked.decide(name, choice.word())?,
+        NodeVerb::Events { name, follow, limit } => {
+            let node = asked.client.find(name)?;
+            events::show(&asked.client, &node.id, *follow, *limit, asked.json)?;
+        }
+        NodeVerb::Exec { name, command } => return exec::run(&asked.client, name, command),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Asked {
+    client: Client,
+    json: bool,
+}
+
+impl Asked {
+    fn create(&self, file: &Path, options: &WaitOptions) -> Result<(), Failure> {
+        let document = read_spec(file)?;
+        let body = json!({ "managedInstance": document });
+        let mut response = self.client.send("POST", NODES, Some(&body))?;
+        let item = response.pointer_mut("/items/0").map(Value::take).unwrap_or_default();
+        let id = item["id"].as_str().ok_or_else(|| {
+            Failure::new(Code::Failed, "the server made a node and did not say which")
+        })?;
+        if !self.json {
+            complain(&format!("made {} ({id})", item["name"].as_str().unwrap_or_default()));
+        }
+        if wait::is_wanted(options) {
+            wait::wait(&self.client, id, Until::Active, options.timeout)?;
+        }
+        self.tell(id)
+    }
+
+    fn list(&self, all: bool) -> Result<(), Failure> {
+        let nodes = self.client.nodes(all)?;
+        if self.json {
+            return print_json(&Value::Array(nodes));
+        }
+        let nodes: Vec<Summary> =
+            nodes.into_iter().filter_map(|n| Summary::deserialize(n).ok()).collect();
+        print(&tables::list(&nodes))
+    }
+
+    fn show(&self, name: &str) -> Result<(), Failure> {
+        let found = self.client.find(name)?;
+        let (node, item) = self.client.whole(&found.id)?;
+        if self.json { print_json(&item) } else { print(&tables::show(&node, wait::now())) }
+    }
+
+    fn update(&self, name: &str, file: &Path) -> Result<(), Failure> {
+        let document = read_spec(file)?;
+        let node = self.client.find(name)?;
+        let body = json!({ "managedInstance": document });
+        self.client.send("PUT", &format!("{NODES}/{}", node.id), Some(&body))?;
+        if !self.json {
+            complain("changed; it takes effect at the next replacement");
+        }
+        self.tell(&node.id)
+    }
+
+    fn act(
+        &self,
+        name: &str,
+        word: &str,
+        until: Until,
+        options: &WaitOptions,
+    ) -> Result<(), Failure> {
+        let node = self.client.find(name)?;
+        self.client.send("PUT", &format!("{NODES}/{}/{word}", node.id), None)?;
+        if wait::is_wanted(options) {
+            wait::wait(&self.client, &node.id, until, options.timeout)?;
+        }
+        self.tell(&node.id)
+    }
+
+    fn interrupt(&self, name: &str, notice: Option<Duration>) -> Result<(), Failure> {
+        let node = self.client.find(name)?;
+        let millis = notice.map(|n| u64::try_from(n.as_millis()).unwrap_or(u64::MAX));
+        let path = format!("{}/nodes/{}/interrupt", holdfast_api::LOCAL, node.id);
+        self.client.send("POST", &path, Some(&json!({ "noticeMs": millis })))?;
+        if !self.json {
+            let how = notice.map_or("its power was cut".to_owned(), |n| {
+                format!("its power will be cut in {}", super::duration::show(n.as_millis() as u64))
+            });
+            complain(&format!("{}: {how}", tables::title(&node)));
+        }
+        self.tell(&node.id)
+    }
+
+    fn delete(
+        &self,
+        name: &str,
+        yes: bool,
+        keep: KeepOptions,
+        options: &WaitOptions,
+    ) -> Result<(), Failure> {
+        let node = self.client.find(name)?;
+        let title = format!("{} ({})", tables::title(&node), node.id);
+        if node.given_up {
+            let why =
+                format!("{title} has been deleted already; what is left of it goes by itself");
+            return Err(Failure::new(Code::NoSuchNode, why));
+        }
+        if !yes && !confirm(&format!("Delete {title}{}?", what_goes(keep)))? {
+            return Err(Failure::new(Code::Failed, "nothing was deleted"));
+        }
+        let body = json!({ "deallocationConfig": {
+            "shouldTerminateInstance": !keep.keep_instance,
+            "shouldDeleteVolumes": !keep.keep_volumes,
+            "shouldDeleteSnapshots": !keep.keep_snapshots,
+            "shouldDeleteImages": !keep.keep_images,
+            "shouldDeleteNetworkInterfaces": !keep.keep_interface,
+        } });
+        self.client.send("DELETE", &format!("{NODES}/{}", node.id), Some(&body))?;
+        if wait::is_wanted(options) {
+            wait::wait(&self.client, &node.id, Until::Gone, options.timeout)?;
+        }
+        match self.tell(&node.id) {
+            // Nothing of it waits for anything.
+            Err(failure) if failure.code == Code::NoSuchNode => {
+                if self.json {
+                    let gone = json!({ "id": node.id, "name": node.name, "status": "DEALLOCATED" });
+                    return print_json(&gone);
+                }
+                print(&format!("{title} is deleted\n"))
+            }
+            told => told,
+        }
+    }
+
+    fn decide(&self, name: &str, choice: &str) -> Result<(), Failure> {
+        let node = self.client.find(name)?;
+        let path = format!("/holdfast/v1/nodes/{}/decide", node.id);
+        self.client.send("POST", &path, Some(&json!({ "choice": choice })))?;
+        self.tell(&node.id)
+    }
+
+    /// Says how a node is now: a line for people, the node in short for programs.
+    fn tell(&self, id: &str) -> Result<(), Failure> {
+        let (node, mut item) = self.client.whole(id)?;
+        if !self.json {
+            let Summary { status, private_ip, market, .. } = &node.summary;
+            let mut line = format!("{} ({id}) is {status}", tables::title(&node.summary));
+            if let Some(market) = market {
+                line.push_str(&format!(" on {market}"));
+            }
+            if let Some(ip) = private_ip {
+                line.push_str(&format!(", {ip}"));
+            }
+            return print(&(line + "\n"));
+        }
+        if let Value::Object(members) = &mut item {
+            for large in ["record", "instance", "volumes", "image"] {
+                members.remove(large);
+            }
+        }
+        print_json(&item)
+    }
+}
+
+fn read_spec(file: &Path) -> Result<Value, Failure> {
+    let found = spec::read(file)?;
+    for remark in &found.remarks {
+        complain(&format!("holdfast: {}: {remark}", file.display()));
+    }
+    Ok(found.document)
+}
+
+fn what_goes(keep: KeepOptions) -> String {
+    let parts = [
+        (keep.keep_instance, "instance"),
+        (keep.keep_volumes, "volumes"),
+        (keep.keep_snapshots, "snapshots"),
+        (keep.keep_images, "images"),
+        (keep.keep_interface, "interface"),
+    ];
+    let named = |kept: bool| -> Vec<&str> {
+        parts.iter().filter(|(k, _)| *k == kept).map(|(_, name)| *name).collect()
+    };
+    match (named(false), named(true)) {
+        (_, kept) if kept.is_empty() => " with everything that belongs to it".to_owned(),
+        (gone, _) if gone.is_empty() => " and keep everything that belongs to it".to_owned(),
+        (gone, kept) => format!(" with its {}, and keep its {}", gone.join(", "), kept.join(", ")),
+    }
+}
+
+fn print_json(value: &Value) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Failure::new(Code::Failed, e.to_string()))?;
+    print(&(text + "\n"))
+}

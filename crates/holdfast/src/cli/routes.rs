@@ -1,0 +1,96 @@
+//! The server's routes that speak to this host's cloud: interruptions, and where a node runs.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Router, body::Bytes};
+use holdfast_api::{Answer, Failure};
+use holdfast_cloud_local::{LocalCloud, LocalError};
+use holdfast_controller::Handle;
+use holdfast_model::{ErrorClass, InstanceId, NodeId};
+use serde::Deserialize;
+use serde_json::json;
+use std::time::Duration;
+
+/// The longest notice of an interruption: an hour.
+const MAX_NOTICE_MS: u64 = 3_600_000;
+
+#[derive(Clone)]
+struct Local {
+    cloud: LocalCloud,
+    handle: Handle,
+}
+
+/// The routes.
+pub fn routes(cloud: LocalCloud, handle: Handle) -> Router {
+    Router::new()
+        .route("/nodes/{id}/interrupt", post(interrupt))
+        .route("/nodes/{id}/exec", get(exec))
+        .with_state(Local { cloud, handle })
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Interruption {
+    /// Announced this many milliseconds before; without it: now, without notice.
+    notice_ms: Option<u64>,
+}
+
+async fn interrupt(
+    State(local): State<Local>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Answer, Failure> {
+    let asked: Interruption = if body.trim_ascii().is_empty() {
+        Interruption::default()
+    } else {
+        serde_json::from_slice(&body).map_err(|_| {
+            Failure::bad_request("the body must be like {\"noticeMs\": 120000}, or empty")
+        })?
+    };
+    if asked.notice_ms.is_some_and(|n| n > MAX_NOTICE_MS) {
+        let why = format!("a notice is at most {MAX_NOTICE_MS} milliseconds");
+        return Err(Failure::bad_request(why));
+    }
+    let instance = instance(&local.handle, &NodeId(id))?;
+    let notice = asked.notice_ms.map(Duration::from_millis);
+    let (cloud, cut) = (local.cloud, instance.clone());
+    let done = tokio::task::spawn_blocking(move || cloud.interrupt(&cut, notice)).await;
+    match done {
+        Ok(Ok(())) => Ok(Answer::item("holdfast:interruption", json!({ "instanceId": instance }))),
+        Ok(Err(LocalError::Refused(e))) if e.class != ErrorClass::OutcomeUnknown => {
+            Err(Failure::new(StatusCode::CONFLICT, "REFUSED", e.to_string()))
+        }
+        Ok(Err(error)) => {
+            tracing::error!(%instance, %error, "an interruption failed");
+            Err(failed(&error.to_string()))
+        }
+        Err(error) => {
+            tracing::error!(%instance, %error, "an interruption ended early");
+            Err(failed("the server failed; see its log for what happened"))
+        }
+    }
+}
+
+async fn exec(State(local): State<Local>, Path(id): Path<String>) -> Result<Answer, Failure> {
+    let instance = instance(&local.handle, &NodeId(id))?;
+    let dir = local.cloud.instance_dir(&instance);
+    let dir = dir.to_str().ok_or_else(|| failed("the node's directory is not UTF-8"))?;
+    let item = json!({ "instanceId": instance, "instanceDir": dir });
+    Ok(Answer::item("holdfast:exec", item))
+}
+
+fn failed(why: &str) -> Failure {
+    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", why)
+}
+
+/// The instance that holds a node's identity.
+fn instance(handle: &Handle, id: &NodeId) -> Result<InstanceId, Failure> {
+    let node = handle.node(id).ok_or_else(|| Failure::no_such_node(id))?;
+    let holder = node.record.holder.as_ref().map(|h| h.id.clone());
+    holder.ok_or_else(|| {
+        let status = node.record.status();
+        let why = format!("{id} has no instance at the moment: it is {status}");
+        Failure::new(StatusCode::CONFLICT, "MANAGED_INSTANCE_STATE_CONFLICT", why)
+    })
+}

@@ -1,0 +1,163 @@
+//! `holdfast serve`: the store, the cloud, the controller and the API in one process.
+
+use super::arguments::{CloudKind, ServeOptions};
+use super::exit::{Code, Failure};
+use super::routes;
+use holdfast_api::{Auth, TOKEN_FILE};
+use holdfast_cloud::Cloud;
+use holdfast_cloud_local::{LocalCloud, LocalOptions};
+use holdfast_controller::FleetConfig;
+use holdfast_controller::serve::start;
+use holdfast_model::Installation;
+use holdfast_store::Store;
+use holdfast_store::sqlite::SqliteStore;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Where the local cloud is, in the data directory.
+pub const CLOUD_DIR: &str = "local";
+/// The store's setting that names this installation.
+const INSTALLATION: &str = "installation";
+/// The program that becomes a node's shim: this one.
+const SELF: &str = "/proc/self/exe";
+
+/// Runs the server until it is told to stop.
+pub fn run(options: &ServeOptions) -> Result<(), Failure> {
+    let CloudKind::Local = options.cloud;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    if !rustix::process::geteuid().is_root() {
+        return Err(failed(
+            "the server needs root: nodes are real machines of this host; start it as root",
+        ));
+    }
+    let store = Arc::new(SqliteStore::open(&options.data_dir).map_err(failed)?);
+    let listener = listen(options.listen)?;
+    let installation = installation(&*store)?;
+    let auth = authentication(&*store, options)?;
+    let dir = options.data_dir.join(CLOUD_DIR);
+    tracing::info!(data_dir = %options.data_dir.display(), %installation, "opening the local cloud");
+    // Before the runtime has threads: this waits, and sets up mounts.
+    let cloud = LocalCloud::open(&LocalOptions::new(dir, PathBuf::from(SELF))).map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| failed(format!("threads cannot be started: {e}")))?;
+    let ended = runtime.block_on(serve(store, cloud, installation, auth, listener));
+    // What still runs is idempotent and is taken up at the next start.
+    runtime.shutdown_background();
+    ended
+}
+
+fn failed(error: impl ToString) -> Failure {
+    Failure::new(Code::Failed, error.to_string())
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).map_err(|e| match e.kind() {
+        ErrorKind::AddrInUse => failed(format!(
+            "the address {address} is taken by another program; stop that one, or give another \
+             --listen"
+        )),
+        _ => failed(format!("cannot listen on {address}: {e}; give another --listen")),
+    })?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    if !address.ip().is_loopback() {
+        tracing::warn!(
+            %address,
+            "THE API IS REACHABLE FROM OTHER MACHINES, WITHOUT ENCRYPTION: whoever reads the \
+             traffic learns the token, and the token is root on this host. Listen on loopback, \
+             or put a proxy with TLS in front."
+        );
+    }
+    Ok(listener)
+}
+
+/// The installation's name, made at the first start: what is ours in the cloud carries it.
+fn installation(store: &dyn Store) -> Result<Installation, Failure> {
+    if let Some(name) = store.setting(INSTALLATION).map_err(failed)? {
+        return Ok(Installation(name));
+    }
+    let mut bytes = [0_u8; 8];
+    getrandom::fill(&mut bytes).map_err(|e| failed(format!("no random bytes: {e}")))?;
+    let name = format!("hf-{:016x}", u64::from_be_bytes(bytes));
+    store.set_setting(INSTALLATION, &name).map_err(failed)?;
+    Ok(Installation(name))
+}
+
+fn authentication(store: &dyn Store, options: &ServeOptions) -> Result<Auth, Failure> {
+    let path = options.data_dir.join(TOKEN_FILE);
+    let auth = if options.new_token {
+        Auth::renew(store, &options.data_dir)
+    } else {
+        Auth::open(store, &options.data_dir)
+    };
+    let auth = auth.map_err(failed)?;
+    note_token(&path);
+    Ok(auth)
+}
+
+fn note_token(path: &Path) {
+    if path.exists() {
+        tracing::info!(path = %path.display(), "the token is in this file");
+    } else {
+        tracing::warn!(
+            path = %path.display(),
+            "the token's file is gone; clients that know the token still can use it; make a new \
+             one with --new-token"
+        );
+    }
+}
+
+async fn serve(
+    store: Arc<SqliteStore>,
+    cloud: LocalCloud,
+    installation: Installation,
+    auth: Auth,
+    listener: TcpListener,
+) -> Result<(), Failure> {
+    // From here on a signal stops the server in order.
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let config = FleetConfig::local(installation);
+    let store: Arc<dyn Store> = store;
+    let shared: Arc<dyn Cloud> = Arc::new(cloud.clone());
+    let controller = start(shared, store, config).await.map_err(failed)?;
+    let handle = controller.handle();
+    let router = holdfast_api::router(handle.clone(), auth, Some(routes::routes(cloud, handle)));
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    tracing::info!("holdfast serves on http://{address}");
+    let stopped = async {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("told to stop (SIGTERM)"),
+            _ = interrupt.recv() => tracing::info!("told to stop (SIGINT)"),
+        }
+    };
+    tokio::select! {
+        () = holdfast_api::serve(listener, router, stopped) => {
+            tracing::info!("stopped; the nodes go on running");
+            Ok(())
+        }
+        () = watch(&controller) => Err(failed(
+            "the controller has ended, which is a defect (see the log above); the nodes go on \
+             running; start the server again",
+        )),
+    }
+}
+
+/// Ends when the controller has ended, which it should not.
+async fn watch(controller: &holdfast_controller::serve::Controller) {
+    const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+    while !controller.has_ended() {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

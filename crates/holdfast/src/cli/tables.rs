@@ -1,0 +1,417 @@
+//! What people read.
+
+use super::client::{Summary, Whole, printable};
+use super::duration;
+use comfy_table::{ContentArrangement, Table, presets};
+use holdfast_model::record::{DataHead, RootHead};
+use holdfast_model::replacement::{Finished, Replacement};
+use holdfast_model::{Row, Spec, Time, VolumeId};
+
+/// How many replacements the timeline shows; the record keeps more, for `--json`.
+const TIMELINE: usize = 20;
+/// How long a line of progress may be: it must fit into the narrowest usual terminal.
+pub const PROGRESS_WIDTH: usize = 79;
+
+fn table(header: Vec<String>, rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header);
+    table.add_rows(rows);
+    // Every cell has a space before it, the first ones too.
+    let lines = table.lines().map(|line| {
+        let line = line.trim_end();
+        format!("{}\n", line.strip_prefix(' ').unwrap_or(line))
+    });
+    lines.collect()
+}
+
+fn words(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|t| (*t).to_owned()).collect()
+}
+
+/// A node's name, or its id where it has none.
+pub fn title(node: &Summary) -> String {
+    if node.name.is_empty() { node.id.clone() } else { printable(&node.name) }
+}
+
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
+}
+
+/// Nodes in a table.
+pub fn list(nodes: &[Summary]) -> String {
+    if nodes.is_empty() {
+        return "There are no nodes. Make one with: holdfast node create -f SPEC\n".to_owned();
+    }
+    let header = words(&["NAME", "ID", "STATUS", "MARKET", "PRIVATE IP", "GEN", "WAITS FOR"]);
+    let rows = nodes.iter().map(|node| {
+        vec![
+            printable(&node.name),
+            node.id.clone(),
+            node.status.clone(),
+            or_dash(node.market.as_ref().map(ToString::to_string)),
+            or_dash(node.private_ip.clone()),
+            node.generation.to_string(),
+            node.waits_for.as_deref().map(printable).unwrap_or_default(),
+        ]
+    });
+    table(header, rows.collect())
+}
+
+/// A node with all that is known of it.
+pub fn show(node: &Whole, now: Time) -> String {
+    let record = &node.record;
+    let spec = Spec::read(&record.document).ok();
+    let mut text = format!(
+        "{} ({})  {}  generation {}\n",
+        title(&node.summary),
+        record.id,
+        node.summary.status,
+        record.generation
+    );
+    for (label, value) in facts(node, spec.as_ref(), now) {
+        text.push_str(&format!("  {label:<11} {value}\n"));
+    }
+    text.push_str("\nVolumes\n");
+    text.push_str(&indented(&volumes(node, spec.as_ref())));
+    text.push_str("\nReplacements\n");
+    text.push_str(&indented(&timeline(node, now)));
+    let hidden = record.history.len().saturating_sub(TIMELINE);
+    if hidden > 0 {
+        text.push_str(&format!("  {hidden} earlier ones: --json has them\n"));
+    }
+    text
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}").trim_end().to_owned() + "\n").collect()
+}
+
+fn facts(node: &Whole, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, String)> {
+    let record = &node.record;
+    let mut facts = Vec::new();
+    if let Some(stuck) = &record.stuck {
+        let since = duration::show(now.since(stuck.since));
+        let row = stuck.row.name();
+        facts.push(("stuck", format!("{row} for {since}: {}", printable(&stuck.why))));
+        if !stuck.choices.is_empty() {
+            facts.push(("decide", format!("holdfast node decide {} retry|wait", record.id)));
+        }
+    }
+    if let Some(what) = &node.summary.waits_for {
+        facts.push(("waits for", printable(what)));
+    }
+    if let Some(interface) = &record.interface {
+        let kept = spec.is_some_and(|s| s.persistence.private_ip);
+        let kept = if kept { "kept" } else { "of this instance" };
+        facts.push(("private IP", format!("{}  {kept}", interface.private_ip)));
+        facts.push(("MAC", interface.mac.clone()));
+        facts.push(("interface", format!("{} in {}", interface.id, interface.subnet)));
+    } else if let Some(ip) = &node.summary.private_ip {
+        facts.push(("private IP", format!("{ip}  of this instance")));
+    }
+    if let Some(holder) = &record.holder {
+        let age = duration::show(now.since(holder.launched_at));
+        let state = node
+            .instance
+            .as_ref()
+            .map(|i| format!(", {}, health {}", word(&i.state), word(&i.health)));
+        facts.push(("market", holder.market.to_string()));
+        let state = state.unwrap_or_default();
+        facts.push(("instance", format!("{} for {age}{state}", holder.id)));
+    }
+    let wanted = spec.map(|s| s.types.join(", ")).unwrap_or_default();
+    if !wanted.is_empty() {
+        facts.push(("types", printable(&wanted)));
+    }
+    facts.push(("created", second(record.created_at)));
+    let changed = second(record.updated_at);
+    facts.push(("spec", format!("revision {} of {changed}", record.spec_revision)));
+    facts
+}
+
+/// An enum's word on the wire.
+fn word<T: serde::Serialize>(value: &T) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or("unknown").to_owned()
+}
+
+/// An instant in UTC, to the second.
+fn second(at: Time) -> String {
+    let text = holdfast_api::rfc3339(at);
+    format!("{} UTC", text.get(..19).unwrap_or(&text).replace('T', " "))
+}
+
+fn volumes(node: &Whole, spec: Option<&Spec>) -> String {
+    let header = words(&["DEVICE", "CONTENT", "SIZE", "ZONE", "STATE", "KEPT", "MOUNTED AT"]);
+    let record = &node.record;
+    let kept = |kept: Option<bool>| match kept {
+        Some(true) => "yes".to_owned(),
+        Some(false) => "no".to_owned(),
+        None => "-".to_owned(),
+    };
+    let row = |device: String, content: String, id: Option<&VolumeId>, is_kept, mount: String| {
+        let fact = id.and_then(|id| node.volumes.iter().find(|v| &v.id == id));
+        vec![
+            device,
+            content,
+            or_dash(fact.map(|v| format!("{} GiB", v.size_gib))),
+            or_dash(fact.map(|v| v.zone.to_string())),
+            or_dash(fact.map(|v| word(&v.state))),
+            is_kept,
+            mount,
+        ]
+    };
+    let (root, content, id) = match &record.root {
+        RootHead::Fresh => ("root", "from the spec's image".to_owned(), None),
+        RootHead::Captured { snapshot, image, root_device, .. } => {
+            (root_device.as_str(), format!("{snapshot}, {image}"), None)
+        }
+        RootHead::Live { volume, root_device, .. } => {
+            let id = volume.as_ref();
+            let device = root_device.as_deref().unwrap_or("root");
+            (device, id.map_or_else(|| "being made".to_owned(), ToString::to_string), id)
+        }
+    };
+    let is_kept = kept(spec.map(|s| s.persistence.root));
+    let mut rows = vec![row(root.to_owned(), content, id, is_kept, "/".to_owned())];
+    for data in &record.data {
+        let (content, id) = match &data.head {
+            DataHead::Fresh => ("not made yet".to_owned(), None),
+            DataHead::Volume { id, .. } => (id.to_string(), Some(id)),
+        };
+        let mount = spec.and_then(|s| s.data.iter().find(|d| d.device == data.device));
+        let mount = or_dash(mount.map(|d| printable(&d.mount)));
+        let is_kept = kept(spec.map(|s| s.persistence.data.is_some()));
+        rows.push(row(printable(&data.device), content, id, is_kept, mount));
+    }
+    table(header, rows)
+}
+
+/// One line of the timeline.
+struct Line {
+    number: u64,
+    why: String,
+    generations: String,
+    market: String,
+    began: Time,
+    rows: Vec<(Row, Time, Option<Time>)>,
+    total: String,
+}
+
+fn finished(f: &Finished) -> Line {
+    let took = duration::show(f.finished_at.since(f.started_at));
+    Line {
+        number: f.number,
+        why: f.kind.name().to_owned(),
+        generations: format!("{} > {}", f.from_generation, f.to_generation),
+        market: or_dash(f.market.as_ref().map(ToString::to_string)),
+        began: f.started_at,
+        rows: f.rows.clone(),
+        total: if f.completed { took } else { format!("given up after {took}") },
+    }
+}
+
+fn in_flight(r: &Replacement, generation: u64, now: Time) -> Line {
+    let rows =
+        r.rows.iter().filter_map(|(row, state)| Some((*row, state.started_at?, state.done_at)));
+    Line {
+        number: r.number,
+        why: r.kind.name().to_owned(),
+        generations: format!("{} > {generation}", r.from_generation),
+        market: or_dash(r.market.as_ref().map(ToString::to_string)),
+        began: r.started_at,
+        rows: rows.collect(),
+        total: format!("{} so far", duration::show(now.since(r.started_at))),
+    }
+}
+
+fn timeline(node: &Whole, now: Time) -> String {
+    let record = &node.record;
+    let skip = record.history.len().saturating_sub(TIMELINE);
+    let mut lines: Vec<Line> = record.history.iter().skip(skip).map(finished).collect();
+    lines.extend(record.replacement.as_ref().map(|r| in_flight(r, record.generation, now)));
+    if lines.is_empty() {
+        return "none yet\n".to_owned();
+    }
+    // Only rows that occur have a column.
+    let occurs = |row: &Row| lines.iter().any(|l| l.rows.iter().any(|(r, _, _)| r == row));
+    let columns: Vec<Row> = Row::ALL.into_iter().filter(occurs).collect();
+    let mut header = words(&["#", "WHY", "GEN", "MARKET", "BEGAN"]);
+    header.extend(columns.iter().map(|row| row.name().to_uppercase()));
+    header.push("TOTAL".to_owned());
+    let rows = lines.into_iter().map(|line| {
+        let mut cells = vec![
+            line.number.to_string(),
+            line.why,
+            line.generations,
+            line.market,
+            second(line.began),
+        ];
+        cells.extend(columns.iter().map(|column| {
+            let row = line.rows.iter().find(|(row, _, _)| row == column);
+            row.map(|(_, began, done)| match done {
+                Some(done) => duration::show(done.since(*began)),
+                None => format!("{} …", duration::show(now.since(*began))),
+            })
+            .unwrap_or_default()
+        }));
+        cells.push(line.total);
+        cells
+    });
+    table(header, rows.collect())
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use holdfast_model::record::{DataVolume, HeldInterface, Holder, Record};
+    use holdfast_model::replacement::RowState;
+    use holdfast_model::{Kind, Lifecycle, Market, NodeId};
+    use serde_json::json;
+
+    const BEGIN: u64 = 1_588_668_792_000;
+
+    fn market() -> Market {
+        Market {
+            instance_type: "m5.large".to_owned(),
+            zone: "local-1a".into(),
+            subnet: "subnet-local-1a".into(),
+            lifecycle: Lifecycle::Spot,
+        }
+    }
+
+    /// A node in its second replacement.
+    pub fn sample() -> Whole {
+        let document = json!({
+            "name": "db", "region": "local-1",
+            "persistence": {
+                "persistBlockDevices": true, "blockDevicesMode": "reattach",
+                "persistPrivateIp": true,
+            },
+            "compute": {
+                "vpcId": "vpc-local", "subnetIds": ["subnet-local-1a"],
+                "launchSpecification": {
+                    "imageId": "ami-host",
+                    "instanceTypes": { "types": ["m5.large"] },
+                    "blockDeviceMappings": [{ "deviceName": "/dev/xvdb", "ebs": {} }],
+                },
+            },
+        });
+        let mut record = Record::new(NodeId::from("smi-00000001"), document, Time(BEGIN));
+        record.generation = 1;
+        record.holder = Some(Holder {
+            id: "i-1".into(),
+            market: market(),
+            launched_at: Time(BEGIN),
+            impaired_since: None,
+        });
+        record.data = vec![DataVolume {
+            device: "/dev/xvdb".to_owned(),
+            head: DataHead::Volume { id: "vol-1".into(), zone: "local-1a".into() },
+            fs_uuid: None,
+        }];
+        record.interface = Some(HeldInterface {
+            id: "eni-1".into(),
+            subnet: "subnet-local-1a".into(),
+            zone: "local-1a".into(),
+            private_ip: "10.77.1.20".to_owned(),
+            mac: "02:00:00:00:00:01".to_owned(),
+        });
+        record.history = vec![Finished {
+            number: 1,
+            kind: Kind::Create,
+            reason: "a new node".to_owned(),
+            started_at: Time(BEGIN),
+            finished_at: Time(BEGIN + 1_250),
+            from_generation: 0,
+            to_generation: 1,
+            market: Some(market()),
+            rows: vec![
+                (Row::Place, Time(BEGIN), Some(Time(BEGIN + 3))),
+                (Row::Launch, Time(BEGIN + 3), Some(Time(BEGIN + 1_203))),
+            ],
+            completed: true,
+        }];
+        record.replacement = Some(Replacement {
+            number: 2,
+            kind: Kind::Notice,
+            reason: "interrupted".to_owned(),
+            started_at: Time(BEGIN + 60_000),
+            deadline: None,
+            from_generation: 1,
+            document: json!({}),
+            spec_revision: 1,
+            market: None,
+            rows: [(
+                Row::Drain,
+                RowState { started_at: Some(Time(BEGIN + 60_000)), ..RowState::default() },
+            )]
+            .into(),
+            without_market_since: None,
+            markets_refused: 0,
+        });
+        let summary = Summary {
+            id: "smi-00000001".to_owned(),
+            name: "db".to_owned(),
+            status: "RECYCLING".to_owned(),
+            market: Some(market()),
+            private_ip: Some("10.77.1.20".to_owned()),
+            generation: 1,
+            waits_for: Some("the shutdown script".to_owned()),
+            given_up: false,
+        };
+        Whole { summary, record, instance: None, volumes: Vec::new() }
+    }
+
+    #[test]
+    fn a_node_is_shown_with_identity_volumes_and_timeline() {
+        let expected = "\
+db (smi-00000001)  RECYCLING  generation 1
+  waits for   the shutdown script
+  private IP  10.77.1.20  kept
+  MAC         02:00:00:00:00:01
+  interface   eni-1 in subnet-local-1a
+  market      m5.large spot in local-1a
+  instance    i-1 for 1 m 2 s
+  types       m5.large
+  created     2020-05-05 08:53:12 UTC
+  spec        revision 1 of 2020-05-05 08:53:12 UTC
+
+Volumes
+  DEVICE     CONTENT                SIZE  ZONE  STATE  KEPT  MOUNTED AT
+  root       from the spec's image  -     -     -      no    /
+  /dev/xvdb  vol-1                  -     -     -      yes   /mnt/xvdb
+
+Replacements
+  #  WHY     GEN    MARKET                     BEGAN                    DRAIN    PLACE  LAUNCH  TOTAL
+  1  create  0 > 1  m5.large spot in local-1a  2020-05-05 08:53:12 UTC           3 ms   1.2 s   1.2 s
+  2  notice  1 > 1  -                          2020-05-05 08:54:12 UTC  2.5 s …                 2.5 s so far
+";
+        assert_eq!(show(&sample(), Time(BEGIN + 62_500)), expected);
+    }
+
+    #[test]
+    fn a_node_without_anything_is_shown_too() {
+        let mut node = sample();
+        let document = node.record.document.clone();
+        node.record = Record::new(NodeId::from("smi-00000001"), document, Time(BEGIN));
+        node.summary.private_ip = None;
+        let text = show(&node, Time(BEGIN));
+        assert!(text.contains("none yet"), "{text}");
+        assert!(!text.contains("instance "), "{text}");
+    }
+
+    #[test]
+    fn nodes_are_listed_and_control_characters_are_not_shown() {
+        let mut node = sample().summary;
+        node.waits_for = None;
+        node.name = "d\x1b[31mb".to_owned();
+        let expected = "\
+NAME    ID            STATUS     MARKET                     PRIVATE IP  GEN  WAITS FOR
+d[31mb  smi-00000001  RECYCLING  m5.large spot in local-1a  10.77.1.20  1
+";
+        assert_eq!(list(&[node]), expected);
+        assert!(list(&[]).contains("holdfast node create"));
+    }
+}

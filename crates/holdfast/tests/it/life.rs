@@ -1,0 +1,218 @@
+//! The real thing: a server with real nodes on this host, used by commands alone.
+
+use crate::played::{Ended, holdfast};
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A server may take this long to answer after its start, or to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server process; at the end every trace of it and its nodes goes.
+struct Real {
+    dir: PathBuf,
+    address: String,
+    server: Option<Child>,
+    _temporary: tempfile::TempDir,
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+        let _ = self.reset();
+    }
+}
+
+impl Real {
+    fn start() -> Real {
+        let temporary = tempfile::tempdir().unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut real = Real {
+            dir: temporary.path().join("data"),
+            address: free.to_string(),
+            server: None,
+            _temporary: temporary,
+        };
+        real.serve();
+        real
+    }
+
+    fn serve(&mut self) {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.with_extension("log"))
+            .unwrap();
+        let server = holdfast()
+            .args(["serve", "--listen", &self.address, "--data-dir"])
+            .arg(&self.dir)
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.server = Some(server);
+        let began = Instant::now();
+        while self.node(&["list"]).code != 0 {
+            let ended = self.server.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none() && began.elapsed() < PATIENCE, "{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.with_extension("log")).unwrap_or_default()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = holdfast();
+        command
+            .arg("node")
+            .args(["--server", &format!("http://{}", self.address), "--data-dir"])
+            .arg(&self.dir)
+            .args(arguments);
+        command
+    }
+
+    fn node(&self, arguments: &[&str]) -> Ended {
+        self.command(arguments).output().unwrap().into()
+    }
+
+    /// Gives a command that must succeed; gives what it wrote.
+    fn done(&self, arguments: &[&str]) -> String {
+        let ended = self.node(arguments);
+        assert_eq!(ended.code, 0, "{arguments:?}: {}{}\n{}", ended.out, ended.err, self.log());
+        ended.out
+    }
+
+    /// Waits until the node serves in a generation after `generation`.
+    fn wait_for_generation_after(&self, generation: u64) -> u64 {
+        let began = Instant::now();
+        loop {
+            let node = self.node(&["show", "diary", "--json"]).json();
+            let now = node["generation"].as_u64().unwrap();
+            if now > generation && node["status"] == "ACTIVE" {
+                return now;
+            }
+            assert!(began.elapsed() < PATIENCE, "{node}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn reset(&self) -> Ended {
+        let mut command = holdfast();
+        command.args(["local", "reset", "--yes", "--data-dir"]).arg(&self.dir);
+        command.output().unwrap().into()
+    }
+
+    /// Ends the server in order, and gives its exit code.
+    fn terminate(&mut self) -> Option<i32> {
+        let mut server = self.server.take().unwrap();
+        let pid = i32::try_from(server.id()).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGTERM).unwrap();
+        let began = Instant::now();
+        let mut late = false;
+        while server.try_wait().unwrap().is_none() && !late {
+            std::thread::sleep(Duration::from_millis(10));
+            late = began.elapsed() > PATIENCE;
+        }
+        if late {
+            let _ = server.kill();
+        }
+        let status = server.wait().unwrap();
+        assert!(!late, "the server does not end\n{}", self.log());
+        status.code()
+    }
+}
+
+const SPEC: &str = r"
+name: diary
+region: local-1
+strategy: { drainingTimeout: 5 }
+persistence: { persistBlockDevices: true, blockDevicesMode: reattach, persistPrivateIp: true }
+compute:
+  vpcId: vpc-local
+  subnetIds: [subnet-local-1a]
+  launchSpecification:
+    imageId: ami-host
+    instanceTypes: { types: [t3.medium] }
+    blockDeviceMappings: [{ deviceName: /dev/xvdb, ebs: { volumeSize: 1 } }]
+    tags: [{ tagKey: 'holdfast:mount:/dev/xvdb', tagValue: /diary }]
+    userData: |
+      #!/bin/sh
+      exec sleep infinity
+";
+
+#[test]
+fn a_real_node_lives_through_what_the_commands_do_to_it() {
+    assert!(nix::unistd::geteuid().is_root(), "this test needs root: nodes are real machines");
+    let mut real = Real::start();
+    let spec = real.dir.with_extension("yaml");
+    std::fs::write(&spec, SPEC).unwrap();
+    real.done(&["create", "--wait", "-f", spec.to_str().unwrap()]);
+    let before = real.node(&["show", "diary", "--json"]).json();
+
+    // Somebody who follows what happens.
+    let mut follower = real
+        .command(&["events", "diary", "--follow", "--json", "--limit", "0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let events = BufReader::new(follower.stdout.take().unwrap());
+
+    real.done(&["exec", "diary", "--", "sh", "-c", "echo kept > /diary/page && sync"]);
+    assert_eq!(real.node(&["exec", "diary", "--", "sh", "-c", "exit 7"]).code, 7);
+    real.done(&["interrupt", "diary"]);
+    let generation = real.wait_for_generation_after(1);
+    assert_eq!(real.done(&["exec", "diary", "--", "cat", "/diary/page"]), "kept\n");
+
+    // The follower has seen it, in order.
+    let mut codes = Vec::new();
+    for line in events.lines() {
+        let event: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+        codes.push(event["code"].as_str().unwrap().to_owned());
+        if codes.last().is_some_and(|code| code == "replacement-done") {
+            break;
+        }
+    }
+    assert!(codes.contains(&"placed".to_owned()), "{codes:?}");
+
+    // The server is killed, and the node does not notice.
+    let mut server = real.server.take().unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    real.serve();
+    assert_eq!(real.done(&["exec", "diary", "--", "cat", "/diary/page"]), "kept\n");
+    real.done(&["recycle", "diary", "--wait"]);
+    assert!(real.wait_for_generation_after(generation) == generation + 1);
+
+    real.done(&["pause", "diary", "--wait"]);
+    assert_eq!(real.node(&["exec", "diary", "--", "true"]).code, 1);
+    real.done(&["resume", "diary", "--wait"]);
+    assert_eq!(real.done(&["exec", "diary", "--", "cat", "/diary/page"]), "kept\n");
+    let after = real.node(&["show", "diary", "--json"]).json();
+    for path in ["/record/interface", "/record/data/0/head/id", "/privateIp"] {
+        assert_eq!(after.pointer(path), before.pointer(path), "{path}");
+    }
+    let shown = real.done(&["show", "diary"]);
+    for word in ["lost", "recycle", "pause", "resume", "/diary", "LAUNCH"] {
+        assert!(shown.contains(word), "{word} is not in {shown}");
+    }
+
+    // A follower does not hold up the end of the server.
+    assert_eq!(real.terminate(), Some(0), "{}", real.log());
+    assert!(!real.log().contains("connections still open are dropped"), "{}", real.log());
+    let _ = follower.kill();
+    let _ = follower.wait();
+
+    real.serve();
+    real.done(&["delete", "diary", "--yes", "--wait"]);
+    assert_eq!(real.node(&["list", "--json"]).json(), serde_json::json!([]));
+    assert_eq!(real.terminate(), Some(0));
+    let reset = real.reset();
+    assert_eq!(reset.code, 0, "{}", reset.err);
+    assert!(!real.dir.exists());
+}

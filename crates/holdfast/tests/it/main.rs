@@ -1,0 +1,8 @@
+//! The command line as people and programs use it: against a server whose controller is played,
+//! and against a real one, which needs root, loop devices, xfsprogs and e2fsprogs.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
+
+mod commands;
+mod life;
+mod played;
+mod refusals;
