@@ -143,8 +143,7 @@ pub struct Call {
     pub attempt: u32,
     /// When it was committed.
     pub at: Time,
-    /// How far it is.
-    #[serde(flatten)]
+    /// How far it is. Not flattened: its members have names of their own.
     pub state: CallState,
 }
 

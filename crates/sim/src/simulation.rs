@@ -261,6 +261,14 @@ impl Simulation {
                         return;
                     }
                 };
+                if let (Some(json), Some(record)) = (&json, record.as_deref()) {
+                    let read = versions::read(json);
+                    assert!(
+                        read.as_ref().is_ok_and(|r| r == record),
+                        "what is committed must be readable after a crash: {:?} {json}",
+                        read.err()
+                    );
+                }
                 let write = Write { node, expected, record: json, events: events.clone() };
                 let outcome = match self.store.commit(&[write]) {
                     Ok(written) if written.first() == Some(&Written::Done) => {

@@ -12,7 +12,7 @@ const STORM: u64 = 3 * HOUR;
 /// How many nodes there are.
 const NODES: usize = 3;
 /// Seeds of one test run.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 25;
 
 fn run(seed: u64) {
     let mut rng = SplitMix64::new(seed);
