@@ -1,0 +1,117 @@
+//! `holdfast demo`: two real servers live through interruptions while they are written to from
+//! outside, and the controller is killed in between; then a control that must lose writes, which
+//! shows that the power cuts are real.
+//!
+//! It does what a user would do, by the same commands.
+
+mod commands;
+mod control;
+mod report;
+mod rounds;
+mod writer;
+
+use commands::{Commands, Server};
+use report::{Control, NodeReport, Report};
+use rounds::Plan;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use writer::Protocol;
+
+/// Interruptions of each node, if not told otherwise.
+const ROUNDS: usize = 10;
+/// The longest `--rounds`.
+const MAX_ROUNDS: usize = 1_000;
+
+/// Options of the demonstration.
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// Leave the server and its nodes running at the end
+    #[arg(long)]
+    pub keep: bool,
+    /// Interruptions of each node, from 1 to 1000
+    #[arg(long, default_value_t = ROUNDS)]
+    pub rounds: usize,
+    /// Where the demonstration's nodes live; it is emptied first
+    #[arg(long, default_value = "target/demo/data")]
+    pub data_dir: PathBuf,
+    /// Where the figures go
+    #[arg(long, default_value = "target/demo/report.json")]
+    pub report: PathBuf,
+}
+
+/// The nodes: name, spec, protocol, and after how many tenths of the rounds the controller is killed.
+const NODES: [(&str, &str, Protocol, usize); 2] = [
+    ("postgres", include_str!("../../../examples/postgres.yaml"), Protocol::Postgres, 3),
+    ("redis", include_str!("../../../examples/redis.yaml"), Protocol::Redis, 6),
+];
+
+/// Runs the demonstration.
+///
+/// # Errors
+/// A sentence, if it could not be carried out. `Ok(false)`: it was, and something was lost or
+/// changed, or the control lost nothing.
+pub fn run(args: &DemoArgs) -> Result<bool, String> {
+    if args.rounds == 0 || args.rounds > MAX_ROUNDS {
+        return Err(format!("--rounds must be from 1 to {MAX_ROUNDS}"));
+    }
+    let commands = Commands::new(&args.data_dir)?;
+    commands.reset()?;
+    say("starting the server");
+    let server = Arc::new(Mutex::new(Server::start(&commands)?));
+    let outcome = play(args, &commands, &server);
+    if args.keep {
+        commands.leave_running(&server);
+    } else {
+        say("cleaning up");
+        drop(server);
+        commands.reset()?;
+    }
+    let report = outcome?;
+    report.write(&args.report)?;
+    println!("\n{}", report.table());
+    println!("{}", report.verdict());
+    println!("The figures are in {}.", args.report.display());
+    Ok(report.is_good())
+}
+
+fn play(
+    args: &DemoArgs,
+    commands: &Commands,
+    server: &Arc<Mutex<Server>>,
+) -> Result<Report, String> {
+    let mut threads = Vec::new();
+    for (name, spec, protocol, tenths) in NODES {
+        let plan = Plan {
+            name: name.to_owned(),
+            spec: spec.to_owned(),
+            protocol,
+            rounds: args.rounds,
+            kill_in_round: args.rounds * tenths / 10,
+        };
+        let (commands, server) = (commands.clone(), Arc::clone(server));
+        threads.push(std::thread::spawn(move || rounds::play(&plan, &commands, &server)));
+    }
+    let mut nodes: Vec<NodeReport> = Vec::new();
+    let mut failure = None;
+    for thread in threads {
+        match thread.join().map_err(|_| "a node's thread panicked".to_owned()).flatten() {
+            Ok(node) => nodes.push(node),
+            Err(error) => failure = Some(error),
+        }
+    }
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    let control: Control = control::play(commands)?;
+    Ok(Report { nodes, control })
+}
+
+/// One line of progress.
+pub(crate) fn say(what: &str) {
+    if std::io::stdout().is_terminal() {
+        println!("\x1b[2m·\x1b[0m {what}");
+    } else {
+        println!("· {what}");
+    }
+}
