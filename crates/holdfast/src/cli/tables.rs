@@ -196,6 +196,8 @@ struct Line {
     market: String,
     began: Time,
     rows: Vec<(Row, Time, Option<Time>)>,
+    /// When rows that are not done were given up, or now.
+    until: Time,
     total: String,
 }
 
@@ -208,6 +210,7 @@ fn finished(f: &Finished) -> Line {
         market: or_dash(f.market.as_ref().map(ToString::to_string)),
         began: f.started_at,
         rows: f.rows.clone(),
+        until: f.finished_at,
         total: if f.completed { took } else { format!("given up after {took}") },
     }
 }
@@ -222,6 +225,7 @@ fn in_flight(r: &Replacement, generation: u64, now: Time) -> Line {
         market: or_dash(r.market.as_ref().map(ToString::to_string)),
         began: r.started_at,
         rows: rows.collect(),
+        until: now,
         total: format!("{} so far", duration::show(now.since(r.started_at))),
     }
 }
@@ -252,7 +256,7 @@ fn timeline(node: &Whole, now: Time) -> String {
             let row = line.rows.iter().find(|(row, _, _)| row == column);
             row.map(|(_, began, done)| match done {
                 Some(done) => duration::show(done.since(*began)),
-                None => format!("{} …", duration::show(now.since(*began))),
+                None => format!("{} …", duration::show(line.until.since(*began))),
             })
             .unwrap_or_default()
         }));
@@ -389,6 +393,17 @@ Replacements
   2  notice  1 > 1  -                          2020-05-05 08:54:12 UTC  2.5 s …                 2.5 s so far
 ";
         assert_eq!(show(&sample(), Time(BEGIN + 62_500)), expected);
+    }
+
+    #[test]
+    fn a_row_that_was_given_up_is_as_long_as_it_took_until_then() {
+        let mut node = sample();
+        node.record.replacement = None;
+        let given_up = &mut node.record.history[0];
+        given_up.completed = false;
+        given_up.rows[1].2 = None;
+        let text = show(&node, Time(BEGIN + 3_600_000));
+        assert!(text.contains("3 ms   1.2 s …  given up after 1.2 s"), "{text}");
     }
 
     #[test]
