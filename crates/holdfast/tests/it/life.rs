@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server process; at the end every trace of it and its nodes goes.
-struct Real {
+pub struct Real {
     dir: PathBuf,
     address: String,
     server: Option<Child>,
@@ -28,7 +28,7 @@ impl Drop for Real {
 }
 
 impl Real {
-    fn start() -> Real {
+    pub fn start() -> Real {
         let temporary = tempfile::tempdir().unwrap();
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut real = Real {
@@ -81,17 +81,27 @@ impl Real {
     }
 
     /// Gives a command that must succeed; gives what it wrote.
-    fn done(&self, arguments: &[&str]) -> String {
+    pub fn done(&self, arguments: &[&str]) -> String {
         let ended = self.node(arguments);
         assert_eq!(ended.code, 0, "{arguments:?}: {}{}\n{}", ended.out, ended.err, self.log());
         ended.out
     }
 
-    /// Waits until the node serves in a generation after `generation`.
+    /// A node's generation.
+    pub fn generation(&self, name: &str) -> u64 {
+        self.node(&["show", name, "--json"]).json()["generation"].as_u64().unwrap()
+    }
+
+    /// Waits until the diary serves in a generation after `generation`.
     fn wait_for_generation_after(&self, generation: u64) -> u64 {
+        self.wait_for_generation_of("diary", generation)
+    }
+
+    /// Waits until a node serves in a generation after `generation`.
+    pub fn wait_for_generation_of(&self, name: &str, generation: u64) -> u64 {
         let began = Instant::now();
         loop {
-            let node = self.node(&["show", "diary", "--json"]).json();
+            let node = self.node(&["show", name, "--json"]).json();
             let now = node["generation"].as_u64().unwrap();
             if now > generation && node["status"] == "ACTIVE" {
                 return now;

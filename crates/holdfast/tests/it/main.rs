@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
 mod commands;
+mod demo;
+mod docs;
 mod life;
 mod played;
 mod refusals;

@@ -1,0 +1,34 @@
+//! The demonstration itself, shortened: real servers, real power cuts, the controller killed.
+
+use crate::played::holdfast;
+
+#[test]
+fn the_demonstration_loses_nothing_and_its_control_does() {
+    let scratch = tempfile::tempdir().unwrap();
+    let report = scratch.path().join("report.json");
+    let output = holdfast()
+        .args(["demo", "--rounds", "3", "--data-dir"])
+        .arg(scratch.path().join("data"))
+        .arg("--report")
+        .arg(&report)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{why}");
+    let report: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    assert!(report["control"]["lost"].as_u64().unwrap() > 0, "{report}");
+    let nodes = report["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 2);
+    for node in nodes {
+        assert!(node["acked"].as_u64().unwrap() > 0, "{node}");
+        assert_eq!(node["lost"], 0, "{node}");
+        assert_eq!(node["interruptions"], 3, "{node}");
+        for kept in ["ip", "mac", "data_volume"] {
+            assert_eq!(node[kept]["before"], node[kept]["after"], "{node}");
+        }
+        assert!(node["blackout_ms"]["median"].as_u64().unwrap() > 0, "{node}");
+    }
+    assert!(said.contains("killed with -9"), "{said}");
+}
