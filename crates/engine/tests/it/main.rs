@@ -1,5 +1,6 @@
 //! The engine's tests. The table itself is proved by the simulation, row by row and fault by
 //! fault; here stands what can be said of its parts alone.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
 mod table;
 mod world;

@@ -135,7 +135,6 @@ impl Server {
         Ok(server)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a demonstration runs in real time")]
     fn wait_until_it_answers(&mut self, log: &Path) -> Result<(), String> {
         let began = Instant::now();
         loop {

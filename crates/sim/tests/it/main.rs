@@ -1,6 +1,7 @@
 //! The table, proved in virtual time: every kind of replacement works, survives every fault of
 //! every one of its calls, and survives the death of the controller before and after every one of
 //! its effects. Judged on the simulated cloud's ground truth, not on the controller's view.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
 mod crashes;
 mod faults;
