@@ -1,18 +1,22 @@
 //! Why a replacement begins, and what overtakes one that is in flight.
 
 use crate::desk::{Desk, pause};
-use crate::plan::close;
+use crate::plan::{End, close};
+use crate::replacement::has;
 use crate::retention;
 use crate::steps::launch;
 use holdfast_model::facts::{Fact, Health, InstanceState};
-use holdfast_model::record::{DataHead, Goal, Record, RootHead};
+use holdfast_model::record::{DataHead, Goal, RootHead};
 use holdfast_model::replacement::Replacement;
 use holdfast_model::tags;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::{CallState, Kind, Known, Row, Severity, Spec, Time};
 use std::collections::BTreeMap;
 
-/// After this many replacements in a row that came to nothing, the next one waits a while.
+/// After this many launches in a row that were lost before they were ready, a person is asked: what
+/// each of them captured is kept until one is ready, and must not pile up.
+const MAX_FAILURES: usize = 8;
+/// After this many of them, the next one waits a while.
 const FAILURES_BEFORE_PAUSE: usize = 3;
 /// First pause after repeated failures, in milliseconds; it doubles.
 const FAILURE_PAUSE: u64 = 5 * SECOND;
@@ -26,13 +30,30 @@ pub(crate) fn begin(desk: &mut Desk<'_>) {
     sweep_up(desk);
     count_grace(desk);
     let Some((kind, reason, deadline)) = reason(desk) else { return };
-    if let Some(wait) = pause_after_failures(&desk.record, kind) {
+    if !has(kind, Row::Launch) {
+        start(desk, kind, reason, deadline);
+        return;
+    }
+    let failures = desk.record.history.iter().rev().take_while(|h| h.lost_again).count();
+    if let Some(beyond) = failures.checked_sub(FAILURES_BEFORE_PAUSE) {
+        let doublings = u32::try_from(beyond).unwrap_or(u32::MAX).saturating_add(1);
+        let wait = pause(FAILURE_PAUSE, doublings);
         let at = desk.record.history.last().map_or(desk.scene.now, |h| h.finished_at.plus(wait));
         if desk.scene.now < at {
-            desk.wait(format!("{wait} ms to pass after replacements that came to nothing"));
+            desk.wait(format!("{wait} ms to pass after launches that were lost before ready"));
             desk.wake_at(at);
             return;
         }
+    }
+    if failures > 0 && failures.is_multiple_of(MAX_FAILURES) {
+        let decided = desk.record.stuck.as_ref().is_some_and(|s| s.choices.is_empty());
+        if !decided {
+            let why = format!("{failures} launches in a row were lost before they were ready");
+            desk.need_decision(Row::Launch, why.clone());
+            desk.wait(why);
+            return;
+        }
+        desk.record.stuck = None;
     }
     start(desk, kind, reason, deadline);
 }
@@ -148,15 +169,6 @@ fn failing(desk: &mut Desk<'_>) -> Option<Reason> {
     None
 }
 
-fn pause_after_failures(record: &Record, kind: Kind) -> Option<u64> {
-    if kind == Kind::Delete || kind == Kind::Pause {
-        return None;
-    }
-    let failures = record.history.iter().rev().take_while(|h| !h.completed).count();
-    let beyond = failures.checked_sub(FAILURES_BEFORE_PAUSE)?;
-    Some(pause(FAILURE_PAUSE, u32::try_from(beyond).unwrap_or(u32::MAX).saturating_add(1)))
-}
-
 /// Looks whether what is in flight has been overtaken: by the loss of the new instance, or by the
 /// user's word at the boundary of a row.
 pub(crate) fn interrupted(desk: &mut Desk<'_>) {
@@ -175,7 +187,7 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
         // All that is left is retiring, which any later replacement does as well.
         let wanted = goal != Goal::Running || desk.record.recycle_wanted;
         if wanted || failing(desk).is_some() {
-            close(desk, true);
+            close(desk, End::Completed);
         }
         return;
     }
@@ -197,9 +209,9 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
             if let Some(market) = desk.market() {
                 desk.cool(&market, holdfast_model::ErrorClass::Capacity);
             }
-            close(desk, false);
+            close(desk, End::LostAgain);
         } else if goal != Goal::Running {
-            close(desk, false);
+            close(desk, End::Overtaken);
         }
         return;
     }

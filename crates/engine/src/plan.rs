@@ -152,12 +152,23 @@ fn lose_patience(desk: &mut Desk<'_>, row: Row, minutes: Option<u64>) {
 fn finish(desk: &mut Desk<'_>) {
     let Some(replacement) = desk.replacement() else { return };
     if rows_of(replacement.kind).all(|spec| replacement.is_done(spec.row)) {
-        close(desk, true);
+        close(desk, End::Completed);
     }
 }
 
+/// How a replacement ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It reached its end.
+    Completed,
+    /// The new instance was lost before it was ready.
+    LostAgain,
+    /// The user's word overtook it.
+    Overtaken,
+}
+
 /// Moves the replacement in flight to the history.
-pub(crate) fn close(desk: &mut Desk<'_>, completed: bool) {
+pub(crate) fn close(desk: &mut Desk<'_>, end: End) {
     let Some(replacement) = desk.record.replacement.take() else { return };
     let now = desk.scene.now;
     retention::supersede_unrecorded(&mut desk.record, &replacement.rows);
@@ -171,7 +182,7 @@ pub(crate) fn close(desk: &mut Desk<'_>, completed: bool) {
     let length = now.since(replacement.started_at);
     let name = replacement.kind.name();
     let generation = desk.record.generation;
-    if completed {
+    if end == End::Completed {
         let message = match replacement.kind {
             Kind::Pause => format!("paused after {length} ms"),
             Kind::Delete => format!("deallocated after {length} ms"),
@@ -192,7 +203,8 @@ pub(crate) fn close(desk: &mut Desk<'_>, completed: bool) {
         to_generation: generation,
         market: replacement.market,
         rows,
-        completed,
+        completed: end == End::Completed,
+        lost_again: end == End::LostAgain,
     });
     let excess = desk.record.history.len().saturating_sub(MAX_HISTORY);
     desk.record.history.drain(..excess);

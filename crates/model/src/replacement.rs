@@ -226,4 +226,7 @@ pub struct Finished {
     pub rows: Vec<(Row, Time, Option<Time>)>,
     /// Whether it reached its end; otherwise another followed at once.
     pub completed: bool,
+    /// Whether it came to nothing because the new instance was lost before it was ready.
+    #[serde(default)]
+    pub lost_again: bool,
 }

@@ -176,3 +176,30 @@ fn a_volume_deleted_from_outside_stops_its_node_and_nothing_is_made_in_its_place
     scene.sim.run_for(2 * HOUR);
     assert_eq!(scene.status(), "ERROR", "a retry does not conjure it up");
 }
+
+#[test]
+fn launches_that_are_never_ready_end_with_a_question_and_do_not_pile_up() {
+    let mut scene = Scene::serving(10, WHOLE);
+    scene.trigger(Kind::Lost, WHOLE);
+    let mut rounds = 0;
+    while scene.status() != "ERROR" {
+        scene.sim.run_for(SECOND);
+        let record = scene.sim.record(&scene.node).expect("it is there");
+        let ready = record.replacement.is_none();
+        if let (Some(holder), false) = (&record.holder, ready) {
+            let now = scene.sim.now;
+            scene.sim.cloud.kill(now, &holder.id);
+        }
+        rounds += 1;
+        assert!(rounds < 20_000, "nobody is asked: {}", scene.sim.told());
+    }
+    let record = scene.sim.record(&scene.node).expect("it is there");
+    assert!(record.finals.len() + record.superseded.len() < 40, "{:#?}", record.superseded);
+    let before = scene.generation();
+    let choice = Choice::Retry;
+    scene.sim.say(UserCommand::Decide { id: scene.node.clone(), choice });
+    scene.wait_for_end(Kind::Lost, before);
+    scene.judge(Kind::Lost);
+    let record = scene.sim.record(&scene.node).expect("it serves");
+    assert_eq!(record.finals.len(), holdfast_engine::retention::FINALS_KEPT);
+}
