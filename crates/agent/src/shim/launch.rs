@@ -14,7 +14,7 @@ use nix::sys::signal::SigSet;
 use crate::capabilities;
 use crate::cgroup::Cgroup;
 use crate::client::socket_path;
-use crate::config::{NodeConfig, exit_path, lock_path, running_path, write_json};
+use crate::config::{NodeConfig, config_path, exit_path, lock_path, running_path, write_json};
 use crate::error::{AgentError, Doing, Result};
 use crate::identity::{Identity, Running, boot_id};
 use crate::init::{CONFIG_FD, SHIM_FD, environment};
@@ -47,11 +47,36 @@ pub(super) struct Launched {
 pub(super) fn launch(config: &NodeConfig) -> Result<Launched> {
     let begun = Instant::now();
     let lock = super::lock_directory(&lock_path(&config.dir))?;
+    // Whoever gives an instance up deletes its configuration while holding that lock: a shim that
+    // comes to the lock after that must not start the node any more.
+    if !config_path(&config.dir).exists() {
+        return Err(AgentError::Refused(format!(
+            "{} was given up before it started",
+            config.instance_id
+        )));
+    }
     for stale in [exit_path(&config.dir), running_path(&config.dir)] {
         remove_file(&stale)?;
     }
     let program = own_program()?;
     let cgroup = Cgroup::create(&config.instance_id, &config.limits)?;
+    let launched = start_in(config, cgroup.clone(), lock, &program, begun);
+    if launched.is_err() {
+        // Best effort, on the way out with an error that says more than these could.
+        let _ = cgroup.kill();
+        let _ = cgroup.remove();
+    }
+    launched
+}
+
+/// Starts the node in its control group.
+fn start_in(
+    config: &NodeConfig,
+    cgroup: Cgroup,
+    lock: OwnedFd,
+    program: &OwnedFd,
+    begun: Instant,
+) -> Result<Launched> {
     for missing in ["cpu", "memory", "pids"].iter().filter(|l| !cgroup.limited().contains(l)) {
         eprintln!("the host has no {missing} controller: {} runs unlimited", config.instance_id);
     }
@@ -73,7 +98,7 @@ pub(super) fn launch(config: &NodeConfig) -> Result<Launched> {
         sys::Fork::Parent { pid, pidfd } => (pid, pidfd),
         sys::Fork::Child => {
             let places = Places {
-                program: &program,
+                program,
                 shim: theirs.as_fd(),
                 settings: settings.as_fd(),
                 console: console_of_node.as_fd(),
@@ -88,7 +113,7 @@ pub(super) fn launch(config: &NodeConfig) -> Result<Launched> {
             sys::exit_now(1)
         }
     };
-    drop((theirs, console_of_node, settings, program));
+    drop((theirs, console_of_node, settings));
 
     let mut launched = Launched {
         init_pid,

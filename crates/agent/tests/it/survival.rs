@@ -74,3 +74,26 @@ fn a_node_that_cannot_be_set_up_says_why_and_leaves_nothing() {
     let group = holdfast_agent::Cgroup::open(&machine.config.instance_id).unwrap();
     assert!(group.processes().unwrap().is_empty());
 }
+
+#[test]
+fn a_shim_that_comes_after_its_instance_was_given_up_starts_nothing_and_leaves_nothing() {
+    let machine = Machine::new();
+    let path = machine.config.write().unwrap();
+    // It has read its configuration; then the instance is given up, before it has the lock.
+    let read_before = machine.config.dir.with_extension("read");
+    std::fs::rename(&path, &read_before).unwrap();
+    let late = Command::new(program())
+        .arg(holdfast_agent::SHIM_SUBCOMMAND)
+        .arg(&read_before)
+        .output()
+        .unwrap();
+    std::fs::remove_file(&read_before).unwrap();
+    assert!(!late.status.success());
+    let said = String::from_utf8_lossy(&late.stdout);
+    assert!(said.contains("was given up before it started"), "{said}");
+    assert!(matches!(ShimHandle::open(&machine.config.dir), Err(AgentError::NotRunning { .. })));
+    for hierarchy in std::fs::read_dir("/sys/fs/cgroup").unwrap() {
+        let group = hierarchy.unwrap().path().join("holdfast/nodes");
+        assert!(!group.join(&machine.config.instance_id).exists(), "{}", group.display());
+    }
+}
