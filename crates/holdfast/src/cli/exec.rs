@@ -19,16 +19,20 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub fn run(client: &Client, name: &str, command: &[String]) -> Result<ExitCode, Failure> {
     let node = client.find(name)?;
     let path = format!("{}/nodes/{}/exec", holdfast_api::LOCAL, node.id);
-    let response = client.get(&path)?;
+    let not_entered = |why: &str| {
+        complain(&format!("holdfast: {name} cannot be entered: {why}"));
+        Ok(ExitCode::from(NOT_ENTERED))
+    };
+    let response = match client.get(&path) {
+        // It has no instance, say. That there is no such node, or no server, has its own code.
+        Err(failure) if failure.code == Code::Failed => return not_entered(&failure.message),
+        answered => answered?,
+    };
     let dir = response.pointer("/items/0/instanceDir").and_then(|d| d.as_str());
     let dir = dir.ok_or_else(|| {
         let why = format!("the server at {} does not say where {name} runs", client.server());
         Failure::new(Code::Failed, why)
     })?;
-    let not_entered = |why: &str| {
-        complain(&format!("holdfast: {name} cannot be entered: {why}"));
-        Ok(ExitCode::from(NOT_ENTERED))
-    };
     if !rustix::process::geteuid().is_root() {
         return not_entered("this needs root, on the server's host");
     }

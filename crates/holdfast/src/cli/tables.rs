@@ -336,6 +336,7 @@ pub mod tests {
                 (Row::Launch, Time(BEGIN + 3), Some(Time(BEGIN + 1_203))),
             ],
             completed: true,
+            lost_again: false,
         }];
         record.replacement = Some(Replacement {
             number: 2,

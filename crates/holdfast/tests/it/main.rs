@@ -5,6 +5,7 @@
 mod commands;
 mod demo;
 mod docs;
+mod fallback;
 mod life;
 mod played;
 mod refusals;
