@@ -200,7 +200,7 @@ fn a_real_node_lives_through_what_the_commands_do_to_it() {
     assert!(real.wait_for_generation_after(generation) == generation + 1);
 
     real.done(&["pause", "diary", "--wait"]);
-    assert_eq!(real.node(&["exec", "diary", "--", "true"]).code, 1);
+    assert_eq!(real.node(&["exec", "diary", "--", "true"]).code, 125);
     real.done(&["resume", "diary", "--wait"]);
     assert_eq!(real.done(&["exec", "diary", "--", "cat", "/diary/page"]), "kept\n");
     let after = real.node(&["show", "diary", "--json"]).json();
