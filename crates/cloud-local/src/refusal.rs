@@ -4,6 +4,7 @@
 use crate::state::StateError;
 use crate::storage::StorageError;
 use holdfast_agent::AgentError;
+pub(crate) use holdfast_cloud::refusal::{conflict, error, not_found, refused};
 use holdfast_model::{CloudError, ErrorClass};
 use std::path::PathBuf;
 
@@ -41,24 +42,6 @@ impl From<CloudError> for LocalError {
     fn from(error: CloudError) -> Self {
         LocalError::Refused(error)
     }
-}
-
-pub(crate) fn error(class: ErrorClass, code: &str, message: impl Into<String>) -> CloudError {
-    CloudError { class, code: code.to_owned(), message: message.into() }
-}
-
-/// Never going to work.
-pub(crate) fn refused(code: &str, message: impl Into<String>) -> CloudError {
-    error(ErrorClass::Refused, code, message)
-}
-
-/// A state that passes.
-pub(crate) fn conflict(code: &str, message: impl Into<String>) -> CloudError {
-    error(ErrorClass::Conflict, code, message)
-}
-
-pub(crate) fn not_found(code: &str, id: &str) -> CloudError {
-    refused(code, format!("{id} does not exist; look at what there is, and use another id"))
 }
 
 /// The host failed: nobody knows how far it came, and the same request finishes it.

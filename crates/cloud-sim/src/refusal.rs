@@ -1,29 +1,11 @@
 //! Refusals in EC2's codes (EC2 API reference, "Error codes for the Amazon EC2 API").
 
+pub(crate) use holdfast_cloud::refusal::{conflict, error, not_found, refused};
 use holdfast_model::{CloudError, ErrorClass};
-
-pub(crate) fn error(class: ErrorClass, code: &str, message: impl Into<String>) -> CloudError {
-    CloudError { class, code: code.to_owned(), message: message.into() }
-}
-
-/// Never going to work.
-pub(crate) fn refused(code: &str, message: impl Into<String>) -> CloudError {
-    error(ErrorClass::Refused, code, message)
-}
-
-/// A state that passes.
-pub(crate) fn conflict(code: &str, message: impl Into<String>) -> CloudError {
-    error(ErrorClass::Conflict, code, message)
-}
 
 /// It exists, and Describe does not show it yet.
 pub(crate) fn not_yet_visible(code: &str, id: &str) -> CloudError {
     error(ErrorClass::NotYetVisible, code, format!("{id} does not exist yet; ask again"))
-}
-
-/// It does not exist.
-pub(crate) fn not_found(code: &str, id: &str) -> CloudError {
-    refused(code, format!("{id} does not exist; look at what there is, and use another id"))
 }
 
 /// The answer never came.

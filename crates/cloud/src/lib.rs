@@ -4,6 +4,7 @@
 //! **Invariant:** no cloud knows a policy. It does what it is told, or refuses by its own rules.
 
 pub mod conformance;
+pub mod refusal;
 
 use holdfast_model::facts::{Page, Query};
 use holdfast_model::market::Catalogue;

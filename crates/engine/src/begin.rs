@@ -4,7 +4,7 @@ use crate::desk::{Desk, pause};
 use crate::plan::{End, close};
 use crate::replacement::has;
 use crate::retention;
-use crate::steps::launch;
+use crate::steps::{launch, stop};
 use holdfast_model::facts::{Fact, Health, InstanceState};
 use holdfast_model::record::{DataHead, Goal, RootHead};
 use holdfast_model::replacement::Replacement;
@@ -292,15 +292,8 @@ fn turn_into(desk: &mut Desk<'_>, kind: Kind, why: &str) {
 /// If the root of a launch that is lost was ever seen, the record must know it before it goes on.
 fn learn_root(desk: &mut Desk<'_>) {
     let Some(holder) = &desk.record.holder else { return };
-    let Some(Fact::Instance(instance)) = desk.scene.world.last_seen(holder.id.as_str()) else {
-        return;
-    };
-    let seen = instance.attachments.iter().find(|a| a.device == instance.root_device);
-    if let (Some(attachment), RootHead::Live { volume, root_device, .. }) =
-        (seen, &mut desk.record.root)
-    {
-        volume.get_or_insert_with(|| attachment.volume.clone());
-        root_device.get_or_insert_with(|| instance.root_device.clone());
+    if let Some(Fact::Instance(instance)) = desk.scene.world.last_seen(holder.id.as_str()) {
+        stop::learn_root(desk, instance);
     }
 }
 
