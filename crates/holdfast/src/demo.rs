@@ -60,18 +60,18 @@ pub fn run(args: &DemoArgs) -> Result<bool, String> {
     say("starting the server");
     let server = Arc::new(Mutex::new(Server::start(&commands)?));
     let outcome = play(args, &commands, &server);
-    if args.keep {
-        commands.leave_running(&server);
-    } else {
+    let left_running = args.keep.then(|| commands.leave_running(&server));
+    if left_running.is_none() {
         say("cleaning up");
         drop(server);
         commands.reset()?;
     }
-    let report = outcome?;
+    let how_to_go_on = left_running.unwrap_or_default();
+    let report = outcome.inspect_err(|_| println!("{how_to_go_on}"))?;
     report.write(&args.report)?;
     println!("\n{}", report.table());
     println!("{}", report.verdict());
-    println!("The figures are in {}.", args.report.display());
+    println!("The figures are in {}.{how_to_go_on}", args.report.display());
     Ok(report.is_good())
 }
 

@@ -88,19 +88,21 @@ impl Commands {
             .map_err(|e| format!("holdfast node {}: no JSON: {e}", arguments.join(" ")))
     }
 
-    /// Says how to go on with a server that is left running.
-    pub fn leave_running(&self, server: &Arc<Mutex<Server>>) {
+    /// Leaves the server running; says how to go on with it.
+    pub fn leave_running(&self, server: &Arc<Mutex<Server>>) -> String {
         let mut server = server.lock().unwrap_or_else(PoisonError::into_inner);
         server.keep = true;
         let exe = self.exe.display();
         let dir = self.data_dir.display();
-        println!("\nThe server is left running. Go on with:");
-        println!(
-            "  export HOLDFAST_SERVER={} HOLDFAST_TOKEN=$(cat {dir}/token)",
-            self.server_url()
-        );
-        println!("  {exe} node list");
-        println!("  kill {} && {exe} local reset --yes --data-dir {dir}", server.child.id());
+        let url = self.server_url();
+        let pid = server.child.id();
+        [
+            "\n\nThe server is left running. Go on with:".to_owned(),
+            format!("  export HOLDFAST_SERVER={url} HOLDFAST_TOKEN=$(cat {dir}/token)"),
+            format!("  {exe} node list"),
+            format!("  kill {pid} && {exe} local reset --yes --data-dir {dir}"),
+        ]
+        .join("\n")
     }
 }
 
