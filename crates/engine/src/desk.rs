@@ -9,8 +9,7 @@ use holdfast_model::replacement::{Call, CallState, Replacement, RowState};
 use holdfast_model::tags::{self, Tags};
 use holdfast_model::user::Choice;
 use holdfast_model::{
-    CloudError, Command, ErrorClass, Event, Kind, Known, Lifecycle, Market, Row, Severity, Spec,
-    Time, Token,
+    CloudError, Command, ErrorClass, Event, Kind, Known, Market, Row, Severity, Spec, Time, Token,
 };
 
 /// Definite refusals of one call after which a person is asked.
@@ -288,12 +287,11 @@ impl<'a> Desk<'a> {
         for subnet in &self.spec.subnets {
             let Some(known) = self.scene.catalogue.subnet(subnet) else { continue };
             for name in self.spec.types.iter().filter(|name| family_of(name) == family) {
-                let lifecycle: Lifecycle = market.lifecycle;
                 let twin = Market {
                     instance_type: name.clone(),
                     zone: known.zone.clone(),
                     subnet: subnet.clone(),
-                    lifecycle,
+                    lifecycle: market.lifecycle,
                 };
                 self.record.cooled.insert(twin.to_string(), until);
             }

@@ -6,9 +6,7 @@ use crate::retention::supersede;
 use holdfast_model::facts::{ImageState, SnapshotState};
 use holdfast_model::record::{DataHead, Final, RootHead};
 use holdfast_model::spec::BlockDevicesMode;
-use holdfast_model::{
-    Command, ErrorClass, ImageId, Known, Row, SnapshotId, Token, VolumeId, tags::Tags,
-};
+use holdfast_model::{Command, ErrorClass, ImageId, Known, Row, SnapshotId, VolumeId};
 
 /// Captures root and data side by side.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
@@ -40,7 +38,7 @@ fn root(desk: &mut Desk<'_>) -> bool {
         snapshot: source,
         like,
         root_device: device,
-        tags: final_tags(desk, "root", &token),
+        tags: desk.tags("root", &token),
     });
     let Asked::Done(Some(image)) = asked else { return false };
     match desk.scene.world.image(&image) {
@@ -91,7 +89,7 @@ fn devices_to_capture(desk: &Desk<'_>) -> Vec<(String, VolumeId)> {
 }
 
 fn data(desk: &mut Desk<'_>, device: &str, volume: &VolumeId) -> bool {
-    if final_of(desk, device).is_some() {
+    if final_of(desk, device, desk.record.generation).is_some() {
         return true;
     }
     let name = format!("snapshot:{device}");
@@ -102,9 +100,8 @@ fn data(desk: &mut Desk<'_>, device: &str, volume: &VolumeId) -> bool {
     true
 }
 
-/// The final snapshot of this generation, if it has been taken already (by a pause, say).
-pub(crate) fn final_of(desk: &Desk<'_>, of: &str) -> Option<SnapshotId> {
-    let generation = desk.record.generation;
+/// The final snapshot of what a generation wrote, if it has been taken (by a pause, say).
+pub(crate) fn final_of(desk: &Desk<'_>, of: &str, generation: u64) -> Option<SnapshotId> {
     let found = desk.record.finals.iter().find(|f| f.of == of && f.generation == generation)?;
     Some(found.snapshot.clone())
 }
@@ -119,7 +116,7 @@ fn snapshot_of(
     let source = volume.clone();
     let asked = desk.ask(Row::Capture, name, |desk, token| Command::CreateSnapshot {
         volume: source,
-        tags: final_tags(desk, role, &token),
+        tags: desk.tags(role, &token),
     });
     let Asked::Done(Some(id)) = asked else { return None };
     match desk.scene.world.snapshot(&id) {
@@ -154,8 +151,4 @@ fn refuse(desk: &mut Desk<'_>, name: &str, id: &str) {
             at,
         };
     }
-}
-
-fn final_tags(desk: &Desk<'_>, role: &str, token: &Token) -> Tags {
-    desk.tags(role, token)
 }

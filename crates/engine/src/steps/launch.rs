@@ -245,7 +245,7 @@ fn volumes(desk: &mut Desk<'_>, market: &Market) -> bool {
                     complete &= is_made(desk, &id);
                     continue;
                 }
-                let kept = final_before(desk, &device, before);
+                let kept = final_of(desk, &device, before);
                 match kept {
                     Some(snapshot)
                         if zone != market.zone
@@ -294,14 +294,4 @@ fn is_made(desk: &mut Desk<'_>, id: &VolumeId) -> bool {
             false
         }
     }
-}
-
-/// The final snapshot that the fence of the generation before allowed.
-fn final_before(
-    desk: &Desk<'_>,
-    device: &str,
-    generation: u64,
-) -> Option<holdfast_model::SnapshotId> {
-    let found = desk.record.finals.iter().find(|f| f.of == device && f.generation == generation);
-    found.map(|f| f.snapshot.clone()).or_else(|| final_of(desk, device))
 }
