@@ -35,6 +35,9 @@ pub enum Command {
     Local(LocalCommand),
     /// Watch a PostgreSQL and a Redis live through hard interruptions
     Demo(crate::demo::DemoArgs),
+    /// Measure, on a simulated EC2: nothing of this host is touched
+    #[command(subcommand)]
+    Bench(BenchCommand),
 }
 
 /// Which cloud the server manages.
@@ -276,6 +279,33 @@ impl Decision {
     }
 }
 
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// How long until many nodes that are interrupted at once are all back
+    #[command(after_help = "Examples:
+  holdfast bench storm
+  holdfast bench storm --nodes 10,100 --json")]
+    Storm(StormArgs),
+}
+
+/// Options of `holdfast bench storm`.
+#[derive(Debug, Args)]
+pub struct StormArgs {
+    /// How many nodes; a row for each number
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "10,100,1000,10000")]
+    pub nodes: Vec<usize>,
+    /// Data volumes of each node
+    #[arg(long, value_name = "D", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=20))]
+    pub volumes: u8,
+    /// Decides every latency
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Write JSON for programs instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What concerns this host's cloud as a whole.
 #[derive(Debug, Subcommand)]
 pub enum LocalCommand {
@@ -312,8 +342,8 @@ mod tests {
     #[test]
     fn every_verb_has_examples() {
         let command = Arguments::command();
-        let node = command.find_subcommand("node").unwrap();
-        for verb in node.get_subcommands() {
+        let of = |name: &str| command.find_subcommand(name).unwrap().get_subcommands();
+        for verb in of("node").chain(of("bench")) {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.starts_with("Examples:"), "{}", verb.get_name());
         }

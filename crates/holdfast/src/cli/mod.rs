@@ -8,9 +8,11 @@
 //! wait.rs        long waits and their progress          tables.rs   what people read
 //! events.rs      a node's events                        routes.rs   the server's routes for this host
 //! duration.rs    120s, 2m                               options.rs  which server, which token
+//! bench.rs       holdfast bench …
 //! ```
 
 mod arguments;
+mod bench;
 mod client;
 mod duration;
 mod events;
@@ -41,6 +43,7 @@ pub fn run() -> ExitCode {
         Command::Local(LocalCommand::Reset(options)) => {
             local::reset(&options).map(|()| ExitCode::SUCCESS)
         }
+        Command::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
         Command::Demo(options) => match crate::demo::run(&options) {
             Ok(true) => Ok(ExitCode::SUCCESS),
             Ok(false) => Ok(Code::Failed.into()),

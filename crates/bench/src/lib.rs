@@ -1,0 +1,27 @@
+//! Benchmarks behind `holdfast bench …`: the real fleet on the simulated EC2, in virtual time. Each
+//! returns rows for programs and says how they read as a table for people.
+//!
+//! [`storm`]: how long until N nodes that are interrupted at once are all back.
+
+pub mod storm;
+
+/// Why a benchmark has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// The run came to no end in virtual time.
+    #[error("{what} came to no end: {waits}")]
+    Stuck {
+        /// Which run.
+        what: String,
+        /// What some nodes wait for.
+        waits: String,
+    },
+    /// The ground truth was broken: the figures of such a run are worth nothing.
+    #[error("{what} broke the ground truth: {violation}")]
+    Broken {
+        /// Which run.
+        what: String,
+        /// The first violation.
+        violation: String,
+    },
+}

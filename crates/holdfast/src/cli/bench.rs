@@ -1,0 +1,33 @@
+//! `holdfast bench …`: benchmarks on the simulated EC2. They touch nothing of this host.
+
+use super::arguments::{BenchCommand, StormArgs};
+use super::exit::{Code, Failure};
+use super::{complain, print};
+use holdfast_bench::BenchError;
+use holdfast_bench::storm::{self, StormOptions};
+use serde::Serialize;
+
+/// Runs a benchmark and prints what came of it.
+pub fn run(bench: &BenchCommand) -> Result<(), Failure> {
+    match bench {
+        BenchCommand::Storm(args) => run_storm(args),
+    }
+}
+
+fn run_storm(args: &StormArgs) -> Result<(), Failure> {
+    let options =
+        StormOptions { nodes: args.nodes.clone(), volumes: args.volumes.into(), seed: args.seed };
+    let report = storm::run(&options, &mut |what| complain(what)).map_err(no_result)?;
+    if args.json { print_json(&report) } else { print(&report.table()) }
+}
+
+fn no_result(error: BenchError) -> Failure {
+    Failure::new(Code::Failed, error.to_string())
+}
+
+/// Writes a report for programs.
+fn print_json(report: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(report)
+        .map_err(|e| Failure::new(Code::Failed, e.to_string()))?;
+    print(&format!("{text}\n"))
+}
