@@ -1,18 +1,18 @@
 //! The local cloud itself: [`LocalCloud`], its commands and what it shows.
 
 use crate::images::{HOST_IMAGE, host_image};
+use crate::keeper;
 use crate::network::{Fabric, VpcLayout};
-use crate::refusal::{LocalError, error, refused};
+use crate::refusal::{LocalError, error};
 use crate::region::{self, ACCOUNT, REGION};
 use crate::rows::{ImageRow, InstanceRow, InterfaceRow, Row, SnapshotRow, VolumeRow};
-use crate::state::{MarketRow, State, StateError, Table};
+use crate::state::{State, StateError, Table};
 use crate::storage::{Pool, PoolOptions};
 use crate::volumes::{Answer, NewVolume};
-use crate::{keeper, types};
 use holdfast_cloud::{BoxFuture, Cloud, Identity, Notice};
 use holdfast_model::facts::{Fact, MAX_PAGE, Page, Query, ResourceKind};
 use holdfast_model::market::Catalogue;
-use holdfast_model::{CloudError, Command, ErrorClass, InstanceId, Market, Reply, Time, tags};
+use holdfast_model::{CloudError, Command, ErrorClass, InstanceId, Reply, Time, tags};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -55,7 +55,7 @@ impl LocalOptions {
 /// Real nodes on this host, behind the [`Cloud`] trait. Dropping it leaves the nodes running.
 #[derive(Clone)]
 pub struct LocalCloud {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 pub(crate) struct Inner {
@@ -116,42 +116,6 @@ impl LocalCloud {
         notice: Option<Duration>,
     ) -> Result<(), LocalError> {
         self.inner.interrupt(instance, notice)
-    }
-
-    /// Sets how many instances a market takes (`None`: any number). What runs goes on.
-    ///
-    /// # Errors
-    /// [`LocalError::Refused`] for a market that does not exist.
-    pub fn set_capacity(&self, market: &Market, capacity: Option<u32>) -> Result<(), LocalError> {
-        self.change_market(market, |row| row.capacity = capacity)
-    }
-
-    /// Sets a market's price in US dollars for an hour (`None`: the usual one).
-    ///
-    /// # Errors
-    /// [`LocalError::Refused`] for a market that does not exist.
-    pub fn set_price(&self, market: &Market, hourly_usd: Option<f64>) -> Result<(), LocalError> {
-        self.change_market(market, |row| row.hourly_usd = hourly_usd)
-    }
-
-    fn change_market(
-        &self,
-        market: &Market,
-        change: impl FnOnce(&mut MarketRow),
-    ) -> Result<(), LocalError> {
-        let known = types::find(&market.instance_type).is_some()
-            && region::zone_index(market.zone.as_str()).is_some();
-        if !known {
-            let message = format!("there is no market {market}");
-            return Err(refused("InvalidParameterValue", message).into());
-        }
-        self.inner.state.change(|table| {
-            let mut row = region::market_row(table, market)?;
-            change(&mut row);
-            let (name, zone) = (&market.instance_type, market.zone.as_str());
-            table.put_market(name, zone, market.lifecycle, row)?;
-            Ok(())
-        })
     }
 
     /// The directory of an instance: console, configuration, control socket (see

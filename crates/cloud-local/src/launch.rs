@@ -3,11 +3,12 @@
 use crate::cloud::{Inner, new_id, now};
 use crate::images::image;
 use crate::interfaces;
-use crate::refusal::{LocalError, conflict, error, not_found, refused};
+use crate::markets;
+use crate::refusal::{LocalError, conflict, not_found, refused};
 use crate::region;
 use crate::rows::{Ending, ImageRow, InstanceRow, InterfaceRow, Row, VolumeRow};
 use crate::state::Table;
-use crate::types::{self, LocalType};
+use crate::types;
 use crate::volumes::{Answer, check_size, request_text, same_request, usable_snapshot};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,9 +17,7 @@ use holdfast_model::command::Launch;
 use holdfast_model::facts::{
     Attachment, Health, ImageState, InstanceFact, InstanceState, VolumeFact, VolumeState,
 };
-use holdfast_model::{
-    CloudError, Command, ErrorClass, InstanceId, Lifecycle, Market, Reply, VolumeId, tags,
-};
+use holdfast_model::{CloudError, Command, InstanceId, Lifecycle, Market, Reply, VolumeId, tags};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -174,7 +173,7 @@ impl Inner {
     ) -> Result<NodeConfig, LocalError> {
         let Parts { instance, interface, .. } = parts;
         let (fact, launch) = (&instance.fact, &instance.launch);
-        let local = local_type(&fact.instance_type)?;
+        let local = types::known(&fact.instance_type)?;
         let private_ip: Ipv4Addr = interface.fact.private_ip.parse().map_err(|_| {
             refused("InvalidParameterValue", format!("{} has no address", interface.fact.id))
         })?;
@@ -214,7 +213,7 @@ impl Inner {
     /// Checks a launch and lays out its rows. Nothing is made yet.
     fn plan_launch(&self, table: &Table<'_>, launch: &Launch) -> Result<Parts, CloudError> {
         let market = &launch.market;
-        local_type(&market.instance_type)?;
+        types::known(&market.instance_type)?;
         check_place(market)?;
         decode("user data", launch.user_data.as_deref(), USER_DATA_MAX_BYTES)?;
         shutdown_script(launch)?;
@@ -223,7 +222,7 @@ impl Inner {
             let message = format!("the image {} is not available yet", launch.image);
             return Err(conflict("InvalidAMIID.Unavailable", message));
         }
-        check_capacity(table, market)?;
+        markets::check_room(table, market)?;
         let id = InstanceId(new_id("i")?);
         let root = root_volume(table, launch, &image, &id)?;
         let (interface, own_interface) = match &launch.interface {
@@ -263,14 +262,6 @@ impl Inner {
     }
 }
 
-fn local_type(name: &str) -> Result<&'static LocalType, CloudError> {
-    types::find(name).ok_or_else(|| {
-        let known: Vec<_> = types::TYPES.iter().map(|t| t.name).collect();
-        let message = format!("there is no instance type {name}; use one of {}", known.join(", "));
-        refused("InvalidInstanceType", message)
-    })
-}
-
 fn check_place(market: &Market) -> Result<(), CloudError> {
     let zone = region::zone_of(&market.subnet).ok_or_else(|| {
         let known: Vec<_> = region::ZONES.iter().map(|z| region::subnet_of(z).0).collect();
@@ -283,28 +274,6 @@ fn check_place(market: &Market) -> Result<(), CloudError> {
     }
     let message = format!("{} lies in {zone}, not in {}", market.subnet, market.zone);
     Err(refused("InvalidParameterCombination", message))
-}
-
-fn check_capacity(table: &Table<'_>, market: &Market) -> Result<(), CloudError> {
-    let Some(capacity) = region::market_row(table, market)?.capacity else { return Ok(()) };
-    let running = table
-        .all::<InstanceRow>()?
-        .into_iter()
-        .filter(|i| {
-            i.fact.state != InstanceState::Terminated
-                && i.fact.instance_type == market.instance_type
-                && i.fact.zone == market.zone
-                && i.fact.lifecycle == market.lifecycle
-        })
-        .count();
-    if running < capacity as usize {
-        return Ok(());
-    }
-    Err(error(
-        ErrorClass::Capacity,
-        "InsufficientInstanceCapacity",
-        format!("{market} has no capacity now ({running} of {capacity} run); use another market"),
-    ))
 }
 
 fn root_volume(

@@ -8,7 +8,7 @@
 //! launch.rs     RunInstances                               region.rs, types.rs what it offers
 //! power.rs      terminate, interrupt: how instances end    refusal.rs          how it says no
 //! gate.rs       drain, open the gate                       keeper.rs           what happens by itself
-//! node.rs       the certain end of a node
+//! node.rs       the certain end of a node                  markets.rs          what is set for markets
 //! volumes.rs, images.rs, interfaces.rs                     recover.rs          after a kill -9
 //! storage/      the pool, volumes, power cuts              reset.rs            giving it all up
 //! network/      the fabric, nodes' links
@@ -23,6 +23,7 @@ mod images;
 mod interfaces;
 mod keeper;
 mod launch;
+mod markets;
 pub mod network;
 mod node;
 mod power;
@@ -38,6 +39,7 @@ mod volumes;
 
 pub use cloud::{LocalCloud, LocalOptions};
 pub use images::HOST_IMAGE;
+pub use markets::{MAX_HOURLY_USD, MarketChange, MarketView};
 pub use refusal::LocalError;
 pub use region::{ACCOUNT, REGION, VPC, ZONES, subnet_of};
 pub use reset::reset;

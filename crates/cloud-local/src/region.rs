@@ -30,8 +30,8 @@ pub(crate) fn zone_index(zone: &str) -> Option<u32> {
     ZONES.iter().position(|z| *z == zone).and_then(|i| u32::try_from(i).ok())
 }
 
-/// Every market, with what is set for it.
-fn markets() -> impl Iterator<Item = (&'static LocalType, u32, Market)> {
+/// Every market, by type, zone and lifecycle, with its usual price in US dollars for an hour.
+pub(crate) fn markets() -> impl Iterator<Item = (Market, f64)> {
     types::TYPES.iter().flat_map(|t| {
         (0_u32..).zip(ZONES).flat_map(move |(index, zone)| {
             [Lifecycle::Spot, Lifecycle::OnDemand].map(move |lifecycle| {
@@ -41,7 +41,7 @@ fn markets() -> impl Iterator<Item = (&'static LocalType, u32, Market)> {
                     subnet: subnet_of(zone),
                     lifecycle,
                 };
-                (t, index, market)
+                (market, t.usual_usd(lifecycle, index))
             })
         })
     })
@@ -53,9 +53,8 @@ pub(crate) fn market_row(table: &Table<'_>, market: &Market) -> Result<MarketRow
 
 pub(crate) fn catalogue(table: &Table<'_>) -> Result<Catalogue, StateError> {
     let mut prices = Vec::new();
-    for (local, index, market) in markets() {
-        let set = market_row(table, &market)?.hourly_usd;
-        let hourly_usd = set.unwrap_or_else(|| local.usual_usd(market.lifecycle, index));
+    for (market, usual_usd) in markets() {
+        let hourly_usd = market_row(table, &market)?.hourly_usd.unwrap_or(usual_usd);
         prices.push(MarketPrice { market, hourly_usd });
     }
     Ok(Catalogue {

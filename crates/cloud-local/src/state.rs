@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The version of the tables. Another one is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// How long a token is remembered after its use at least, in milliseconds: EC2 keeps those of
 /// RunInstances for 24 hours after termination and more.
 const TOKEN_MEMORY_MS: u64 = 7 * 24 * holdfast_model::time::HOUR;
@@ -75,9 +75,13 @@ CREATE TABLE markets (
     lifecycle TEXT NOT NULL,
     capacity INTEGER,
     hourly_usd REAL,
+    quota INTEGER,
     PRIMARY KEY (instance_type, zone, lifecycle)
 ) STRICT;
 ";
+
+/// What version 1 lacks.
+const TO_VERSION_2: &str = "ALTER TABLE markets ADD COLUMN quota INTEGER;";
 
 impl State {
     pub(crate) fn open(path: &Path) -> Result<State, StateError> {
@@ -90,6 +94,10 @@ impl State {
         match found {
             0 => {
                 tx.execute_batch(TABLES).map_err(at)?;
+                tx.pragma_update(None, "user_version", VERSION).map_err(at)?;
+            }
+            1 => {
+                tx.execute_batch(TO_VERSION_2).map_err(at)?;
                 tx.pragma_update(None, "user_version", VERSION).map_err(at)?;
             }
             VERSION => {}
@@ -142,6 +150,8 @@ pub(crate) struct MarketRow {
     pub(crate) capacity: Option<u32>,
     /// US dollars for an hour, if it is not the usual price.
     pub(crate) hourly_usd: Option<f64>,
+    /// How many instances the account may have in it; `None`: any number.
+    pub(crate) quota: Option<u32>,
 }
 
 impl Table<'_> {
@@ -241,11 +251,11 @@ impl Table<'_> {
         let found = self
             .tx
             .prepare_cached(
-                "SELECT capacity, hourly_usd FROM markets
+                "SELECT capacity, hourly_usd, quota FROM markets
                  WHERE instance_type = ?1 AND zone = ?2 AND lifecycle = ?3",
             )?
             .query_row(params![instance_type, zone, lifecycle.to_string()], |row| {
-                Ok(MarketRow { capacity: row.get(0)?, hourly_usd: row.get(1)? })
+                Ok(MarketRow { capacity: row.get(0)?, hourly_usd: row.get(1)?, quota: row.get(2)? })
             })
             .optional()?;
         Ok(found.unwrap_or_default())
@@ -260,9 +270,16 @@ impl Table<'_> {
         row: MarketRow,
     ) -> Result<(), StateError> {
         self.tx.execute(
-            "INSERT OR REPLACE INTO markets (instance_type, zone, lifecycle, capacity, hourly_usd)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![instance_type, zone, lifecycle.to_string(), row.capacity, row.hourly_usd],
+            "INSERT OR REPLACE INTO markets (instance_type, zone, lifecycle, capacity, hourly_usd, quota)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                instance_type,
+                zone,
+                lifecycle.to_string(),
+                row.capacity,
+                row.hourly_usd,
+                row.quota
+            ],
         )?;
         Ok(())
     }
@@ -285,4 +302,40 @@ fn kind_name(kind: ResourceKind) -> &'static str {
 /// SQLite's integers are signed; an instant in milliseconds fits until the year 292 million.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tables of version 1, as they were.
+    const VERSION_1: &str = "
+        CREATE TABLE resources (
+            kind TEXT NOT NULL, id TEXT NOT NULL PRIMARY KEY, json TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX resources_by_kind ON resources (kind, id);
+        CREATE TABLE tokens (
+            token TEXT NOT NULL PRIMARY KEY, request TEXT NOT NULL, id TEXT NOT NULL,
+            at INTEGER NOT NULL
+        ) STRICT;
+        CREATE TABLE markets (
+            instance_type TEXT NOT NULL, zone TEXT NOT NULL, lifecycle TEXT NOT NULL,
+            capacity INTEGER, hourly_usd REAL, PRIMARY KEY (instance_type, zone, lifecycle)
+        ) STRICT;
+        INSERT INTO markets VALUES ('t3.micro', 'local-1a', 'spot', 3, 0.5);
+        PRAGMA user_version = 1;
+    ";
+
+    #[test]
+    fn a_memory_of_version_1_is_read_and_keeps_what_was_set() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cloud.db");
+        Connection::open(&path).unwrap().execute_batch(VERSION_1).unwrap();
+        for _ in 0..2 {
+            let state = State::open(&path).unwrap();
+            let row = state.look(|t| t.market("t3.micro", "local-1a", Lifecycle::Spot)).unwrap();
+            let expected = MarketRow { capacity: Some(3), hourly_usd: Some(0.5), quota: None };
+            assert_eq!(row, expected);
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! The instance types of region `local-1`, by EC2's names, with the published size of each
 //! (EC2 user guide, "Instance types") and the on-demand price of us-east-1 in 2024.
 
-use holdfast_model::Lifecycle;
+use crate::refusal::refused;
 use holdfast_model::market::InstanceType;
+use holdfast_model::{CloudError, Lifecycle};
 
 /// A type.
 #[derive(Debug, Clone, Copy)]
@@ -50,9 +51,13 @@ pub(crate) const TYPES: &[LocalType] = &[
     of("r6i.large", 2, 16_384, 0.126, 0.33),
 ];
 
-/// The type of that name.
-pub(crate) fn find(name: &str) -> Option<&'static LocalType> {
-    TYPES.iter().find(|t| t.name == name)
+/// The type of that name, or a refusal that names those there are.
+pub(crate) fn known(name: &str) -> Result<&'static LocalType, CloudError> {
+    TYPES.iter().find(|t| t.name == name).ok_or_else(|| {
+        let known: Vec<_> = TYPES.iter().map(|t| t.name).collect();
+        let message = format!("there is no instance type {name}; use one of {}", known.join(", "));
+        refused("InvalidInstanceType", message)
+    })
 }
 
 impl LocalType {

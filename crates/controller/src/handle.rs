@@ -8,7 +8,7 @@ use holdfast_model::{FieldError, NodeId, Record};
 use holdfast_store::{EventFilter, Store, StoreError, StoredEvent};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
 /// How many words may wait for the controller before new ones are turned away.
 pub const MAX_WAITING_WORDS: usize = 1_024;
@@ -86,6 +86,7 @@ pub struct Handle {
     pub(crate) view: Arc<RwLock<View>>,
     pub(crate) events: broadcast::Sender<StoredEvent>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) catalogue_changed: Arc<Notify>,
 }
 
 impl Handle {
@@ -96,7 +97,9 @@ impl Handle {
         let (words, receiver) = mpsc::channel(MAX_WAITING_WORDS);
         let (events, _) = broadcast::channel(MAX_EVENTS_BEHIND);
         let view = Arc::new(RwLock::new(View::default()));
-        (Handle { words, view: Arc::clone(&view), events, store }, receiver, view)
+        let catalogue_changed = Arc::default();
+        let handle = Handle { words, view: Arc::clone(&view), events, store, catalogue_changed };
+        (handle, receiver, view)
     }
 
     /// Says something to a node, and waits until it is durable (not until it is carried out).
@@ -116,6 +119,12 @@ impl Handle {
         receiver.await.unwrap_or_else(|_| {
             Err(Refusal::Unavailable("it is shutting down; look whether it was done".to_owned()))
         })
+    }
+
+    /// The cloud's catalogue is known to have changed (a price, say): it is read again at once
+    /// instead of when it is due.
+    pub fn catalogue_changed(&self) {
+        self.catalogue_changed.notify_one();
     }
 
     /// Looks at the view.

@@ -10,7 +10,7 @@ use holdfast_store::{Store, StoreError, StoredEvent, Write, Written};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// How often the region's catalogue (types, subnets, prices) is read again.
@@ -89,11 +89,13 @@ pub async fn start(
     let (words, words_in) = mpsc::channel(MAX_WAITING_WORDS);
     let (events, _) = broadcast::channel(MAX_EVENTS_BEHIND);
     let view = Arc::new(RwLock::new(View::default()));
+    let catalogue_changed = Arc::new(Notify::new());
     let handle = Handle {
         words,
         view: Arc::clone(&view),
         events: events.clone(),
         store: Arc::clone(&store),
+        catalogue_changed: Arc::clone(&catalogue_changed),
     };
     let (inputs, inputs_in) = mpsc::unbounded_channel();
     let mut driver = Driver {
@@ -106,6 +108,7 @@ pub async fn start(
         next_word: 0,
         view,
         events,
+        catalogue_changed,
     };
     driver.take(Input::Freeze(frozen));
     driver.take(Input::Catalogue(catalogue));
@@ -166,6 +169,7 @@ struct Driver {
     next_word: u64,
     view: Arc<RwLock<View>>,
     events: broadcast::Sender<StoredEvent>,
+    catalogue_changed: Arc<Notify>,
 }
 
 impl Driver {
@@ -294,14 +298,18 @@ impl Driver {
         });
     }
 
-    /// Reads the catalogue again from time to time.
+    /// Reads the catalogue again from time to time, and when it is known to have changed.
     fn keep_catalogue(&self) {
         let cloud = Arc::clone(&self.cloud);
         let inputs = self.inputs.clone();
+        let changed = Arc::clone(&self.catalogue_changed);
         tokio::spawn(async move {
             let mut pause = CATALOGUE_EVERY;
             loop {
-                tokio::time::sleep(pause).await;
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = changed.notified() => {}
+                }
                 pause = match cloud.catalogue().await {
                     Ok(catalogue) => {
                         if inputs.send(Input::Catalogue(catalogue)).is_err() {

@@ -2,13 +2,14 @@
 
 mod faults;
 mod killed;
+mod markets;
 mod times;
 
 use holdfast_cloud::conformance::{self, Subject};
 use holdfast_cloud::{BoxFuture, Cloud};
 use holdfast_cloud_local::network::{self, VpcLayout};
 use holdfast_cloud_local::storage::{Inventory, PoolOptions};
-use holdfast_cloud_local::{HOST_IMAGE, LocalCloud, LocalOptions, reset, subnet_of};
+use holdfast_cloud_local::{HOST_IMAGE, LocalCloud, LocalOptions, MarketChange, reset, subnet_of};
 use holdfast_model::command::{Launch, Mount};
 use holdfast_model::facts::{
     Fact, Health, InstanceFact, InstanceState, InterfaceState, Query, ResourceKind, VolumeState,
@@ -233,7 +234,8 @@ async fn the_local_cloud_does_what_every_cloud_must_do() {
             })
         }),
         set_capacity: Box::new(move |market, some| -> BoxFuture<'static, ()> {
-            for_capacity.set_capacity(&market, (!some).then_some(0)).unwrap();
+            let change = MarketChange::capacity((!some).then_some(0));
+            for_capacity.change_markets(&[(market, change)]).unwrap();
             Box::pin(async {})
         }),
         pass_time: Box::new(|| Box::pin(tokio::time::sleep(Duration::from_millis(10)))),

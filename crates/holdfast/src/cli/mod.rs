@@ -9,6 +9,7 @@
 //! events.rs      a node's events                        routes.rs   the server's routes for this host
 //! duration.rs    120s, 2m                               options.rs  which server, which token
 //! bench.rs       holdfast bench …
+//! market.rs      holdfast local market …                market_routes.rs   its server side
 //! ```
 
 mod arguments;
@@ -19,6 +20,8 @@ mod events;
 mod exec;
 mod exit;
 mod local;
+mod market;
+mod market_routes;
 mod nodes;
 mod options;
 mod routes;
@@ -44,6 +47,9 @@ pub fn run() -> ExitCode {
             local::reset(&options).map(|()| ExitCode::SUCCESS)
         }
         Command::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
+        Command::Local(LocalCommand::Market(command)) => {
+            market::run(&command).map(|()| ExitCode::SUCCESS)
+        }
         Command::Demo(options) => match crate::demo::run(&options) {
             Ok(true) => Ok(ExitCode::SUCCESS),
             Ok(false) => Ok(Code::Failed.into()),
@@ -64,6 +70,13 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         Err(e) => Err(Failure::new(Code::Failed, format!("standard output: {e}"))),
         Ok(()) => Ok(()),
     }
+}
+
+/// Prints JSON for programs.
+pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Failure::new(Code::Failed, e.to_string()))?;
+    print(&(text + "\n"))
 }
 
 /// Prints to standard error, as far as that can be done.

@@ -4,7 +4,7 @@ use super::arguments::{KeepOptions, NodeCommand, NodeVerb, WaitOptions};
 use super::client::{Client, Summary};
 use super::exit::{Code, Failure};
 use super::wait::{self, Until};
-use super::{complain, confirm, events, exec, print, spec, tables};
+use super::{complain, confirm, events, exec, print, print_json, spec, tables};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -210,10 +210,4 @@ fn what_goes(keep: KeepOptions) -> String {
         (gone, _) if gone.is_empty() => " and keep everything that belongs to it".to_owned(),
         (gone, kept) => format!(" with its {}, and keep its {}", gone.join(", "), kept.join(", ")),
     }
-}
-
-fn print_json(value: &Value) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|e| Failure::new(Code::Failed, e.to_string()))?;
-    print(&(text + "\n"))
 }

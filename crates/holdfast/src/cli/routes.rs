@@ -1,5 +1,6 @@
 //! The server's routes that speak to this host's cloud: interruptions, and where a node runs.
 
+use super::market_routes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -13,12 +14,15 @@ use serde_json::json;
 use std::time::Duration;
 
 /// The longest notice of an interruption: an hour.
-const MAX_NOTICE_MS: u64 = 3_600_000;
+pub const MAX_NOTICE_MS: u64 = 3_600_000;
 
+/// What the routes speak to.
 #[derive(Clone)]
-struct Local {
-    cloud: LocalCloud,
-    handle: Handle,
+pub struct Local {
+    /// This host's cloud.
+    pub cloud: LocalCloud,
+    /// The controller.
+    pub handle: Handle,
 }
 
 /// The routes.
@@ -26,6 +30,7 @@ pub fn routes(cloud: LocalCloud, handle: Handle) -> Router {
     Router::new()
         .route("/nodes/{id}/interrupt", post(interrupt))
         .route("/nodes/{id}/exec", get(exec))
+        .route("/markets", get(market_routes::list).put(market_routes::set))
         .with_state(Local { cloud, handle })
 }
 
@@ -80,7 +85,8 @@ async fn exec(State(local): State<Local>, Path(id): Path<String>) -> Result<Answ
     Ok(Answer::item("holdfast:exec", item))
 }
 
-fn failed(why: &str) -> Failure {
+/// The server's own failure.
+pub fn failed(why: &str) -> Failure {
     Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", why)
 }
 

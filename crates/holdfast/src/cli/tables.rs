@@ -12,7 +12,8 @@ const TIMELINE: usize = 20;
 /// How long a line of progress may be: it must fit into the narrowest usual terminal.
 pub const PROGRESS_WIDTH: usize = 79;
 
-fn table(header: Vec<String>, rows: Vec<Vec<String>>) -> String {
+/// A table for people.
+pub fn table(header: Vec<String>, rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
@@ -25,7 +26,8 @@ fn table(header: Vec<String>, rows: Vec<Vec<String>>) -> String {
     lines.collect()
 }
 
-fn words(texts: &[&str]) -> Vec<String> {
+/// Words of a header.
+pub fn words(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|t| (*t).to_owned()).collect()
 }
 

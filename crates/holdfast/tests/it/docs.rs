@@ -6,12 +6,12 @@ use holdfast_model::Spec;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// The code blocks of a page, in one language.
-fn blocks(page: &str, language: &str) -> Vec<String> {
+pub fn blocks(page: &str, language: &str) -> Vec<String> {
     let text = std::fs::read_to_string(root().join("docs").join(page)).unwrap();
     let fence = format!("```{language}\n");
     text.split(&fence).skip(1).filter_map(|t| t.split("```").next()).map(str::to_owned).collect()

@@ -1,7 +1,7 @@
 //! Real nodes and the real controller, without the command line: what a market's drought does.
 
 use base64::Engine as _;
-use holdfast_cloud_local::{LocalCloud, LocalOptions, reset};
+use holdfast_cloud_local::{LocalCloud, LocalOptions, MarketChange, reset};
 use holdfast_controller::{FleetConfig, Handle, serve};
 use holdfast_model::user::UserCommand;
 use holdfast_model::{Installation, Lifecycle, NodeId, Record};
@@ -106,7 +106,7 @@ async fn without_spot_capacity_a_real_node_goes_on_demand_with_its_data_and_its_
 
     for price in handle.look(|view| view.catalogue.prices.clone()) {
         if price.market.lifecycle == Lifecycle::Spot {
-            cloud.set_capacity(&price.market, Some(0)).unwrap();
+            cloud.change_markets(&[(price.market, MarketChange::capacity(Some(0)))]).unwrap();
         }
     }
     let lost = first.holder.as_ref().unwrap().id.clone();

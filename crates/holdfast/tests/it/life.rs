@@ -80,6 +80,31 @@ impl Real {
         self.command(arguments).output().unwrap().into()
     }
 
+    /// Where it answers.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Its token.
+    pub fn token(&self) -> String {
+        std::fs::read_to_string(self.dir.join("token")).unwrap().trim().to_owned()
+    }
+
+    /// `holdfast local market …`.
+    pub fn market(&self, arguments: &[&str]) -> Ended {
+        let mut command = holdfast();
+        command
+            .args(["local", "market", "--server", &self.url(), "--data-dir"])
+            .arg(&self.dir)
+            .args(arguments);
+        command.output().unwrap().into()
+    }
+
+    /// A node with all that is known.
+    pub fn shown(&self, name: &str) -> serde_json::Value {
+        self.node(&["show", name, "--json"]).json()
+    }
+
     /// Gives a command that must succeed; gives what it wrote.
     pub fn done(&self, arguments: &[&str]) -> String {
         let ended = self.node(arguments);

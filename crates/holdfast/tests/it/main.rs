@@ -7,5 +7,6 @@ mod demo;
 mod docs;
 mod fallback;
 mod life;
+mod markets;
 mod played;
 mod refusals;
