@@ -3,6 +3,7 @@
 use crate::config::SimConfig;
 use crate::describe;
 use crate::faults::{Fault, Faults};
+use crate::latency::Latency;
 use crate::refusal::{error, throttled, unknown_outcome};
 use crate::truth::{Truth, Violation};
 use crate::world::World;
@@ -44,12 +45,54 @@ impl SimCloud {
     /// its answer arrives later. A fault may keep it from being done, or its answer from arriving.
     pub fn call(&mut self, now: Time, command: Command) -> Scheduled {
         self.advance(now);
+        let throttled = self.world.is_throttled(command.action(), 1);
+        let reply_at = self.world.after(self.world.config.reply);
+        let about = command.touches().first().map(|id| (*id).to_owned());
+        self.log(self.world.now, command.action(), about.unwrap_or_default());
+        self.carry_out(command, throttled, reply_at)
+    }
+
+    /// Carries out commands at `now`. All TerminateInstances among them are one request, as EC2
+    /// takes many instances in one: it needs one token for itself and one for each instance, and is
+    /// refused whole if it names an instance that is not known yet. Everything else is a request
+    /// each. The answers stand in the commands' order.
+    pub fn call_together(&mut self, now: Time, commands: Vec<Command>) -> Vec<Scheduled> {
+        self.advance(now);
+        let ends = |c: &&Command| matches!(c, Command::TerminateInstances { .. });
+        let ending = commands.iter().filter(ends).count();
+        if ending < 2 {
+            return commands.into_iter().map(|command| self.call(now, command)).collect();
+        }
+        let throttled = self.world.is_throttled("TerminateInstances", ending as u64);
+        let reply_at = self.world.after(self.world.config.reply);
+        if let Some(first) = commands.iter().find(ends) {
+            let about = first.touches().first().map(|id| (*id).to_owned());
+            self.log(self.world.now, first.action(), about.unwrap_or_default());
+        }
+        let unknown = commands.iter().find_map(|command| match command {
+            Command::TerminateInstances { instance } => self.world.not_yet(instance),
+            _ => None,
+        });
+        let mut answers = Vec::new();
+        for command in commands {
+            answers.push(match (&command, &unknown) {
+                (Command::TerminateInstances { .. }, Some(error)) => {
+                    Scheduled { reply_at, result: Err(error.clone()) }
+                }
+                (Command::TerminateInstances { .. }, None) => {
+                    self.carry_out(command, throttled, reply_at)
+                }
+                _ => self.call(now, command),
+            });
+        }
+        answers
+    }
+
+    fn carry_out(&mut self, command: Command, throttle: bool, mut reply_at: Time) -> Scheduled {
         let world = &mut self.world;
-        let now = world.now;
         let action = command.action();
-        let mut resource = command.touches().first().map(|id| (*id).to_owned());
-        let mut reply_at = world.after(world.config.reply);
-        let timeout_at = now.plus(world.config.timeout);
+        let timeout_at = world.now.plus(world.config.timeout);
+        let mut made = None;
         let fault = world.faults.judge(&command);
         // EC2 developer guide, "Ensuring idempotency": a request that was carried out is answered
         // with its result, however often it is repeated; it cannot be refused any more.
@@ -64,11 +107,11 @@ impl SimCloud {
                 reply_at = timeout_at;
                 Err(unknown_outcome(action))
             }
-            None if world.is_throttled(action) => Err(throttled(action)),
+            None if throttle => Err(throttled(action)),
             None | Some(Fault::LostReply) => {
                 let (result, at) = world.carry_out(&command);
                 if let (Ok(reply), Some(_)) = (&result, command.makes()) {
-                    resource = reply.facts.first().map(|f| f.id().to_owned());
+                    made = reply.facts.first().map(|f| f.id().to_owned());
                 }
                 reply_at = at.unwrap_or(reply_at).max(reply_at);
                 if fault.is_some() {
@@ -79,7 +122,10 @@ impl SimCloud {
                 }
             }
         };
-        self.log(now, action, resource.unwrap_or_default());
+        // What is logged of a creation is what it made.
+        if let (Some(made), Some((_, _, about))) = (made, self.calls.last_mut()) {
+            *about = made;
+        }
         Scheduled { reply_at, result }
     }
 
@@ -94,7 +140,7 @@ impl SimCloud {
             let message = format!("no answer to {action}; ask again");
             let lost = error(ErrorClass::Unreachable, "RequestTimeout", message);
             (now.plus(world.config.timeout), Err(lost))
-        } else if world.is_throttled(action) {
+        } else if world.is_throttled(action, 1) {
             (at, Err(throttled(action)))
         } else {
             (at, Ok(world.describe(query)))
@@ -118,6 +164,13 @@ impl SimCloud {
     pub fn take_notices(&mut self, now: Time) -> Vec<Notice> {
         self.advance(now);
         std::mem::take(&mut self.world.notices)
+    }
+
+    /// How long something takes, in milliseconds: the draw that the simulation makes itself when
+    /// it comes to that.
+    #[must_use]
+    pub fn latency(&self, what: Latency, subject: &str) -> u64 {
+        what.draw(&self.world.config, self.world.seed, subject)
     }
 
     /// What the region offers.

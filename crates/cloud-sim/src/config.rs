@@ -126,9 +126,9 @@ pub struct SimConfig {
     pub spot_vcpus: Option<u32>,
     /// vCPUs of on-demand instances at once; `None`: any number.
     pub on_demand_vcpus: Option<u32>,
-    /// Whether token buckets like EC2's throttle the calls (EC2 developer guide, "Request
-    /// throttling for the Amazon EC2 API").
-    pub throttle: bool,
+    /// How large the token buckets are that throttle the calls, in percent of what EC2 publishes
+    /// (EC2 developer guide, "Request throttling for the Amazon EC2 API"); `None`: no limit.
+    pub throttle: Option<u32>,
     /// A canary: the cloud breaks its own rule and attaches a volume that another instance holds,
     /// so that a test can see `two_writers` fire. Never set elsewhere.
     pub attaches_twice: bool,
@@ -168,7 +168,7 @@ impl Default for SimConfig {
             ack_every: 3,
             spot_vcpus: None,
             on_demand_vcpus: None,
-            throttle: false,
+            throttle: None,
             attaches_twice: false,
             images: vec![SimImage {
                 id: ImageId::from(IMAGE),

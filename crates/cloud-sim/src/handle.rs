@@ -80,8 +80,8 @@ impl Cloud for SimCloudHandle {
 
     fn execute(&self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Result<Reply, CloudError>>> {
         Box::pin(async move {
-            let each = batch.into_iter();
-            each.map(|command| self.with(|cloud, now| cloud.call(now, command).result)).collect()
+            let answers = self.with(|cloud, now| cloud.call_together(now, batch));
+            answers.into_iter().map(|scheduled| scheduled.result).collect()
         })
     }
 

@@ -23,9 +23,9 @@ pub(crate) const MAX_NOTICES: usize = 10_000;
 pub(crate) struct World {
     pub config: SimConfig,
     pub now: Time,
-    /// Latencies and losses.
+    /// How soon calls are answered, what Describe hides, and what a power cut loses.
     pub rng: SplitMix64,
-    seed: u64,
+    pub seed: u64,
     named: u64,
     pub instances: BTreeMap<InstanceId, Instance>,
     pub volumes: BTreeMap<VolumeId, Volume>,

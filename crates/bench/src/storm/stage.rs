@@ -85,7 +85,7 @@ impl Stage {
         let sim = &mut self.sim;
         let began = sim.now;
         let calls_before = sim.cloud.calls().len();
-        sim.cloud.config().throttle = true;
+        sim.cloud.config().throttle = Some(100);
         let mut old: BTreeMap<NodeId, InstanceId> = BTreeMap::new();
         for id in &self.nodes {
             if let Some(holder) = sim.record(id).and_then(|r| r.holder.clone()) {

@@ -2,6 +2,7 @@
 
 use super::Answer;
 use crate::events::Event;
+use crate::latency::Latency;
 use crate::refusal::{conflict, refused};
 use crate::truth::Shown;
 use crate::world::World;
@@ -28,7 +29,8 @@ impl World {
         let end = match draining {
             Some((end, _)) => end,
             None => {
-                let takes = self.config.drain.draw(&mut self.rng);
+                let subject = self.of_instance(id);
+                let takes = Latency::Drain.draw(&self.config, self.seed, &subject);
                 let end = self.now.plus(takes.min(timeout_ms));
                 if let Some(instance) = self.instances.get_mut(id) {
                     instance.draining = Some((end, takes <= timeout_ms));
@@ -80,7 +82,7 @@ impl World {
             self.check_opened(&node, id, &disks, manifest);
         }
         self.begin_workload(id, disks);
-        let healthy_at = self.after(self.config.healthy);
+        let healthy_at = self.ends(Latency::Healthy, &self.of_instance(id));
         self.events.add(healthy_at, Event::Healthy(id.clone()));
         // Where the checks take no time they have passed already.
         self.advance(self.now);

@@ -2,6 +2,7 @@
 
 use super::{Answer, gone};
 use crate::events::Event;
+use crate::latency::{Latency, subject_of};
 use crate::refusal::{conflict, refused};
 use crate::resources::Image;
 use crate::world::World;
@@ -51,7 +52,7 @@ impl World {
         self.image_users.entry(snapshot.clone()).or_default().insert(id.clone());
         self.images.insert(id.clone(), Image { fact, root_gib });
         self.born(id.as_str());
-        let made_at = self.after(self.config.image);
+        let made_at = self.ends(Latency::Image, &subject_of(tags, id.as_str()));
         self.events.add(made_at, Event::ImageMade(id.clone()));
         self.showing(&[id.as_str()])
     }

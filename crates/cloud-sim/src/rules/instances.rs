@@ -2,14 +2,21 @@
 
 use super::{Answer, gone};
 use crate::events::Event;
+use crate::latency::{Latency, subject_of};
 use crate::refusal::refused;
 use crate::world::World;
 use holdfast_model::facts::{InstanceState, InterfaceState, VolumeState};
-use holdfast_model::{InstanceId, Time};
+use holdfast_model::{CloudError, InstanceId, Time};
 
 impl World {
+    /// What an instance's latencies are about.
+    pub(crate) fn of_instance(&self, id: &InstanceId) -> String {
+        let tags = self.instances.get(id).map(|i| &i.fact.tags);
+        tags.map_or_else(|| id.to_string(), |tags| subject_of(tags, id.as_str()))
+    }
+
     pub(crate) fn runs(&mut self, id: &InstanceId) {
-        let answers_at = self.after(self.config.boot);
+        let answers_at = self.ends(Latency::Boot, &self.of_instance(id));
         if self.instances.get(id).is_none_or(|i| i.fact.state != InstanceState::Pending) {
             return;
         }
@@ -22,6 +29,11 @@ impl World {
         }
     }
 
+    /// The refusal of a request that names an instance which is not known yet.
+    pub(crate) fn not_yet(&self, id: &InstanceId) -> Option<CloudError> {
+        self.veil.hides(id.as_str(), self.now).then(|| self.known_instance(id).err()).flatten()
+    }
+
     pub(crate) fn terminate(&mut self, id: &InstanceId) -> Answer {
         if self.veil.hides(id.as_str(), self.now) {
             self.known_instance(id)?;
@@ -31,7 +43,7 @@ impl World {
             return gone(id.as_str());
         };
         if instance.lives() {
-            let at = self.after(self.config.shutting_down);
+            let at = self.ends(Latency::ShuttingDown, &self.of_instance(id));
             self.end(id, "Client.UserInitiatedShutdown: terminated by the user", at);
         }
         self.showing(&[id.as_str()])
@@ -58,7 +70,7 @@ impl World {
         if let Some(instance) = self.instance_mut(id) {
             instance.fact.interruption_at = Some(at);
         }
-        let heard = self.after(self.config.notice);
+        let heard = self.ends(Latency::Notice, &self.of_instance(id));
         self.events.add(heard, Event::Announced(id.clone(), at));
         self.events.add(at, Event::Interrupted(id.clone()));
     }
@@ -66,7 +78,7 @@ impl World {
     /// Power is gone from one instant to the next.
     pub(crate) fn power_cut(&mut self, id: &InstanceId, reason: &str) {
         self.cut_power(id);
-        let at = self.after(self.config.cut);
+        let at = self.ends(Latency::Cut, &self.of_instance(id));
         if self.instances.get(id).is_some_and(|i| i.lives()) {
             self.end(id, reason, at);
         }
@@ -78,7 +90,7 @@ impl World {
         if self.instances.get(id).is_none_or(|i| i.fact.state == over) {
             return;
         }
-        let released_at = self.after(self.config.release);
+        let released_at = self.ends(Latency::Release, &self.of_instance(id));
         let vanished_at = self.now.plus(self.config.terminated_shown).max(released_at);
         let Some(instance) = self.instance_mut(id) else { return };
         instance.fact.state = over;

@@ -3,6 +3,7 @@
 use super::Answer;
 use crate::config::zone_index;
 use crate::events::Event;
+use crate::latency::Latency;
 use crate::refusal::{conflict, not_found, refused};
 use crate::resources::{Content, Image, Instance, Volume};
 use crate::world::World;
@@ -92,7 +93,7 @@ impl World {
         self.instances.insert(id.clone(), instance);
         self.born(id.as_str());
         self.remember(command, &launch.token, id.as_str());
-        let runs_at = self.after(self.config.pending);
+        let runs_at = self.ends(Latency::Pending, &self.of_instance(&id));
         self.events.add(runs_at, Event::Runs(id.clone()));
         self.showing(&[id.as_str(), root.as_str(), interface.as_str()])
     }

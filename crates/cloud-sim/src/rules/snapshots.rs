@@ -2,6 +2,7 @@
 
 use super::{Answer, gone};
 use crate::events::Event;
+use crate::latency::{Latency, subject_of};
 use crate::refusal::{conflict, error};
 use crate::resources::{Content, Snapshot};
 use crate::world::World;
@@ -51,7 +52,7 @@ impl World {
         }
         self.snapshots.insert(id.clone(), Snapshot { fact, size_gib, fs_uuid, content });
         self.born(id.as_str());
-        let made_at = self.after(self.config.snapshot);
+        let made_at = self.ends(Latency::Snapshot, &subject_of(tags, id.as_str()));
         self.events.add(made_at, Event::SnapshotMade(id.clone()));
         self.showing(&[id.as_str()])
     }

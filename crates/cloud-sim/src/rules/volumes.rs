@@ -3,6 +3,7 @@
 use super::{Answer, gone};
 use crate::config::ZONES;
 use crate::events::Event;
+use crate::latency::{Latency, subject, subject_of};
 use crate::refusal::{conflict, refused};
 use crate::world::World;
 use holdfast_model::facts::{Attachment, InstanceState, SnapshotState, VolumeFact, VolumeState};
@@ -60,7 +61,7 @@ impl World {
         };
         self.add_volume(fact, content);
         self.remember(command, token, id.as_str());
-        let made_at = self.after(self.config.volume_creating);
+        let made_at = self.ends(Latency::VolumeCreating, &subject_of(tags, id.as_str()));
         self.events.add(made_at, Event::VolumeMade(id.clone()));
         self.showing(&[id.as_str()])
     }
@@ -131,9 +132,23 @@ impl World {
             volume.fact.attached_to = Some((to.clone(), device.to_owned()));
             volume.fact.attachment_settled = false;
         }
-        let attached_at = self.after(self.config.attaching);
+        let attached_at = self.ends(Latency::Attaching, &self.attachment(id, to));
         self.events.add(attached_at, Event::Attached(id.clone(), to.clone()));
         self.showing(&[id.as_str(), to.as_str()])
+    }
+
+    /// What an attachment's latency is about: the volume's part of the node, in the generation of
+    /// the instance.
+    fn attachment(&self, id: &VolumeId, instance: &InstanceId) -> String {
+        let tags = self.volumes.get(id).map(|v| &v.fact.tags);
+        let role = tags.and_then(|t| t.get(tags::ROLE)).map_or("volume", String::as_str);
+        let tags = self.instances.get(instance).map(|i| &i.fact.tags);
+        let of = |name: &str| tags.and_then(|t| t.get(name)).map(String::as_str);
+        let generation = of(tags::GENERATION).and_then(|g| g.parse().ok());
+        match (of(tags::NODE), generation) {
+            (Some(node), Some(generation)) => subject(node, role, generation),
+            _ => format!("{id}/{instance}"),
+        }
     }
 
     /// The ground truth looks at a volume that goes from one holder to the next.
@@ -179,7 +194,7 @@ impl World {
             volume.detaching = true;
             volume.fact.attachment_settled = false;
         }
-        let detached_at = self.after(self.config.detaching);
+        let detached_at = self.ends(Latency::Detaching, &self.attachment(id, from));
         self.events.add(detached_at, Event::Detached(id.clone(), from.clone()));
         self.showing(&[id.as_str()])
     }
@@ -229,7 +244,7 @@ impl World {
         if let Some(volume) = self.volume_mut(id) {
             volume.fact.state = VolumeState::Deleting;
         }
-        let gone_at = self.after(self.config.deleting);
+        let gone_at = self.ends(Latency::Deleting, id.as_str());
         self.events.add(gone_at, Event::VolumeGone(id.clone()));
     }
 

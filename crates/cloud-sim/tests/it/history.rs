@@ -57,3 +57,23 @@ fn tokens_are_kept_apart_by_action() {
     hand.must(interface);
     assert_eq!(hand.cloud.resources(&hand.node).len(), 2);
 }
+
+#[test]
+fn what_a_thing_takes_does_not_depend_on_the_calls_before_it() {
+    let took = |before: usize| {
+        let mut hand = Hand::new(SimConfig::default());
+        for _ in 0..before {
+            let other = Query { kind: ResourceKind::Instance, ids: Vec::new(), page: None };
+            drop(hand.cloud.observe(hand.now, &other));
+        }
+        let subject = holdfast_cloud_sim::latency::subject("smi-1", "instance", 3);
+        hand.cloud.latency(holdfast_cloud_sim::Latency::Pending, &subject)
+    };
+    assert_eq!(took(0), took(17));
+    let cloud = SimCloud::new(1, SimConfig::default());
+    let draws: std::collections::BTreeSet<u64> = (0..100)
+        .map(|n| holdfast_cloud_sim::latency::subject("smi-1", "instance", n))
+        .map(|s| cloud.latency(holdfast_cloud_sim::Latency::Pending, &s))
+        .collect();
+    assert!(draws.len() > 90, "generations differ: {draws:?}");
+}

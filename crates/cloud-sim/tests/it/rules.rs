@@ -1,8 +1,9 @@
 use crate::node::{DATA, Hand};
+use holdfast_cloud_sim::Scheduled;
 use holdfast_cloud_sim::config::{IMAGE, SimConfig, Span, market};
 use holdfast_model::facts::{Fact, Health, InstanceState, Query, ResourceKind};
 use holdfast_model::time::{HOUR, SECOND};
-use holdfast_model::{Command, ErrorClass, ImageId, Lifecycle, Time};
+use holdfast_model::{Command, ErrorClass, ImageId, InstanceId, Lifecycle, Time};
 
 fn query(kind: ResourceKind, page: Option<String>) -> Query {
     Query { kind, ids: Vec::new(), page }
@@ -254,7 +255,7 @@ fn a_detached_volume_is_free_and_is_written_no_more() {
 #[test]
 fn buckets_throttle_as_ec2_does() {
     let mut config = SimConfig::prompt();
-    config.throttle = true;
+    config.throttle = Some(100);
     let mut hand = Hand::new(config);
     hand.now = Time(HOUR);
     let image = ImageId::from(IMAGE);
@@ -268,4 +269,55 @@ fn buckets_throttle_as_ec2_does() {
     hand.pass(SECOND);
     let next: Vec<_> = (0..3).map(|_| run(&mut hand)).collect();
     assert_eq!(next, [Ok(()), Ok(()), Err(ErrorClass::Throttled)]);
+}
+
+#[test]
+fn many_terminations_are_one_request_and_count_each_instance() {
+    let mut config = SimConfig::prompt();
+    config.throttle = Some(1);
+    let mut hand = Hand::new(config);
+    let image = ImageId::from(IMAGE);
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        hand.pass(HOUR);
+        let launch = hand.launch(&image, None);
+        let reply = hand.must(Command::RunInstances(Box::new(launch)));
+        ids.push(InstanceId::from(reply.facts[0].id()));
+    }
+    hand.pass(HOUR);
+    let end = |ids: &[InstanceId]| -> Vec<Command> {
+        ids.iter().cloned().map(|instance| Command::TerminateInstances { instance }).collect()
+    };
+    let before = hand.cloud.calls_made();
+    // A hundredth of 100 requests and 1,000 instances: one request, ten instances.
+    let answers = hand.cloud.call_together(hand.now, end(&ids));
+    assert!(answers.iter().all(|a| a.result.is_ok()), "{answers:?}");
+    assert_eq!(hand.cloud.calls_made(), before + 1);
+    let again = hand.cloud.call_together(hand.now, end(&ids));
+    let class = |a: &Scheduled| a.result.clone().map(drop).map_err(|e| e.class);
+    assert!(again.iter().all(|a| class(a) == Err(ErrorClass::Throttled)), "{again:?}");
+}
+
+#[test]
+fn one_instance_that_is_not_known_yet_fails_the_whole_request() {
+    let mut config = SimConfig::prompt();
+    config.appears = Span::exactly(SECOND);
+    let mut hand = Hand::new(config);
+    let image = ImageId::from(IMAGE);
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        hand.pass(10 * SECOND);
+        let launch = hand.launch(&image, None);
+        let answer = hand.cloud.call(hand.now, Command::RunInstances(Box::new(launch)));
+        ids.push(InstanceId::from(answer.result.unwrap().facts[0].id()));
+    }
+    let commands = ids.iter().cloned().map(|instance| Command::TerminateInstances { instance });
+    let answers = hand.cloud.call_together(hand.now, commands.collect());
+    for answer in answers {
+        assert_eq!(answer.result.unwrap_err().class, ErrorClass::NotYetVisible);
+    }
+    assert!(matches!(
+        hand.cloud.truly(ids[0].as_str()),
+        Some(Fact::Instance(i)) if i.state == InstanceState::Running
+    ));
 }
