@@ -4,19 +4,17 @@
 //!
 //! It does what a user would do, by the same commands.
 
-mod commands;
 mod control;
 mod report;
 mod rounds;
-mod writer;
 
-use commands::{Commands, Server};
+use crate::trial::commands::{Commands, Server};
+use crate::trial::say;
+use crate::trial::workload::Workload;
 use report::{Control, NodeReport, Report};
 use rounds::Plan;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use writer::Protocol;
 
 /// Interruptions of each node, if not told otherwise.
 const ROUNDS: usize = 10;
@@ -40,11 +38,8 @@ pub struct DemoArgs {
     pub report: PathBuf,
 }
 
-/// The nodes: name, spec, protocol, and after how many tenths of the rounds the controller is killed.
-const NODES: [(&str, &str, Protocol, usize); 2] = [
-    ("postgres", include_str!("../../../examples/postgres.yaml"), Protocol::Postgres, 3),
-    ("redis", include_str!("../../../examples/redis.yaml"), Protocol::Redis, 6),
-];
+/// The servers, and after how many tenths of the rounds the controller is killed.
+const NODES: [(Workload, usize); 2] = [(Workload::Postgres, 3), (Workload::Redis, 6)];
 
 /// Runs the demonstration.
 ///
@@ -81,14 +76,9 @@ fn play(
     server: &Arc<Mutex<Server>>,
 ) -> Result<Report, String> {
     let mut threads = Vec::new();
-    for (name, spec, protocol, tenths) in NODES {
-        let plan = Plan {
-            name: name.to_owned(),
-            spec: spec.to_owned(),
-            protocol,
-            rounds: args.rounds,
-            kill_in_round: args.rounds * tenths / 10,
-        };
+    for (workload, tenths) in NODES {
+        let kill_in_round = args.rounds * tenths / 10;
+        let plan = Plan { workload, rounds: args.rounds, kill_in_round };
         let (commands, server) = (commands.clone(), Arc::clone(server));
         threads.push(std::thread::spawn(move || rounds::play(&plan, &commands, &server)));
     }
@@ -105,13 +95,4 @@ fn play(
     }
     let control: Control = control::play(commands)?;
     Ok(Report { nodes, control })
-}
-
-/// One line of progress.
-pub(crate) fn say(what: &str) {
-    if std::io::stdout().is_terminal() {
-        println!("\x1b[2m·\x1b[0m {what}");
-    } else {
-        println!("· {what}");
-    }
 }

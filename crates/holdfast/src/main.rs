@@ -3,6 +3,7 @@
 
 mod cli;
 mod demo;
+mod trial;
 
 use std::process::ExitCode;
 

@@ -1,11 +1,11 @@
 //! The control: the same interruption on a server that does not sync its writes must lose some.
 //! If it lost none, the interruptions would not be power cuts and the rest would prove nothing.
 
-use super::commands::Commands;
 use super::report::Control;
-use super::rounds::{create, interrupt, now, start_writer, wait_for_ack, wait_for_generation};
-use super::say;
-use super::writer::Protocol;
+use crate::trial::commands::Commands;
+use crate::trial::node::{create, interrupt, now, start_writer, wait_for_ack, wait_for_generation};
+use crate::trial::say;
+use crate::trial::workload::Workload;
 use std::time::Duration;
 
 /// How long the control is written to.
@@ -18,11 +18,12 @@ pub fn play(commands: &Commands) -> Result<Control, String> {
     say(
         "control: a Redis that does not sync (appendfsync no), interrupted once: it must lose writes",
     );
-    let spec = include_str!("../../../../examples/redis.yaml")
+    let spec = Workload::Redis
+        .spec()
         .replace("name: redis", "name: control")
         .replace("--appendfsync always", "--appendfsync no");
     let node = create(commands, NAME, &spec)?;
-    let writer = start_writer(commands, NAME, Protocol::Redis, &node.ip)?;
+    let writer = start_writer(commands, NAME, Workload::Redis, &node.ip)?;
     std::thread::sleep(WRITE_FOR);
     interrupt(commands, NAME, None)?;
     wait_for_generation(commands, NAME, node.generation)?;

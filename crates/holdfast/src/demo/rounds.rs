@@ -1,14 +1,13 @@
 //! One node through its interruptions.
 
-use super::commands::{Commands, Server};
-use super::report::{Changed, NodeReport, Spread};
-use super::say;
-use super::writer::{Protocol, Writer};
-use serde_json::Value;
+use super::report::{Changed, NodeReport};
+use crate::trial::commands::{Commands, Server};
+use crate::trial::node::{create, interrupt, now, start_writer, wait_for_ack, wait_for_generation};
+use crate::trial::workload::Workload;
+use crate::trial::{Spread, say};
 use std::io::Write as _;
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The notice of the softer interruptions.
 const NOTICE: &str = "3s";
@@ -16,129 +15,17 @@ const NOTICE: &str = "3s";
 const KILL_AFTER: Duration = Duration::from_millis(30);
 /// How long the controller stays dead.
 const DEAD_FOR: Duration = Duration::from_millis(300);
-/// How long a node may take to serve.
-const SERVE_TIMEOUT: Duration = Duration::from_secs(90);
 /// How long the writer writes undisturbed between two interruptions.
 const CALM: Duration = Duration::from_millis(400);
-/// How often the node is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// What is played with one node.
 pub struct Plan {
-    /// The node's name.
-    pub name: String,
-    /// Its spec, as YAML.
-    pub spec: String,
-    /// What it speaks.
-    pub protocol: Protocol,
+    /// The server in it.
+    pub workload: Workload,
     /// How often it is interrupted.
     pub rounds: usize,
     /// In which round the controller is killed, from 0.
     pub kill_in_round: usize,
-}
-
-/// What a node looks like from outside.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Look {
-    /// Its generation.
-    pub generation: u64,
-    /// Its status.
-    pub status: String,
-    /// Its private IP.
-    pub ip: String,
-    /// Its MAC address.
-    pub mac: String,
-    /// Its data volume.
-    pub volume: String,
-    /// Its market.
-    pub market: String,
-}
-
-/// Looks at a node.
-pub fn look(commands: &Commands, name: &str) -> Result<Look, String> {
-    let shown = commands.node(&["show", name])?;
-    let text = |path: &str| {
-        let found = shown.pointer(path).and_then(Value::as_str);
-        found.unwrap_or("-").to_owned()
-    };
-    let market = ["instance_type", "lifecycle", "zone"]
-        .map(|part| text(&format!("/record/holder/market/{part}")))
-        .join(" ");
-    Ok(Look {
-        generation: shown.pointer("/record/generation").and_then(Value::as_u64).unwrap_or(0),
-        status: text("/status"),
-        ip: text("/record/interface/private_ip"),
-        mac: text("/record/interface/mac"),
-        volume: text("/record/data/0/head/id"),
-        market,
-    })
-}
-
-/// Creates a node from a spec's text and waits until it is active.
-pub fn create(commands: &Commands, name: &str, spec: &str) -> Result<Look, String> {
-    let path = commands.data_dir().join(format!("{name}.yaml"));
-    std::fs::write(&path, spec).map_err(|e| format!("{}: {e}", path.display()))?;
-    commands.node(&["create", "-f", &path.display().to_string(), "--wait"])?;
-    look(commands, name)
-}
-
-/// Starts a writer, and waits until its first write is acknowledged.
-pub fn start_writer(
-    commands: &Commands,
-    name: &str,
-    protocol: Protocol,
-    ip: &str,
-) -> Result<Writer, String> {
-    let address: Ipv4Addr = ip.parse().map_err(|e| format!("{name} has the address {ip}: {e}"))?;
-    let writer = Writer::start(&commands.cloud_dir(), protocol, address);
-    wait_for_ack(&writer, name, now())?;
-    Ok(writer)
-}
-
-pub fn now() -> Instant {
-    Instant::now()
-}
-
-/// Waits until a write that began after `since` is acknowledged.
-pub fn wait_for_ack(writer: &Writer, name: &str, since: Instant) -> Result<(), String> {
-    let began = now();
-    while writer.last_ack().is_none_or(|at| at <= since) {
-        if began.elapsed() > SERVE_TIMEOUT {
-            let last = writer.last_error().unwrap_or_default();
-            return Err(format!("{name} does not serve: {last}"));
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    Ok(())
-}
-
-/// Waits until the node is active in a later generation.
-pub fn wait_for_generation(commands: &Commands, name: &str, after: u64) -> Result<Look, String> {
-    let began = now();
-    let mut last = String::new();
-    while began.elapsed() < SERVE_TIMEOUT {
-        match look(commands, name) {
-            Ok(seen) if seen.generation > after && seen.status == "ACTIVE" => return Ok(seen),
-            Ok(seen) => last = format!("it is {} in generation {}", seen.status, seen.generation),
-            Err(error) => last = error,
-        }
-        std::thread::sleep(LOOK_EVERY);
-    }
-    Err(format!("{name} did not come back: {last}"))
-}
-
-/// Interrupts, however long the server is away.
-pub fn interrupt(commands: &Commands, name: &str, notice: Option<&str>) -> Result<(), String> {
-    let began = now();
-    let mut arguments = vec!["interrupt", name];
-    arguments.extend(notice.iter().flat_map(|n| ["--notice", n]));
-    loop {
-        match commands.node(&arguments) {
-            Ok(_) => return Ok(()),
-            Err(error) if began.elapsed() > SERVE_TIMEOUT => return Err(error),
-            Err(_) => std::thread::sleep(LOOK_EVERY),
-        }
-    }
 }
 
 /// Plays one node to its end.
@@ -147,10 +34,10 @@ pub fn play(
     commands: &Commands,
     server: &Arc<Mutex<Server>>,
 ) -> Result<NodeReport, String> {
-    let name = plan.name.as_str();
+    let name = plan.workload.name();
     say(&format!("{name}: creating the node"));
-    let first = create(commands, name, &plan.spec)?;
-    let writer = start_writer(commands, name, plan.protocol, &first.ip)?;
+    let first = create(commands, name, plan.workload.spec())?;
+    let writer = start_writer(commands, name, plan.workload, &first.ip)?;
     say(&format!("{name}: serves at {}, on {}", first.ip, first.market));
     let mut blackouts = Vec::new();
     let mut last = first.clone();
@@ -180,7 +67,7 @@ pub fn play(
     }
     let (acked, lost) = writer.finish(&commands.cloud_dir())?;
     Ok(NodeReport {
-        name: plan.name.clone(),
+        name: name.to_owned(),
         acked,
         lost,
         interruptions: plan.rounds,

@@ -30,5 +30,5 @@ fn the_demonstration_loses_nothing_and_its_control_does() {
         }
         assert!(node["blackout_ms"]["median"].as_u64().unwrap() > 0, "{node}");
     }
-    assert!(said.contains("killed with -9"), "{said}");
+    assert!(why.contains("killed with -9"), "{why}");
 }

@@ -1,4 +1,4 @@
-//! The commands that the demonstration gives, and the server process that it starts and kills.
+//! The commands that a trial gives, and the server process that it starts and kills.
 
 use super::say;
 use serde_json::Value;
@@ -14,7 +14,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often it is asked.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
-/// How the demonstration gives commands.
+/// How a trial gives commands.
 #[derive(Debug, Clone)]
 pub struct Commands {
     exe: PathBuf,
@@ -119,7 +119,7 @@ impl Server {
     pub fn start(commands: &Commands) -> Result<Server, String> {
         let dir = &commands.data_dir;
         std::fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-        let path = dir.join("demo-server.log");
+        let path = dir.join("server.log");
         let log = File::options().create(true).append(true).open(&path);
         let log = log.map_err(|e| format!("{}: {e}", path.display()))?;
         let child = Command::new(&commands.exe)

@@ -1,0 +1,117 @@
+//! One node, used from outside: made, looked at, interrupted, waited for.
+
+use super::commands::Commands;
+use super::workload::Workload;
+use super::writer::Writer;
+use serde_json::Value;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+/// How long a node may take to serve.
+const SERVE_TIMEOUT: Duration = Duration::from_secs(90);
+/// How often the node is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// What a node looks like from outside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look {
+    /// Its generation.
+    pub generation: u64,
+    /// Its status.
+    pub status: String,
+    /// Its private IP.
+    pub ip: String,
+    /// Its MAC address.
+    pub mac: String,
+    /// Its data volume.
+    pub volume: String,
+    /// Its market.
+    pub market: String,
+}
+
+/// Looks at a node.
+pub fn look(commands: &Commands, name: &str) -> Result<Look, String> {
+    let shown = commands.node(&["show", name])?;
+    let text = |path: &str| {
+        let found = shown.pointer(path).and_then(Value::as_str);
+        found.unwrap_or("-").to_owned()
+    };
+    let market = ["instance_type", "lifecycle", "zone"]
+        .map(|part| text(&format!("/record/holder/market/{part}")))
+        .join(" ");
+    Ok(Look {
+        generation: shown.pointer("/record/generation").and_then(Value::as_u64).unwrap_or(0),
+        status: text("/status"),
+        ip: text("/record/interface/private_ip"),
+        mac: text("/record/interface/mac"),
+        volume: text("/record/data/0/head/id"),
+        market,
+    })
+}
+
+/// Creates a node from a spec's text and waits until it is active.
+pub fn create(commands: &Commands, name: &str, spec: &str) -> Result<Look, String> {
+    let path = commands.data_dir().join(format!("{name}.yaml"));
+    std::fs::write(&path, spec).map_err(|e| format!("{}: {e}", path.display()))?;
+    commands.node(&["create", "-f", &path.display().to_string(), "--wait"])?;
+    look(commands, name)
+}
+
+/// Starts a writer, and waits until its first write is acknowledged.
+pub fn start_writer(
+    commands: &Commands,
+    name: &str,
+    workload: Workload,
+    ip: &str,
+) -> Result<Writer, String> {
+    let address: Ipv4Addr = ip.parse().map_err(|e| format!("{name} has the address {ip}: {e}"))?;
+    let writer = Writer::start(&commands.cloud_dir(), workload, address);
+    wait_for_ack(&writer, name, now())?;
+    Ok(writer)
+}
+
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Waits until a write that began after `since` is acknowledged.
+pub fn wait_for_ack(writer: &Writer, name: &str, since: Instant) -> Result<(), String> {
+    let began = now();
+    while writer.last_ack().is_none_or(|at| at <= since) {
+        if began.elapsed() > SERVE_TIMEOUT {
+            let last = writer.last_error().unwrap_or_default();
+            return Err(format!("{name} does not serve: {last}"));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// Waits until the node is active in a later generation.
+pub fn wait_for_generation(commands: &Commands, name: &str, after: u64) -> Result<Look, String> {
+    let began = now();
+    let mut last = String::new();
+    while began.elapsed() < SERVE_TIMEOUT {
+        match look(commands, name) {
+            Ok(seen) if seen.generation > after && seen.status == "ACTIVE" => return Ok(seen),
+            Ok(seen) => last = format!("it is {} in generation {}", seen.status, seen.generation),
+            Err(error) => last = error,
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Err(format!("{name} did not come back: {last}"))
+}
+
+/// Interrupts, however long the server is away.
+pub fn interrupt(commands: &Commands, name: &str, notice: Option<&str>) -> Result<(), String> {
+    let began = now();
+    let mut arguments = vec!["interrupt", name];
+    arguments.extend(notice.iter().flat_map(|n| ["--notice", n]));
+    loop {
+        match commands.node(&arguments) {
+            Ok(_) => return Ok(()),
+            Err(error) if began.elapsed() > SERVE_TIMEOUT => return Err(error),
+            Err(_) => std::thread::sleep(LOOK_EVERY),
+        }
+    }
+}

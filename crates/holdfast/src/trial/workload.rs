@@ -1,0 +1,65 @@
+//! The servers that are tried: what runs in the node, and what speaks to it from outside.
+
+mod mariadb;
+mod postgres;
+mod redis;
+
+use super::writer::Acknowledge;
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// After this long without an answer a client gives up a connection: a machine without power does
+/// not say goodbye.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
+/// How long reading everything back may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A server that keeps what it has acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Workload {
+    /// PostgreSQL: one INSERT per id.
+    Postgres,
+    /// Redis: one SADD per id.
+    Redis,
+    /// MariaDB: one INSERT per id.
+    Mariadb,
+}
+
+impl Workload {
+    /// Its node's name in its spec.
+    pub fn name(self) -> &'static str {
+        match self {
+            Workload::Postgres => "postgres",
+            Workload::Redis => "redis",
+            Workload::Mariadb => "mariadb",
+        }
+    }
+
+    /// Its node's spec: the example that people start with.
+    pub fn spec(self) -> &'static str {
+        match self {
+            Workload::Postgres => include_str!("../../../../examples/postgres.yaml"),
+            Workload::Redis => include_str!("../../../../examples/redis.yaml"),
+            Workload::Mariadb => include_str!("../../../../examples/mariadb.yaml"),
+        }
+    }
+
+    /// Connects and writes ids, from the next one on, until told to stop or something fails.
+    pub fn write(self, address: Ipv4Addr, journal: &mut Acknowledge<'_>) -> Result<(), String> {
+        match self {
+            Workload::Postgres => postgres::write(address, journal),
+            Workload::Redis => redis::write(address, journal),
+            Workload::Mariadb => mariadb::write(address, journal),
+        }
+    }
+
+    /// Every id that the server has.
+    pub fn read_back(self, address: Ipv4Addr) -> Result<BTreeSet<u64>, String> {
+        match self {
+            Workload::Postgres => postgres::read_back(address),
+            Workload::Redis => redis::read_back(address),
+            Workload::Mariadb => mariadb::read_back(address),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! A writer outside the nodes: it journals an id only after the server has acknowledged it, and
+//! remembers when. What it journalled must be there at the end.
+
+use super::workload::Workload;
+use holdfast_cloud_local::network;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Pause between attempts to connect.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(5);
+/// What was acknowledged, and when.
+#[derive(Debug, Default)]
+pub struct Journal {
+    ids: Vec<u64>,
+    times: Vec<Instant>,
+    last_error: Option<String>,
+}
+
+/// A running writer.
+pub struct Writer {
+    journal: Arc<Mutex<Journal>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    workload: Workload,
+    address: Ipv4Addr,
+}
+
+impl Writer {
+    /// Starts writing to a server inside the nodes' network.
+    pub fn start(data_dir: &Path, workload: Workload, address: Ipv4Addr) -> Writer {
+        let journal = Arc::new(Mutex::new(Journal::default()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (to, until, dir) = (Arc::clone(&journal), Arc::clone(&stop), data_dir.to_owned());
+        let thread = std::thread::spawn(move || {
+            let outcome = network::in_fabric(&dir, {
+                let to = Arc::clone(&to);
+                move || write(workload, address, &to, &until)
+            });
+            if let Err(error) = outcome {
+                lock(&to).last_error = Some(error.to_string());
+            }
+        });
+        Writer { journal, stop, thread: Some(thread), workload, address }
+    }
+
+    /// How many ids have been acknowledged.
+    pub fn acked(&self) -> usize {
+        lock(&self.journal).ids.len()
+    }
+
+    /// When the last id was acknowledged.
+    pub fn last_ack(&self) -> Option<Instant> {
+        lock(&self.journal).times.last().copied()
+    }
+
+    /// What went wrong last.
+    pub fn last_error(&self) -> Option<String> {
+        lock(&self.journal).last_error.clone()
+    }
+
+    /// The longest time without an acknowledgement that ended after `since`.
+    pub fn longest_gap(&self, since: Instant) -> Duration {
+        let journal = lock(&self.journal);
+        let pairs = journal.times.windows(2).filter(|pair| pair[1] > since);
+        pairs.map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+    }
+
+    /// Stops writing and reads everything back: how many ids were acknowledged, and how many of
+    /// them are not there.
+    pub fn finish(mut self, data_dir: &Path) -> Result<(usize, usize), String> {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().map_err(|_| "the writer panicked".to_owned())?;
+        }
+        let (workload, address) = (self.workload, self.address);
+        let found = network::in_fabric(data_dir, move || workload.read_back(address))
+            .map_err(|e| e.to_string())??;
+        let journal = lock(&self.journal);
+        let lost = journal.ids.iter().filter(|id| !found.contains(id)).count();
+        Ok((journal.ids.len(), lost))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
+    journal.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(workload: Workload, address: Ipv4Addr, journal: &Mutex<Journal>, stop: &AtomicBool) {
+    let mut acknowledge = Acknowledge { journal, stop, next: 1 };
+    while !stop.load(Ordering::Relaxed) {
+        if let Err(error) = workload.write(address, &mut acknowledge) {
+            lock(journal).last_error = Some(error);
+        }
+        std::thread::sleep(RECONNECT_PAUSE);
+    }
+}
+
+/// How a client asks for the next id and says that it was acknowledged.
+pub struct Acknowledge<'a> {
+    journal: &'a Mutex<Journal>,
+    stop: &'a AtomicBool,
+    next: u64,
+}
+
+impl Acknowledge<'_> {
+    /// The id to be written next: the same until it is acknowledged. `None`: that is enough.
+    pub fn next(&self) -> Option<u64> {
+        (!self.stop.load(Ordering::Relaxed)).then_some(self.next)
+    }
+
+    /// The server has acknowledged the id: it is journalled after that, never before.
+    pub fn acknowledged(&mut self) {
+        let now = Instant::now();
+        let mut journal = lock(self.journal);
+        journal.ids.push(self.next);
+        journal.times.push(now);
+        self.next += 1;
+    }
+}
