@@ -9,16 +9,18 @@ mod calls;
 mod config;
 mod reads;
 mod runner;
+mod standing;
 
 pub use config::FleetConfig;
 
 use crate::handle::{NodeView, Refusal};
 use calls::Queue;
 use holdfast_cloud::Notice;
-use holdfast_engine::{Scene, World};
+use holdfast_engine::World;
 use holdfast_model::facts::{Fact, Page, Query};
 use holdfast_model::market::Catalogue;
 use holdfast_model::record::DataHead;
+use holdfast_model::standing::{Cause, Standing};
 use holdfast_model::user::UserCommand;
 use holdfast_model::{CloudError, Command, Event, NodeId, Record, Reply, Spec, Time};
 use reads::Reads;
@@ -46,8 +48,12 @@ pub enum Input {
     Noticed(Notice),
     /// A user's word.
     Word(u64, UserCommand),
-    /// Stop changing anything, for this reason; or go on.
-    Freeze(Option<String>),
+    /// What the fleet as a whole must not forget, as it was stored. First of all.
+    Standing(Standing),
+    /// Stop changing anything: why, and a sentence.
+    Freeze(Cause, String),
+    /// Go on, as far as a person can say so.
+    Thaw,
     /// Time has passed.
     Tick,
 }
@@ -118,7 +124,9 @@ pub struct Fleet {
     wakes: BTreeSet<(Time, NodeId)>,
     commits: BTreeMap<u64, NodeId>,
     next_id: u64,
-    frozen: Option<String>,
+    standing: Standing,
+    /// Whether what the records need has been looked for since the start.
+    looked: bool,
 }
 
 impl Fleet {
@@ -137,7 +145,8 @@ impl Fleet {
             wakes: BTreeSet::new(),
             commits: BTreeMap::new(),
             next_id: 0,
-            frozen: None,
+            standing: Standing::default(),
+            looked: false,
         }
     }
 
@@ -150,15 +159,14 @@ impl Fleet {
                 self.catalogue = Arc::new(catalogue);
                 self.dirty.extend(self.waiting.iter().cloned());
             }
-            Input::Observed(id, result) => self.observed(id, result),
+            Input::Observed(id, result) => self.observed(id, result, now, &mut effects),
             Input::Replied(id, result) => self.replied(id, result, now),
             Input::Committed(id, outcome) => self.committed(id, outcome, now, &mut effects),
             Input::Noticed(notice) => self.reads.want(notice.instance.as_str()),
             Input::Word(id, word) => self.word(id, word, now, &mut effects),
-            Input::Freeze(why) => {
-                self.frozen = why;
-                self.dirty.extend(self.runners.keys().cloned());
-            }
+            Input::Standing(standing) => self.standing = standing,
+            Input::Freeze(cause, reason) => self.freeze(cause, reason, now, &mut effects),
+            Input::Thaw => self.thaw(now, &mut effects),
             Input::Tick => {}
         }
         self.dirty.extend(self.world.take_changed());
@@ -269,15 +277,8 @@ impl Fleet {
     /// Plans one node, unless its last plan is still being committed.
     fn run(&mut self, node: &NodeId, now: Time, effects: &mut Vec<Effect>) {
         let Some(mut runner) = self.runners.remove(node) else { return };
-        let frozen = self.frozen.is_some();
-        let scene = Scene {
-            world: &self.world,
-            catalogue: &self.catalogue,
-            installation: &self.config.installation,
-            tuning: &self.config.tuning,
-            now,
-        };
-        let next = runner.plan(&scene, frozen, &self.catalogue, effects);
+        let held = self.held();
+        let next = runner.plan(&self.scene(now), held, &self.catalogue, effects);
         if let Some(at) = runner.wake {
             self.wakes.insert((at.max(Time(now.0 + 1)), node.clone()));
         }
@@ -295,10 +296,14 @@ impl Fleet {
             runner.committing = Some(draft);
         } else if runner.committing.is_none()
             && runner.stopped.is_none()
-            && let Some(replacement) =
-                runner.record.as_ref().and_then(|r| r.replacement.as_ref()).filter(|_| !frozen)
+            && let Some(replacement) = runner.record.as_ref().and_then(|r| r.replacement.as_ref())
+            && held.is_none()
         {
-            self.queue.offer(node, replacement);
+            if runner.record.as_ref().is_some_and(|r| r.quarantine.is_some()) {
+                self.queue.withdraw(node);
+            } else {
+                self.queue.offer(node, replacement);
+            }
         }
         if runner.waits_for.is_some() || !runner.watch.is_empty() || runner.is_over() {
             self.waiting.insert(node.clone());
@@ -367,12 +372,6 @@ impl Fleet {
     #[must_use]
     pub fn stopped(&self, node: &NodeId) -> Option<&str> {
         self.runners.get(node).and_then(|r| r.stopped.as_deref())
-    }
-
-    /// Why nothing is changed at the moment, if so.
-    #[must_use]
-    pub fn frozen(&self) -> Option<&str> {
-        self.frozen.as_deref()
     }
 
     /// What is known of the cloud.

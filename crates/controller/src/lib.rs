@@ -9,6 +9,7 @@ pub mod fleet;
 pub mod handle;
 pub mod offered;
 pub mod serve;
+pub mod standing;
 
 pub use fleet::{Effect, Fleet, FleetConfig, Input, Outcome};
 pub use handle::{Ask, Handle, NodeView, Refusal, View};

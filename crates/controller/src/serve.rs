@@ -3,8 +3,12 @@
 
 use crate::fleet::{Effect, Fleet, FleetConfig, Input, Outcome};
 use crate::handle::{Ask, Handle, MAX_EVENTS_BEHIND, MAX_WAITING_WORDS, Refusal, View};
+use crate::standing::{self, StandingError};
 use holdfast_cloud::Cloud;
-use holdfast_model::{CloudError, Command, ErrorClass, Event, NodeId, Record, Time, versions};
+use holdfast_model::standing::Cause;
+use holdfast_model::{
+    CloudError, Command, ErrorClass, Event, NodeId, Record, Standing, Time, versions,
+};
 use holdfast_store::writer::Writer;
 use holdfast_store::{Store, StoreError, StoredEvent, Write, Written};
 use std::collections::BTreeMap;
@@ -30,6 +34,9 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What the fleet as a whole must not forget.
+    #[error(transparent)]
+    Standing(#[from] StandingError),
     /// The cloud does not say who we are.
     #[error("the cloud does not answer: {0}")]
     Cloud(#[from] CloudError),
@@ -74,7 +81,9 @@ pub async fn start(
     let identity = cloud.identity().await?;
     let account = format!("{}/{}", identity.account, identity.region);
     let known = store.setting(ACCOUNT)?;
-    let frozen = match known {
+    let clock = Clock::start();
+    let standing = standing::begin(&*store, clock.now())?;
+    let another = match known {
         None => {
             store.set_setting(ACCOUNT, &account)?;
             None
@@ -82,7 +91,7 @@ pub async fn start(
         Some(known) if known == account => None,
         Some(known) => Some(format!(
             "this installation belongs to {known}, but the credentials are of {account}: nothing \
-             is changed; start it with the credentials of {known}"
+             is changed; start the server with the credentials of {known}"
         )),
     };
     let catalogue = cloud.catalogue().await?;
@@ -100,9 +109,11 @@ pub async fn start(
     let (inputs, inputs_in) = mpsc::unbounded_channel();
     let mut driver = Driver {
         fleet: Fleet::new(config),
-        clock: Clock::start(),
+        clock,
         cloud,
-        writer: Writer::start(store),
+        writer: Writer::start(Arc::clone(&store)),
+        store,
+        kept: standing.clone(),
         inputs,
         answers: BTreeMap::new(),
         next_word: 0,
@@ -110,7 +121,10 @@ pub async fn start(
         events,
         catalogue_changed,
     };
-    driver.take(Input::Freeze(frozen));
+    driver.take(Input::Standing(standing));
+    if let Some(why) = another {
+        driver.take(Input::Freeze(Cause::Account, why));
+    }
     driver.take(Input::Catalogue(catalogue));
     driver.take(Input::Loaded(records));
     let task = tokio::spawn(driver.run(words_in, inputs_in));
@@ -163,6 +177,9 @@ struct Driver {
     clock: Clock,
     cloud: Arc<dyn Cloud>,
     writer: Writer,
+    store: Arc<dyn Store>,
+    /// What is stored of the fleet as a whole.
+    kept: Standing,
     /// Unbounded in type, bounded in fact: one message for each call, read and commit under way.
     inputs: mpsc::UnboundedSender<Input>,
     answers: BTreeMap<u64, oneshot::Sender<Result<Arc<Record>, Refusal>>>,
@@ -200,6 +217,7 @@ impl Driver {
 
     fn take(&mut self, input: Input) {
         let effects = self.fleet.handle(self.clock.now(), input);
+        self.keep_standing();
         let mut shown = std::collections::BTreeSet::new();
         let mut answers = Vec::new();
         for effect in effects {
@@ -215,6 +233,19 @@ impl Driver {
         self.show(shown);
         for answer in answers {
             self.carry_out(answer);
+        }
+    }
+
+    /// What concerns the fleet as a whole is durable before anything follows from it. It changes
+    /// so rarely that waiting for the disk here does no harm.
+    fn keep_standing(&mut self) {
+        if &self.kept == self.fleet.standing() {
+            return;
+        }
+        match standing::keep(&*self.store, self.fleet.standing()) {
+            Ok(()) => self.kept = self.fleet.standing().clone(),
+            // It is tried again at the next input; until then it holds in this process alone.
+            Err(error) => tracing::error!(%error, "the fleet's standing could not be stored"),
         }
     }
 

@@ -8,7 +8,6 @@ use crate::steps::{launch, stop};
 use holdfast_model::facts::{Fact, Health, InstanceState};
 use holdfast_model::record::{DataHead, Goal, RootHead};
 use holdfast_model::replacement::Replacement;
-use holdfast_model::tags;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::{CallState, Kind, Known, Row, Severity, Spec, Time};
 use std::collections::BTreeMap;
@@ -323,7 +322,7 @@ pub(crate) fn is_over(desk: &Desk<'_>) -> bool {
         return true;
     }
     desk.scene.world.is_swept()
-        && desk.scene.world.of_node(&record.id).all(|fact| match fact {
+        && desk.scene.world.ours(&record.id, desk.scene.installation).all(|fact| match fact {
             Fact::Instance(i) => i.state == InstanceState::Terminated,
             _ => false,
         })
@@ -380,11 +379,9 @@ pub(crate) fn give_up(desk: &mut Desk<'_>) {
 /// never touched.
 fn unknown_leftovers(desk: &Desk<'_>) -> Vec<(String, bool)> {
     let flags = desk.record.deallocation.unwrap_or_default();
-    let ours = Some(&desk.scene.installation.0);
     desk.scene
         .world
-        .of_node(&desk.record.id)
-        .filter(|fact| fact.tags().get(tags::INSTALLATION) == ours)
+        .ours(&desk.record.id, desk.scene.installation)
         .filter_map(|fact| {
             let at_once = match fact {
                 Fact::Instance(_) => return None,

@@ -151,6 +151,9 @@ impl<'a> Desk<'a> {
         all.insert(tags::GENERATION.to_owned(), self.record.generation.to_string());
         all.insert(tags::ROLE.to_owned(), role.to_owned());
         all.insert(tags::TOKEN.to_owned(), token.0.clone());
+        if all.len() < tags::MAX_TAGS {
+            all.insert(tags::EPOCH.to_owned(), self.scene.epoch.to_string());
+        }
         all
     }
 

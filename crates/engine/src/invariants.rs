@@ -1,7 +1,8 @@
 //! What may never happen, as checks that are cheap enough to stay on in production.
 
+use crate::plan::Scene;
+use crate::quarantine;
 use crate::retention;
-use crate::world::World;
 use holdfast_model::facts::{Fact, InstanceState};
 use holdfast_model::{Command, Known, Record};
 
@@ -18,15 +19,29 @@ pub struct Broken {
 ///
 /// # Errors
 /// The invariant that it would break.
-pub fn may_leave(record: &Record, command: &Command) -> Result<(), Broken> {
+pub fn may_leave(record: &Record, command: &Command, scene: &Scene<'_>) -> Result<(), Broken> {
     let target = match command {
+        Command::TerminateInstances { instance } => instance.as_str(),
         Command::DeleteVolume { volume } => volume.as_str(),
         Command::DeleteSnapshot { snapshot } => snapshot.as_str(),
         Command::DeregisterImage { image } => image.as_str(),
         Command::DeleteNetworkInterface { interface } => interface.as_str(),
         _ => return Ok(()),
     };
-    if retention::is_needed(record, target) {
+    if let Some(fact) = scene.world.last_seen(target)
+        && !quarantine::is_accounted(record, fact, scene)
+    {
+        return Err(Broken {
+            name: "others-left-alone",
+            what: format!(
+                "{} of {target}, which is not, or not yet, {}'s to change",
+                command.action(),
+                record.id
+            ),
+        });
+    }
+    let deletes = !matches!(command, Command::TerminateInstances { .. });
+    if deletes && retention::is_needed(record, target) {
         return Err(Broken {
             name: "last-copy-kept",
             what: format!("{} of {target}, which {} needs", command.action(), record.id),
@@ -37,10 +52,11 @@ pub fn may_leave(record: &Record, command: &Command) -> Result<(), Broken> {
 
 /// What is wrong with a node as it is seen.
 #[must_use]
-pub fn check(record: &Record, world: &World) -> Vec<Broken> {
+pub fn check(record: &Record, scene: &Scene<'_>) -> Vec<Broken> {
+    let world = scene.world;
     let mut broken = Vec::new();
     let alive: Vec<&str> = world
-        .of_node(&record.id)
+        .ours(&record.id, scene.installation)
         .filter_map(|fact| match fact {
             Fact::Instance(i) if i.state <= InstanceState::Running => Some(i.id.as_str()),
             _ => None,

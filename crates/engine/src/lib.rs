@@ -11,6 +11,7 @@ pub mod desk;
 pub mod invariants;
 pub mod markets;
 pub mod plan;
+pub mod quarantine;
 pub mod replacement;
 pub mod replies;
 pub mod retention;

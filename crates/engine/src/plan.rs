@@ -3,6 +3,7 @@
 
 use crate::begin;
 use crate::desk::Desk;
+use crate::quarantine;
 use crate::replacement::{Progress, has, rows_of};
 use crate::retention;
 use crate::tuning::Tuning;
@@ -11,7 +12,7 @@ use holdfast_model::market::Catalogue;
 use holdfast_model::record::{MAX_HISTORY, Record};
 use holdfast_model::replacement::Finished;
 use holdfast_model::time::MINUTE;
-use holdfast_model::{Event, Installation, Kind, Row, Severity, Spec, Time};
+use holdfast_model::{Epoch, Event, Installation, Kind, Row, Severity, Spec, Time};
 
 /// How often one plan goes through the table before it rests: a row may enable others.
 const MAX_ROUNDS: usize = 32;
@@ -24,6 +25,8 @@ pub struct Scene<'a> {
     pub catalogue: &'a Catalogue,
     /// Who we are.
     pub installation: &'a Installation,
+    /// Which controller of the installation we are.
+    pub epoch: Epoch,
     /// Times that differ between clouds.
     pub tuning: &'a Tuning,
     /// The time.
@@ -68,6 +71,16 @@ pub fn plan(record: &Record, scene: &Scene<'_>) -> Plan {
         }
     };
     let mut desk = Desk::new(record.clone(), spec, scene);
+    if quarantine::holds(&mut desk) {
+        return Plan {
+            record: desk.record,
+            events: desk.events,
+            wake: None,
+            waits_for: desk.waits_for,
+            watch: Vec::new(),
+            forget: false,
+        };
+    }
     for _ in 0..MAX_ROUNDS {
         let before = desk.record.clone();
         begin::interrupted(&mut desk);

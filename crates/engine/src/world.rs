@@ -10,8 +10,8 @@ use holdfast_model::facts::{
     Fact, ImageFact, InstanceFact, InstanceState, InterfaceFact, ResourceKind, SnapshotFact,
     VolumeFact,
 };
+use holdfast_model::{Installation, NodeId, Reply, Time, tags};
 use holdfast_model::{Known, time::HOUR};
-use holdfast_model::{NodeId, Reply, Time, tags};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a resource that is gone is remembered as such.
@@ -219,6 +219,21 @@ impl World {
         }
     }
 
+    /// Whether a resource is positively not there, whatever it is.
+    #[must_use]
+    pub fn is_gone(&self, id: &str) -> bool {
+        self.known(id).is_absent()
+    }
+
+    /// Whether every kind has been looked at for a whole consistency window: what was never seen
+    /// by then is not there.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        ResourceKind::ALL
+            .iter()
+            .all(|kind| self.sweeps.get(kind).is_some_and(|s| s.last.since(s.first) >= self.window))
+    }
+
     /// The newest sighting, however old: for people, never for a guard.
     #[must_use]
     pub fn last_seen(&self, id: &str) -> Option<&Fact> {
@@ -270,6 +285,13 @@ impl World {
             .filter_map(|id| self.seen.get(id))
             .filter(|seen| seen.missing.is_none())
             .map(|seen| &seen.fact)
+    }
+
+    /// What is visible with a node's tag and our own, in the order of ids. What another
+    /// installation made for a node of the same id is none of our business.
+    pub fn ours(&self, node: &NodeId, installation: &Installation) -> impl Iterator<Item = &Fact> {
+        let ours = Some(installation.0.clone());
+        self.of_node(node).filter(move |f| f.tags().get(tags::INSTALLATION) == ours.as_ref())
     }
 
     /// Everything visible.

@@ -149,6 +149,21 @@ pub struct NeedsDecision {
     pub choices: Vec<Choice>,
 }
 
+/// The cloud holds what a controller that knew more than this record has made for the node: a
+/// store was restored or copied. Nothing is done with the node until a person has it adopted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantine {
+    /// Since when.
+    pub since: Time,
+    /// What was seen, as a sentence.
+    pub why: String,
+    /// Ids of what was seen first; at most [`MAX_EVIDENCE`].
+    pub ids: Vec<String>,
+}
+
+/// The most ids that a quarantine names.
+pub const MAX_EVIDENCE: usize = 20;
+
 /// The record. Written by the controller alone, by compare-and-swap on `revision`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -203,6 +218,9 @@ pub struct Record {
     pub let_go: bool,
     /// When `grace_ms` of the superseded was last counted down.
     pub grace_counted_at: Time,
+    /// Why nothing is done with the node until it is adopted, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Quarantine>,
 }
 
 impl Record {
@@ -235,6 +253,7 @@ impl Record {
             deallocated: false,
             let_go: false,
             grace_counted_at: now,
+            quarantine: None,
         }
     }
 
@@ -245,7 +264,7 @@ impl Record {
         if self.deallocated {
             return "DEALLOCATED";
         }
-        if self.stuck.is_some() {
+        if self.stuck.is_some() || self.quarantine.is_some() {
             return "ERROR";
         }
         let Some(replacement) = &self.replacement else {

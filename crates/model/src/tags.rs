@@ -15,8 +15,13 @@ pub const GENERATION: &str = "holdfast:generation";
 pub const ROLE: &str = "holdfast:role";
 /// The token of the call that made it: how an earlier attempt is found where EC2 takes no token.
 pub const TOKEN: &str = "holdfast:token";
+/// In which epoch of its installation's controller it was made (see [`crate::Epoch`]).
+pub const EPOCH: &str = "holdfast:epoch";
 /// Prefix of a user's tag that says where a volume is mounted in the node:
 /// `holdfast:mount:/dev/xvdb` = `/var/lib/data`.
 pub const MOUNT_PREFIX: &str = "holdfast:mount:";
-/// EC2's limit on tags of one resource, less the five above.
+/// EC2's limit on tags of one resource.
+pub const MAX_TAGS: usize = 50;
+/// The most tags of a user: EC2's limit, less the first five above. With all of them taken, the
+/// epoch is left out.
 pub const MAX_USER_TAGS: usize = 45;

@@ -7,4 +7,4 @@ pub mod crash;
 pub mod simulation;
 
 pub use crash::{Crash, Fault, Side};
-pub use simulation::{Simulation, Stuck};
+pub use simulation::{Brain, Simulation, Stuck};

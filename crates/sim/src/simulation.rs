@@ -2,7 +2,7 @@
 
 use crate::crash::{Crash, Fault, Side};
 use holdfast_cloud_sim::SimCloud;
-use holdfast_controller::{Effect, Fleet, FleetConfig, Input, Outcome, Refusal};
+use holdfast_controller::{Effect, Fleet, FleetConfig, Input, Outcome, Refusal, standing};
 use holdfast_model::facts::Page;
 use holdfast_model::user::UserCommand;
 use holdfast_model::{CloudError, Event, NodeId, Record, Reply, Time, versions};
@@ -34,6 +34,16 @@ pub struct Stuck {
     pub at: Time,
     /// What each node waits for.
     pub waits: Vec<String>,
+}
+
+/// A controller with its store, while another one has its turn: two servers on one cloud.
+pub struct Brain {
+    store: MemoryStore,
+    config: FleetConfig,
+    fleet: Fleet,
+    messages: BTreeMap<(Time, u64), Message>,
+    dead_until: Option<Time>,
+    unheard: VecDeque<(u64, UserCommand)>,
 }
 
 /// The simulation.
@@ -207,6 +217,8 @@ impl Simulation {
     /// A controller starts: it knows what the store knows.
     fn boot(&mut self) {
         self.fleet = Fleet::new(self.config.clone());
+        let standing = standing::begin(&self.store, self.now).unwrap_or_default();
+        self.take(Input::Standing(standing));
         let stored = self.store.load().unwrap_or_default();
         let records = stored
             .into_iter()
@@ -224,11 +236,55 @@ impl Simulation {
         self.dead_until = Some(self.now.plus(DEAD_FOR));
     }
 
+    /// Something is said to the fleet as a whole.
+    pub fn order(&mut self, input: Input) {
+        self.take(input);
+    }
+
+    /// Another controller, which starts on this store when its first turn comes.
+    #[must_use]
+    pub fn second(&self, store: MemoryStore) -> Brain {
+        Brain {
+            store,
+            config: self.config.clone(),
+            fleet: Fleet::new(self.config.clone()),
+            messages: BTreeMap::new(),
+            dead_until: Some(self.now),
+            unheard: VecDeque::new(),
+        }
+    }
+
+    /// The other controller has its turn. What was on its way to the first one waits for it.
+    pub fn swap(&mut self, other: &mut Brain) {
+        std::mem::swap(&mut self.store, &mut other.store);
+        std::mem::swap(&mut self.config, &mut other.config);
+        std::mem::swap(&mut self.fleet, &mut other.fleet);
+        std::mem::swap(&mut self.messages, &mut other.messages);
+        std::mem::swap(&mut self.dead_until, &mut other.dead_until);
+        std::mem::swap(&mut self.unheard, &mut other.unheard);
+    }
+
+    /// From the next start on the controller is of another installation.
+    pub fn installation(&mut self, name: &str) {
+        self.config.installation = holdfast_model::Installation::from(name);
+    }
+
+    /// The controller dies, and starts again on another store.
+    pub fn restore(&mut self, store: MemoryStore) {
+        self.kill_controller();
+        self.store = store;
+    }
+
     fn take(&mut self, input: Input) {
         if self.dead_until.is_some() {
             return;
         }
+        let before = self.fleet.standing().clone();
         let effects = self.fleet.handle(self.now, input);
+        if &before != self.fleet.standing() {
+            // The memory store refuses commits on demand, but never a setting.
+            let _ = standing::keep(&self.store, self.fleet.standing());
+        }
         for effect in effects {
             let counts = matches!(effect, Effect::Commit { .. } | Effect::Call { .. });
             self.effects += u64::from(counts);

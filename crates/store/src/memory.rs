@@ -19,7 +19,7 @@ pub struct MemoryStore {
     content: Mutex<Content>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Content {
     records: BTreeMap<NodeId, (u64, String)>,
     /// By sequence number.
@@ -49,6 +49,12 @@ impl MemoryStore {
     /// what is left of an earlier call.
     pub fn fail_next(&self, n: u64) {
         self.content().failures = n;
+    }
+
+    /// A store with the same content, as a backup has it.
+    #[must_use]
+    pub fn copy(&self) -> MemoryStore {
+        MemoryStore { limits: self.limits, content: Mutex::new(self.content().clone()) }
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {

@@ -7,7 +7,6 @@
 
 use super::runner::Answered;
 use super::{Effect, Fleet};
-use holdfast_engine::invariants;
 use holdfast_model::replacement::Replacement;
 use holdfast_model::{
     CallState, CloudError, Command, ErrorClass, Kind, NodeId, Reply, Row, Time, Token, tags,
@@ -117,7 +116,7 @@ impl Fleet {
     /// Lets calls leave: the most urgent first, as many as may be under way.
     pub(super) fn send(&mut self, now: Time, effects: &mut Vec<Effect>) {
         self.queue.tried = now;
-        if self.frozen.is_some() {
+        if self.held().is_some() {
             return;
         }
         // Drains take as long as their scripts: they do not keep others waiting.
@@ -152,7 +151,7 @@ impl Fleet {
             }
             let record = self.runners.get(&waiting.node).and_then(|r| r.record.clone());
             if let Some(broken) =
-                record.and_then(|r| invariants::may_leave(&r, &waiting.command).err())
+                record.and_then(|r| self.may_leave(&r, &waiting.command, now).err())
             {
                 let error = CloudError {
                     class: ErrorClass::Refused,

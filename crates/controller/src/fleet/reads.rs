@@ -1,7 +1,6 @@
 //! Looking: sweeps of everything, and batched looks at what is waited for.
 
 use super::{Effect, Fleet, FleetConfig};
-use holdfast_engine::retention;
 use holdfast_model::facts::{Page, Query, ResourceKind};
 use holdfast_model::{CloudError, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,9 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 const MAX_IDS: usize = 200;
 /// The most pages of one kind in one sweep: 1,000 facts each.
 const MAX_PAGES: u32 = 10_000;
-/// If at least this many resources of one kind vanish in one sweep, and they are most of them,
-/// something is wrong with the view and not with the resources.
-const VANISHED_AT_ONCE: usize = 4;
 
 /// One read under way.
 #[derive(Debug)]
@@ -32,8 +28,6 @@ pub(super) struct Reads {
     last_poll: Option<Time>,
     /// Next pages, to be asked.
     more: Vec<(Query, Time, u32)>,
-    /// What vanished when the fleet froze itself.
-    vanished: Vec<String>,
     soon: bool,
     waiting: bool,
 }
@@ -87,7 +81,8 @@ impl Fleet {
             }
         }
         let sweeping = self.reads.under_way.values().any(|r| r.sweep.is_some());
-        self.reads.soon &= sweeping;
+        // Until everything has been looked at once nothing is done: a failed look is soon repeated.
+        self.reads.soon = (self.reads.soon && sweeping) || !self.world.is_swept();
         let mut ids = std::mem::take(&mut self.reads.wanted);
         let watched: BTreeSet<String> = self
             .waiting
@@ -134,7 +129,13 @@ impl Fleet {
     }
 
     /// A read was answered.
-    pub(super) fn observed(&mut self, id: u64, result: Result<Page, CloudError>) {
+    pub(super) fn observed(
+        &mut self,
+        id: u64,
+        result: Result<Page, CloudError>,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(read) = self.reads.under_way.remove(&id) else { return };
         // A read that failed is asked again when it is next due: until then nothing is known.
         let Ok(page) = result else { return };
@@ -157,44 +158,7 @@ impl Fleet {
         }
         let kind = read.query.kind;
         let vanished = self.world.complete_sweep(kind, began);
-        self.mind_vanished(&vanished);
+        self.mind_vanished(&vanished, now, effects);
         self.dirty.extend(self.waiting.iter().cloned());
-    }
-
-    /// If most of what the nodes need vanishes in one sweep, the view is wrong and not the
-    /// resources: nothing is changed until they show again, or a person has looked.
-    fn mind_vanished(&mut self, vanished: &[String]) {
-        if !self.reads.vanished.is_empty() {
-            let back = |id: &&String| self.world.last_seen(id).is_some() && self.world.shows(id);
-            let shown = self.reads.vanished.iter().filter(back).count();
-            if shown * 2 > self.reads.vanished.len() {
-                self.reads.vanished.clear();
-                self.frozen = None;
-                self.dirty.extend(self.runners.keys().cloned());
-            }
-            return;
-        }
-        if vanished.len() < VANISHED_AT_ONCE || self.frozen.is_some() {
-            return;
-        }
-        let records = || self.runners.values().filter_map(|r| r.record.as_ref());
-        let is_needed = |id: &&String| records().any(|r| retention::is_needed(r, id));
-        let missed: Vec<String> = vanished.iter().filter(is_needed).cloned().collect();
-        let kind = vanished.first().and_then(|id| ResourceKind::of_id(id));
-        let shown = self
-            .world
-            .all()
-            .filter(|f| Some(f.kind()) == kind)
-            .filter(|f| records().any(|r| retention::is_needed(r, f.id())))
-            .count();
-        if missed.len() >= VANISHED_AT_ONCE && missed.len() > shown {
-            self.frozen = Some(format!(
-                "{} resources that nodes need vanished at once, {shown} still show: credentials, \
-                 region or account may be wrong; nothing is changed until they show again or the \
-                 server is started anew",
-                missed.len()
-            ));
-            self.reads.vanished = missed;
-        }
     }
 }

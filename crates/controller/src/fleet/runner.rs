@@ -73,7 +73,7 @@ impl Runner {
     pub(super) fn plan(
         &mut self,
         scene: &Scene<'_>,
-        frozen: bool,
+        held: Option<&str>,
         catalogue: &Catalogue,
         effects: &mut Vec<Effect>,
     ) -> Option<Draft> {
@@ -106,8 +106,8 @@ impl Runner {
             }
         }
         let mut forget = false;
-        if frozen {
-            self.waits_for = Some("the freeze to be lifted".to_owned());
+        if let Some(why) = held {
+            self.waits_for = Some(why.to_owned());
         } else {
             let planned = plan(&record, scene);
             record = planned.record;
@@ -136,7 +136,7 @@ impl Runner {
 
     /// Tells of a broken invariant, once while it lasts.
     fn watch_invariants(&mut self, record: &Record, scene: &Scene<'_>, events: &mut Vec<Event>) {
-        let broken = invariants::check(record, scene.world);
+        let broken = invariants::check(record, scene);
         self.told.retain(|name| broken.iter().any(|b| b.name == *name));
         for b in broken {
             if !self.told.contains(&b.name) {

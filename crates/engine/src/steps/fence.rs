@@ -100,7 +100,8 @@ fn find_root(desk: &mut Desk<'_>) -> bool {
         return true;
     };
     let wanted = generation.to_string();
-    let found = desk.scene.world.of_node(&desk.record.id).find_map(|fact| match fact {
+    let (world, us) = (desk.scene.world, desk.scene.installation);
+    let found = world.ours(&desk.record.id, us).find_map(|fact| match fact {
         Fact::Volume(v)
             if v.tags.get(tags::GENERATION) == Some(&wanted)
                 && v.tags.get(tags::ROLE).is_some_and(|role| !role.starts_with("data:")) =>

@@ -6,6 +6,7 @@
 mod crashes;
 mod faults;
 mod regressions;
+mod restored;
 mod scene;
 mod swarm;
 mod words;

@@ -1,0 +1,205 @@
+//! What concerns the fleet as a whole: whether anything may be changed at all, and for whom it
+//! decides.
+
+use super::{Effect, Fleet};
+use holdfast_engine::invariants::{self, Broken};
+use holdfast_engine::{Scene, retention};
+use holdfast_model::facts::ResourceKind;
+use holdfast_model::record::{DataHead, Goal, RootHead};
+use holdfast_model::standing::{Cause, Freeze, Standing};
+use holdfast_model::{Command, Event, NodeId, Record, Severity, Time};
+
+/// If at least this many resources vanish at once, and they are most of them, something is wrong
+/// with the view and not with the resources.
+const VANISHED_AT_ONCE: usize = 4;
+/// The most ids of vanished resources that are remembered.
+const MAX_VANISHED: usize = 100_000;
+/// Events of the fleet as a whole are told under this name in place of a node's.
+pub const FLEET: &str = "fleet";
+
+impl Fleet {
+    /// What the fleet as a whole must not forget: to be stored whenever it has changed, before the
+    /// effects are carried out.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// Why nothing is changed at the moment, if so.
+    #[must_use]
+    pub fn frozen(&self) -> Option<&str> {
+        self.standing.frozen().map(|freeze| freeze.reason.as_str())
+    }
+
+    /// What keeps every node from being worked on, if anything does. Before the first whole look
+    /// nothing is decided: a store that was restored may know less than the cloud shows.
+    pub(super) fn held(&self) -> Option<&'static str> {
+        if self.standing.frozen().is_some() {
+            return Some("the freeze to be lifted");
+        }
+        (!self.world.is_swept()).then_some("a whole look at the cloud")
+    }
+
+    /// What a plan is made from, besides the record.
+    pub(super) fn scene(&self, now: Time) -> Scene<'_> {
+        Scene {
+            world: &self.world,
+            catalogue: &self.catalogue,
+            installation: &self.config.installation,
+            epoch: self.standing.epoch,
+            tuning: &self.config.tuning,
+            now,
+        }
+    }
+
+    /// The last question before a call leaves.
+    pub(super) fn may_leave(
+        &self,
+        record: &Record,
+        command: &Command,
+        now: Time,
+    ) -> Result<(), Broken> {
+        invariants::may_leave(record, command, &self.scene(now))
+    }
+
+    /// Stops changing anything.
+    pub(super) fn freeze(
+        &mut self,
+        cause: Cause,
+        reason: String,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.tell(Severity::Error, "frozen", format!("nothing is changed: {reason}"), now, effects);
+        self.standing.freezes.insert(cause, Freeze { since: now, reason, ids: Vec::new() });
+        self.dirty.extend(self.runners.keys().cloned());
+    }
+
+    /// A person says: go on. Credentials of another account remain a reason.
+    pub(super) fn thaw(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        self.standing.freezes.remove(&Cause::Asked);
+        if let Some(vanished) = self.standing.freezes.remove(&Cause::Vanished) {
+            self.looked = true;
+            // A person knows that it is gone: that is no reason any more, also after a restart.
+            self.standing.gone.extend(vanished.ids);
+        }
+        let left = match self.standing.frozen() {
+            None => "a person lifted the freeze".to_owned(),
+            Some(freeze) => format!("still frozen: {}", freeze.reason),
+        };
+        self.tell(Severity::Info, "thawed", left, now, effects);
+        self.dirty.extend(self.runners.keys().cloned());
+    }
+
+    /// Tells of the fleet as a whole.
+    fn tell(
+        &mut self,
+        severity: Severity,
+        code: &str,
+        message: String,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let node = NodeId::from(FLEET);
+        let event = Event { at: now, node: node.clone(), severity, code: code.to_owned(), message };
+        // Nobody waits for this commit, and no record goes with it.
+        let id = self.id();
+        effects.push(Effect::Commit { id, node, expected: 0, record: None, events: vec![event] });
+    }
+
+    /// If most of what the nodes need vanishes, in one sweep or while nobody looked, the view is
+    /// wrong and not the resources: nothing is changed until they show again, or a person says so.
+    pub(super) fn mind_vanished(
+        &mut self,
+        vanished: &[String],
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(freeze) = self.standing.freezes.get(&Cause::Vanished) {
+            let shown = freeze.ids.iter().filter(|id| self.world.shows(id)).count();
+            if shown * 2 > freeze.ids.len() {
+                self.standing.freezes.remove(&Cause::Vanished);
+                let message = "what had vanished shows again".to_owned();
+                self.tell(Severity::Info, "thawed", message, now, effects);
+                self.dirty.extend(self.runners.keys().cloned());
+            }
+            return;
+        }
+        let (missed, shown) = if self.looked {
+            self.missed_of(vanished)
+        } else {
+            self.looked = self.world.is_settled();
+            self.missed_at_start()
+        };
+        let gone = missed.iter().filter(|id| self.looked || self.world.is_gone(id)).count();
+        if gone < VANISHED_AT_ONCE || gone <= shown {
+            return;
+        }
+        let reason = format!(
+            "{} resources that nodes need vanished at once, {shown} still show: credentials, \
+             region or account may be wrong, or the store is of another time; it is lifted when \
+             they show again, or by \"holdfast thaw\"",
+            missed.len()
+        );
+        self.freeze(Cause::Vanished, reason, now, effects);
+        if let Some(freeze) = self.standing.freezes.get_mut(&Cause::Vanished) {
+            freeze.ids = missed;
+            freeze.ids.truncate(MAX_VANISHED);
+        }
+    }
+
+    /// What of these the nodes need, and how much else of their kind is shown.
+    fn missed_of(&self, vanished: &[String]) -> (Vec<String>, usize) {
+        if vanished.len() < VANISHED_AT_ONCE {
+            return (Vec::new(), 0);
+        }
+        let records = || self.runners.values().filter_map(|r| r.record.as_ref());
+        let is_needed = |id: &&String| records().any(|r| retention::is_needed(r, id));
+        let missed: Vec<String> = vanished.iter().filter(is_needed).cloned().collect();
+        let kind = vanished.first().and_then(|id| ResourceKind::of_id(id));
+        let shown = self
+            .world
+            .all()
+            .filter(|f| Some(f.kind()) == kind)
+            .filter(|f| records().any(|r| retention::is_needed(r, f.id())))
+            .count();
+        (missed, shown)
+    }
+
+    /// What the records that were loaded need: what of it does not show, and how much does.
+    fn missed_at_start(&self) -> (Vec<String>, usize) {
+        let records = self.runners.values().filter_map(|r| r.record.as_ref());
+        let mut missed = Vec::new();
+        let mut shown = 0;
+        for id in records.flat_map(|r| identity(r)) {
+            if self.world.shows(id) {
+                shown += 1;
+            } else if !self.standing.gone.contains(id) {
+                missed.push(id.to_owned());
+            }
+        }
+        (missed, shown)
+    }
+}
+
+/// What a node is made of now.
+fn identity(record: &Record) -> Vec<&str> {
+    if record.goal == Goal::Deleted {
+        return Vec::new();
+    }
+    let mut ids: Vec<&str> = record.holder.iter().map(|h| h.id.as_str()).collect();
+    ids.extend(record.interface.iter().map(|i| i.id.as_str()));
+    match &record.root {
+        RootHead::Live { volume: Some(volume), .. } => ids.push(volume.as_str()),
+        RootHead::Captured { snapshot, image, .. } => {
+            ids.extend([snapshot.as_str(), image.as_str()]);
+        }
+        RootHead::Live { volume: None, .. } | RootHead::Fresh => {}
+    }
+    for data in &record.data {
+        if let DataHead::Volume { id, .. } = &data.head {
+            ids.push(id.as_str());
+        }
+    }
+    ids
+}
