@@ -5,6 +5,7 @@
 //! For each node there is one runner, so that two plans of one node never exist at once. A runner
 //! plans, commits, and only then lets calls leave; every answer and every fact makes it plan again.
 
+mod adoption;
 mod calls;
 mod config;
 mod reads;
@@ -209,6 +210,10 @@ impl Fleet {
 
     fn word(&mut self, id: u64, word: UserCommand, now: Time, effects: &mut Vec<Effect>) {
         let node = word.node().clone();
+        if let UserCommand::Adopt { .. } = &word {
+            self.adopt(id, word, now, effects);
+            return;
+        }
         if let UserCommand::Create { document, .. } = &word {
             if self.runners.len() >= MAX_NODES {
                 let why = format!("this installation has its limit of {MAX_NODES} nodes");
@@ -311,7 +316,9 @@ impl Fleet {
             self.waiting.remove(node);
         }
         effects.push(Effect::Show(node.clone()));
-        self.runners.insert(node.clone(), runner);
+        if !runner.is_unborn() {
+            self.runners.insert(node.clone(), runner);
+        }
     }
 
     fn committed(&mut self, id: u64, outcome: Outcome, now: Time, effects: &mut Vec<Effect>) {

@@ -6,6 +6,7 @@
 //! **Invariant:** pure. No clock, no randomness, no I/O, no runtime; the same inputs give the same
 //! outputs, bit for bit.
 
+pub mod adopt;
 pub mod begin;
 pub mod desk;
 pub mod invariants;

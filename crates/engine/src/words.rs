@@ -30,6 +30,9 @@ pub fn apply(record: &mut Record, word: &UserCommand, now: Time) -> Result<(), N
             return Err(NotDone::Conflict("the node exists already".to_owned()));
         }
         UserCommand::Update { patch, .. } => update(record, patch, now)?,
+        UserCommand::Adopt { .. } => {
+            return Err(NotDone::Conflict("an adoption needs a look at the cloud".to_owned()));
+        }
         UserCommand::Pause(_) => {
             record.goal = Goal::Paused;
             record.recycle_wanted = false;

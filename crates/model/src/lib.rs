@@ -4,6 +4,7 @@
 //!
 //! **Invariant:** nothing here decides, and nothing here reads a clock, a file or a socket.
 
+pub mod adoption;
 pub mod command;
 pub mod document;
 pub mod event;

@@ -1,6 +1,7 @@
 //! What a user may say to a node.
 
 use crate::NodeId;
+use crate::adoption::Heads;
 use serde::{Deserialize, Serialize};
 
 /// A user's word. Its answer is either accepted or refused at once; the work happens later.
@@ -33,6 +34,15 @@ pub enum UserCommand {
         /// What goes at once.
         deallocation: Deallocation,
     },
+    /// Bring the record up to what the cloud shows: after a store was restored, say.
+    Adopt {
+        /// Which node; it need not be known.
+        id: NodeId,
+        /// The spec's document: for a node that is not known, it must be given.
+        document: Option<serde_json::Value>,
+        /// What a person has decided.
+        heads: Heads,
+    },
     /// One of the choices that `needs-decision` offered.
     Decide {
         /// Which node.
@@ -50,6 +60,7 @@ impl UserCommand {
             UserCommand::Create { id, .. }
             | UserCommand::Update { id, .. }
             | UserCommand::Delete { id, .. }
+            | UserCommand::Adopt { id, .. }
             | UserCommand::Decide { id, .. }
             | UserCommand::Pause(id)
             | UserCommand::Resume(id)

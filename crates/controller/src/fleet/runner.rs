@@ -1,6 +1,6 @@
 //! One node's runner: what waits to be planned, and what is being committed.
 
-use super::Effect;
+use super::{Effect, adoption};
 use crate::handle::Refusal;
 use crate::offered;
 use holdfast_engine::words::{self, NotDone};
@@ -59,6 +59,13 @@ impl Runner {
         self.record.as_ref().is_some_and(|r| r.deallocated && r.superseded.is_empty())
     }
 
+    /// Whether it never came to be: the word that was to make it was refused.
+    pub(super) fn is_unborn(&self) -> bool {
+        self.committing.is_none()
+            && self.words.is_empty()
+            && self.record.as_ref().is_some_and(|r| r.revision == 0)
+    }
+
     /// Nothing more is done with this node.
     pub(super) fn stop(&mut self, why: &str, words: Vec<u64>, effects: &mut Vec<Effect>) {
         self.stopped = Some(why.to_owned());
@@ -97,13 +104,22 @@ impl Runner {
         let mut events = Vec::new();
         let mut heard = Vec::new();
         while let Some((id, word)) = self.words.pop_front() {
-            match hear(&mut record, &word, catalogue, scene.now) {
-                Ok(()) => {
+            let told = if let UserCommand::Adopt { .. } = word {
+                adoption::hear(&mut record, &word, scene).map(|event| vec![event])
+            } else {
+                let done = hear(&mut record, &word, catalogue, scene.now);
+                done.map(|()| echo(&record, &word, scene.now))
+            };
+            match told {
+                Ok(told) => {
                     heard.push(id);
-                    events.extend(echo(&record, &word, scene.now));
+                    events.extend(told);
                 }
                 Err(refusal) => effects.push(Effect::Answer { id, answer: Err(refusal) }),
             }
+        }
+        if before.revision == 0 && heard.is_empty() {
+            return None;
         }
         let mut forget = false;
         if let Some(why) = held {
@@ -192,6 +208,7 @@ fn echo(record: &Record, word: &UserCommand, now: Time) -> Vec<Event> {
         UserCommand::Resume(_) => ("resume-asked", "a resume was asked for".to_owned()),
         UserCommand::Recycle(_) => ("recycle-asked", "a recycle was asked for".to_owned()),
         UserCommand::Delete { .. } => ("delete-asked", "the deletion was asked for".to_owned()),
+        UserCommand::Adopt { .. } => return Vec::new(),
         UserCommand::Decide { choice, .. } => ("decided", format!("a person chose: {choice:?}")),
     };
     let mut events = vec![event(&record.id, now, Severity::Info, code, message)];

@@ -3,6 +3,7 @@
 //! its effects. Judged on the simulated cloud's ground truth, not on the controller's view.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
+mod adoption;
 mod crashes;
 mod faults;
 mod regressions;

@@ -205,7 +205,7 @@ impl Scene {
     }
 
     /// Every resource that the record knows.
-    fn known(&self) -> Vec<String> {
+    pub fn known(&self) -> Vec<String> {
         let Some(record) = self.sim.record(&self.node) else { return Vec::new() };
         let mut known: Vec<String> = record.holder.iter().map(|h| h.id.0.clone()).collect();
         if let RootHead::Live { volume: Some(volume), .. } = &record.root {

@@ -1,0 +1,135 @@
+//! Adoption: a person says that what the cloud shows of a node is to be taken up.
+
+use super::runner::Runner;
+use super::{Effect, Fleet};
+use crate::handle::Refusal;
+use holdfast_engine::{Scene, adopt};
+use holdfast_model::adoption::Stray;
+use holdfast_model::record::Goal;
+use holdfast_model::standing::Cause;
+use holdfast_model::user::UserCommand;
+use holdfast_model::{CallState, Event, NodeId, Record, Time};
+use std::sync::Arc;
+
+impl Fleet {
+    /// What is in the cloud and no record accounts for, by node.
+    #[must_use]
+    pub fn strays(&self, now: Time) -> Vec<Stray> {
+        let records = self.runners.values().filter_map(|r| r.record.as_deref());
+        adopt::strays(records, &self.scene(now))
+    }
+
+    /// Takes the word in, if it can be carried out: it is tried here first, and then said to the
+    /// runner, so that it finds the record as it is then.
+    pub(super) fn adopt(
+        &mut self,
+        id: u64,
+        word: UserCommand,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        match self.try_adoption(&word, now) {
+            Err(refusal) => effects.push(Effect::Answer { id, answer: Err(refusal) }),
+            Ok(unborn) => {
+                let node = word.node().clone();
+                if let Some(record) = unborn {
+                    self.runners.insert(node.clone(), Runner::new(Arc::new(record)));
+                }
+                // Whoever adopts takes over: from here on the other controller, if there still is
+                // one, sees that it is no longer the newest.
+                let scene = self.scene(now);
+                if let Some(seen) = adopt::newest_epoch(&node, &scene)
+                    && seen.is_beyond(self.standing.epoch)
+                {
+                    self.standing.epoch = seen.next(now);
+                }
+                if let Some(runner) = self.runners.get_mut(&node) {
+                    runner.words.push_back((id, word));
+                }
+                self.dirty.insert(node);
+            }
+        }
+    }
+
+    /// Whether it can be done now. Returns the record of a node that was not known.
+    fn try_adoption(&self, word: &UserCommand, now: Time) -> Result<Option<Record>, Refusal> {
+        let UserCommand::Adopt { id: node, document, .. } = word else { return Ok(None) };
+        let conflict = |why: String| Refusal::Conflict { node: node.clone(), why };
+        if let Some(freeze) = self.standing.freezes.get(&Cause::Account) {
+            return Err(conflict(freeze.reason.clone()));
+        }
+        if let Some(document) = document {
+            let document = holdfast_model::document::without_nulls(document);
+            self.check_spec(&document).map_err(Refusal::Invalid)?;
+        }
+        let record = match (self.runners.get(node), document) {
+            (Some(runner), _) => match &runner.record {
+                Some(record) if runner.stopped.is_none() => (**record).clone(),
+                _ => return Err(conflict(runner.stopped.clone().unwrap_or_default())),
+            },
+            (None, Some(document)) => unknown(node, document, now),
+            (None, None) => {
+                let scene = self.scene(now);
+                let ours = scene.world.ours(node, scene.installation).next().is_some();
+                return Err(if ours {
+                    conflict("it has no record here: give its spec with --spec".to_owned())
+                } else {
+                    Refusal::NoSuchNode(node.clone())
+                });
+            }
+        };
+        hear(&mut record.clone(), word, &self.scene(now))?;
+        Ok((record.revision == 0).then_some(record))
+    }
+}
+
+/// A node that has no record: without a living instance it rests until a person resumes it.
+fn unknown(node: &NodeId, document: &serde_json::Value, now: Time) -> Record {
+    let document = holdfast_model::document::without_nulls(document);
+    let mut record = Record::new(node.clone(), document, now);
+    record.goal = Goal::Paused;
+    record
+}
+
+/// Takes up what the cloud shows.
+pub(super) fn hear(
+    record: &mut Record,
+    word: &UserCommand,
+    scene: &Scene<'_>,
+) -> Result<Event, Refusal> {
+    let node = record.id.clone();
+    let conflict = |why: &str| Refusal::Conflict { node: node.clone(), why: why.to_owned() };
+    let UserCommand::Adopt { document, heads, .. } = word else {
+        return Err(conflict("this is no adoption"));
+    };
+    let needed = record.quarantine.is_some() || record.stuck.is_some() || record.revision == 0;
+    if !needed {
+        return Err(conflict("there is nothing to adopt: its record is as new as the cloud"));
+    }
+    if record.quarantine.is_none() && has_open_creations(record) {
+        return Err(conflict("a call that makes something is not answered yet; try again later"));
+    }
+    let mut next = record.clone();
+    if let Some(document) = document {
+        let document = holdfast_model::document::without_nulls(document);
+        if next.revision > 0 && next.document != document {
+            next.spec_revision += 1;
+            next.updated_at = scene.now;
+        }
+        next.document = document;
+    }
+    let adopted = adopt::adopt(&next, heads, scene).map_err(|questions| {
+        let all: Vec<String> = questions.iter().map(ToString::to_string).collect();
+        conflict(&format!("it is not adopted and nothing was changed; {}", all.join(". -- ")))
+    })?;
+    let event = adopt::event(&adopted, scene);
+    *record = adopted.record;
+    Ok(event)
+}
+
+/// Whether what a call makes may still come into the world.
+fn has_open_creations(record: &Record) -> bool {
+    let calls =
+        record.replacement.iter().flat_map(|r| r.rows.values()).flat_map(|r| r.calls.values());
+    calls.into_iter().any(|c| c.state == CallState::Started && c.command.makes().is_some())
+}

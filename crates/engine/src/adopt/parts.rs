@@ -1,0 +1,380 @@
+//! The parts of a node's identity: root, data volumes, interface, and the copies that are kept.
+
+use super::Work;
+use crate::quarantine::generation;
+use holdfast_model::adoption::{Candidate, FRESH};
+use holdfast_model::facts::{
+    Fact, ImageFact, ImageState, InstanceFact, InterfaceFact, SnapshotState, VolumeFact,
+    VolumeState,
+};
+use holdfast_model::record::{DataHead, DataVolume, Final, HeldInterface, Record, RootHead};
+use holdfast_model::tags::{GENERATION, ROLE, Tags};
+use holdfast_model::{ImageId, Known, SnapshotId, VolumeId};
+
+/// EC2's usual name of the root device, where nothing that is left tells it.
+const ROOT_DEVICE: &str = "/dev/xvda";
+
+/// The parts of which a person may be asked.
+pub(super) fn names(work: &Work<'_>) -> Vec<String> {
+    let fixed = ["instance", "root", "interface"].map(str::to_owned);
+    fixed.into_iter().chain(work.spec.data.iter().map(|d| d.device.clone())).collect()
+}
+
+fn role(tags: &Tags) -> &str {
+    tags.get(ROLE).map_or("", String::as_str)
+}
+
+fn of_generation(tags: &Tags) -> String {
+    tags.get(GENERATION)
+        .map_or("of an unknown generation".to_owned(), |g| format!("generation {g}"))
+}
+
+fn number(tags: &Tags) -> u64 {
+    tags.get(GENERATION).and_then(|g| g.parse().ok()).unwrap_or_default()
+}
+
+fn volumes<'a>(work: &Work<'a>) -> Vec<&'a VolumeFact> {
+    let there = |v: &VolumeFact| v.state != VolumeState::Deleting && v.state != VolumeState::Error;
+    let pick = |f: &&'a Fact| match *f {
+        Fact::Volume(v) if there(v) => Some(v),
+        _ => None,
+    };
+    work.facts.iter().filter_map(pick).collect()
+}
+
+fn images<'a>(work: &Work<'a>) -> Vec<&'a ImageFact> {
+    let pick = |f: &&'a Fact| match *f {
+        Fact::Image(i) if i.state == ImageState::Available && role(&i.tags) == "root" => Some(i),
+        _ => None,
+    };
+    work.facts.iter().filter_map(pick).collect()
+}
+
+fn describe_volume(v: &VolumeFact) -> Candidate {
+    let held = match &v.attached_to {
+        Some((instance, device)) => format!("held by {instance} as {device}"),
+        None => "free".to_owned(),
+    };
+    let what = format!("{}, {} GiB in {}, {held}", of_generation(&v.tags), v.size_gib, v.zone);
+    Candidate { id: v.id.0.clone(), what }
+}
+
+/// Whether a volume can be relied on to be written by nobody; asks otherwise.
+fn is_free(work: &mut Work<'_>, part: &str, volume: &VolumeFact) -> bool {
+    let free = match work.scene.world.volume(volume.id.as_str()) {
+        Known::Present(v) => v.state == VolumeState::Available && v.attached_to.is_none(),
+        Known::Absent | Known::Unknown => false,
+    };
+    if !free {
+        let why = "it is not free; adopt again when it is";
+        work.ask(part, why.to_owned(), vec![describe_volume(volume)]);
+    }
+    free
+}
+
+/// Where the root's newest content is.
+pub(super) fn root(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
+    if let Some(instance) = holder {
+        work.record.root = root_of(work, instance);
+        return;
+    }
+    if !work.spec.persistence.root {
+        work.record.root = RootHead::Fresh;
+        return;
+    }
+    let live: Vec<&VolumeFact> =
+        volumes(work).into_iter().filter(|v| !role(&v.tags).starts_with("data:")).collect();
+    let saved = images(work);
+    let mut candidates: Vec<Candidate> = live.iter().map(|v| describe_volume(v)).collect();
+    candidates.extend(saved.iter().map(|i| {
+        let from = i.snapshot.as_ref().map_or("nothing", SnapshotId::as_str);
+        let what = format!("{}, an image of {from}", of_generation(&i.tags));
+        Candidate { id: i.id.0.clone(), what }
+    }));
+    let chosen = work.head("root").or_else(|| newest_root(work, &live, &saved));
+    match chosen.as_deref() {
+        Some(FRESH) => work.record.root = RootHead::Fresh,
+        Some(id) => {
+            if let Some(volume) = live.iter().find(|v| v.id.as_str() == id) {
+                if is_free(work, "root", volume) {
+                    work.record.root = live_root(work, volume);
+                }
+            } else if let Some(image) = saved.iter().find(|i| i.id.as_str() == id)
+                && let Some(snapshot) = image.snapshot.clone()
+            {
+                work.record.root = RootHead::Captured {
+                    snapshot,
+                    image: image.id.clone(),
+                    root_device: image.root_device.clone(),
+                };
+            } else {
+                work.ask("root", format!("{id} is none of its candidates"), candidates);
+            }
+        }
+        None if candidates.is_empty() && work.record.generation == 0 => {
+            work.record.root = RootHead::Fresh;
+        }
+        None => {
+            let why = if candidates.is_empty() {
+                "nothing is left of it; --head root=fresh begins with the spec's image".to_owned()
+            } else {
+                "it is not certain where its newest content is; choose with --head root=ID"
+                    .to_owned()
+            };
+            work.ask("root", why, candidates);
+        }
+    }
+}
+
+/// The root's newest content, if that is certain: it is in the only thing of the node's newest
+/// generation. A volume that is older than its own image has been captured in it.
+fn newest_root(work: &Work<'_>, live: &[&VolumeFact], saved: &[&ImageFact]) -> Option<String> {
+    let newest = work.record.generation;
+    let volumes: Vec<_> = live.iter().filter(|v| number(&v.tags) == newest).collect();
+    let images: Vec<_> = saved.iter().filter(|i| number(&i.tags) == newest).collect();
+    match (volumes.as_slice(), images.as_slice()) {
+        // Between the image and the deletion of the volume: both hold the same.
+        ([volume], _) => Some(volume.id.0.clone()),
+        ([], [image]) => Some(image.id.0.clone()),
+        _ => None,
+    }
+}
+
+fn live_root(work: &Work<'_>, volume: &VolumeFact) -> RootHead {
+    let wanted = volume.tags.get(GENERATION);
+    let told = work.facts.iter().find_map(|f| match f {
+        Fact::Instance(i) if i.tags.get(GENERATION) == wanted => Some(i.root_device.clone()),
+        Fact::Image(i) => Some(i.root_device.clone()),
+        _ => None,
+    });
+    RootHead::Live {
+        volume: Some(volume.id.clone()),
+        generation: number(&volume.tags),
+        root_device: Some(told.unwrap_or_else(|| ROOT_DEVICE.to_owned())),
+        kept: true,
+        from: None,
+    }
+}
+
+fn root_of(work: &Work<'_>, instance: &InstanceFact) -> RootHead {
+    let held = instance.attachments.iter().find(|a| a.device == instance.root_device);
+    let from = images(work).into_iter().find(|i| i.id == instance.image).and_then(|image| {
+        Some((image.snapshot.clone()?, image.id.clone(), image.root_device.clone()))
+    });
+    RootHead::Live {
+        volume: held.map(|a| a.volume.clone()),
+        generation: number(&instance.tags),
+        root_device: Some(instance.root_device.clone()),
+        kept: held.is_some_and(|a| !a.delete_on_termination),
+        from,
+    }
+}
+
+/// Where the data's newest content is, device by device.
+pub(super) fn data(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
+    let persisted = work.spec.persistence.data.is_some();
+    let before = std::mem::take(&mut work.record.data);
+    for wanted in work.spec.data.clone() {
+        let device = wanted.device;
+        let known = before.iter().find(|d| d.device == device);
+        let held = holder
+            .and_then(|i| i.attachments.iter().find(|a| a.device == device))
+            .and_then(|a| volumes(work).into_iter().find(|v| v.id == a.volume));
+        let volume = match held {
+            Some(volume) => Some(volume),
+            None if persisted || holder.is_some() => free_data(work, &device),
+            None => None,
+        };
+        let head = match volume {
+            Some(v) => DataHead::Volume { id: v.id.clone(), zone: v.zone.clone() },
+            None => DataHead::Fresh,
+        };
+        let same = known.filter(|k| k.head == head).and_then(|k| k.fs_uuid.clone());
+        let fs_uuid = volume.and_then(|v| v.fs_uuid.clone()).or(same);
+        work.record.data.push(DataVolume { device, head, fs_uuid });
+    }
+    // What the spec no longer names is kept as it was, if it is still there.
+    let shown: Vec<&VolumeId> = volumes(work).into_iter().map(|v| &v.id).collect();
+    let others = before.into_iter().filter(|d| {
+        work.spec.data.iter().all(|w| w.device != d.device)
+            && matches!(&d.head, DataHead::Volume { id, .. } if shown.contains(&id))
+    });
+    let others: Vec<DataVolume> = others.collect();
+    work.record.data.extend(others);
+}
+
+/// The volume of a device that no instance holds.
+fn free_data<'a>(work: &mut Work<'a>, device: &str) -> Option<&'a VolumeFact> {
+    let wanted = format!("data:{device}");
+    let candidates: Vec<&VolumeFact> =
+        volumes(work).into_iter().filter(|v| role(&v.tags) == wanted).collect();
+    let told: Vec<Candidate> = candidates.iter().map(|v| describe_volume(v)).collect();
+    let later = later_copy(work, &wanted, &candidates);
+    match work.head(device).as_deref() {
+        Some(FRESH) => None,
+        Some(id) => {
+            let found = candidates.iter().find(|v| v.id.as_str() == id).copied();
+            match found {
+                Some(volume) => is_free(work, device, volume).then_some(volume),
+                None => {
+                    work.ask(device, format!("{id} is none of its candidates"), told);
+                    None
+                }
+            }
+        }
+        None => match (candidates.as_slice(), later) {
+            ([volume], None) => is_free(work, device, volume).then_some(*volume),
+            ([], None) if work.record.generation == 0 => None,
+            ([], later) => {
+                let what = match later {
+                    Some(copy) => format!("only {} is left of it ({})", copy.id, copy.what),
+                    None => "nothing is left of it".to_owned(),
+                };
+                let why = format!(
+                    "{what}; --head {device}=fresh begins with what the spec says, which may name \
+                     a snapshot"
+                );
+                work.ask(device, why, told);
+                None
+            }
+            (_, later) => {
+                let mut told = told;
+                let mut why = "it is not certain which holds the newest content".to_owned();
+                if let Some(copy) = later {
+                    why = format!("the snapshot {} may hold newer content", copy.id);
+                    told.push(copy);
+                }
+                why.push_str(&format!("; choose a volume with --head {device}=ID"));
+                work.ask(device, why, told);
+                None
+            }
+        },
+    }
+}
+
+/// A complete snapshot that may hold newer content than each of these volumes: of another volume,
+/// and not of an earlier generation.
+fn later_copy(work: &Work<'_>, wanted: &str, volumes: &[&VolumeFact]) -> Option<Candidate> {
+    work.facts.iter().find_map(|f| match f {
+        Fact::Snapshot(s) if role(&s.tags) == wanted && s.state != SnapshotState::Error => {
+            let covered = volumes.iter().any(|v| {
+                v.id == s.volume
+                    || v.snapshot.as_ref() == Some(&s.id)
+                    || number(&v.tags) > number(&s.tags)
+            });
+            let what = format!("{}, a snapshot of {}", of_generation(&s.tags), s.volume);
+            (!covered).then(|| Candidate { id: s.id.0.clone(), what })
+        }
+        _ => None,
+    })
+}
+
+/// The interface whose address is the node's.
+pub(super) fn interface(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
+    let before = work.record.interface.take();
+    if !work.spec.persistence.private_ip {
+        return;
+    }
+    let pick = |f: &&Fact| match *f {
+        Fact::Interface(i) if role(&i.tags) == "interface" => Some(i.clone()),
+        _ => None,
+    };
+    let candidates: Vec<InterfaceFact> = work.facts.iter().filter_map(|f| pick(f)).collect();
+    let told: Vec<Candidate> = candidates
+        .iter()
+        .map(|i| Candidate { id: i.id.0.clone(), what: format!("{} in {}", i.private_ip, i.zone) })
+        .collect();
+    let by_id = |id: &str| candidates.iter().find(|i| i.id.as_str() == id);
+    let held = holder.and_then(|i| i.interface.as_ref()).and_then(|id| by_id(id.as_str()));
+    let known = before.as_ref().and_then(|b| by_id(b.id.as_str()));
+    let found = match work.head("interface").as_deref() {
+        Some(FRESH) => return,
+        Some(id) => match by_id(id) {
+            Some(found) => Some(found),
+            None => {
+                work.ask("interface", format!("{id} is none of its candidates"), told);
+                return;
+            }
+        },
+        None => match (held.or(known), candidates.as_slice()) {
+            (Some(found), _) => Some(found),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        },
+    };
+    match found {
+        Some(i) => {
+            let mut kept = HeldInterface {
+                id: i.id.clone(),
+                subnet: i.subnet.clone(),
+                zone: i.zone.clone(),
+                private_ip: i.private_ip.clone(),
+                mac: i.mac.clone(),
+            };
+            if let Some(before) = before.filter(|b| b.id == kept.id) {
+                kept = before;
+            }
+            work.record.interface = Some(kept);
+        }
+        None if candidates.is_empty() && before.is_none() && work.record.generation == 0 => {}
+        None => {
+            let why = if candidates.is_empty() {
+                "none is left; --head interface=fresh gives the node another address".to_owned()
+            } else {
+                "choose with --head interface=ID".to_owned()
+            };
+            work.ask("interface", why, told);
+        }
+    }
+}
+
+/// Final snapshots that are kept from now on. Of data only those of earlier generations: the
+/// newest content is in the volumes, and is captured from there.
+pub(super) fn finals(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
+    let newest = work.record.generation;
+    let mut finals: Vec<Final> = Vec::new();
+    let chosen = |work: &Work<'_>, of: &str| work.heads.contains_key(of);
+    if !chosen(work, "root") {
+        for image in images(work) {
+            let of = number(&image.tags);
+            if let Some(snapshot) = image.snapshot.clone()
+                && (holder.is_none() || of < newest)
+            {
+                finals.push(final_of(of, "root", snapshot, Some(image.id.clone())));
+            }
+        }
+    } else if let RootHead::Captured { snapshot, image, .. } = &work.record.root {
+        finals.push(final_of(newest, "root", snapshot.clone(), Some(image.clone())));
+    }
+    for fact in &work.facts {
+        let Fact::Snapshot(s) = fact else { continue };
+        let Some(device) = role(&s.tags).strip_prefix("data:") else { continue };
+        let of = generation(fact).unwrap_or(newest);
+        if s.state == SnapshotState::Completed && of < newest && !chosen(work, device) {
+            finals.push(final_of(of, device, s.id.clone(), None));
+        }
+    }
+    finals.sort_by(|a, b| (a.generation, &a.snapshot).cmp(&(b.generation, &b.snapshot)));
+    work.record.finals = finals;
+}
+
+fn final_of(generation: u64, of: &str, snapshot: SnapshotId, image: Option<ImageId>) -> Final {
+    Final { generation, of: of.to_owned(), snapshot, image }
+}
+
+/// Where everything is, as a sentence.
+pub(super) fn told(record: &Record) -> String {
+    let root = match &record.root {
+        RootHead::Fresh => "root begins with the spec's image".to_owned(),
+        RootHead::Captured { image, .. } => format!("root is in {image}"),
+        RootHead::Live { volume: Some(volume), .. } => format!("root is in {volume}"),
+        RootHead::Live { volume: None, .. } => "root is not known".to_owned(),
+    };
+    let data = record.data.iter().map(|d| match &d.head {
+        DataHead::Volume { id, .. } => format!("{} in {id}", d.device),
+        DataHead::Fresh => format!("{} begins anew", d.device),
+    });
+    let address = record.interface.iter().map(|i| format!("address {}", i.private_ip));
+    let all: Vec<String> = std::iter::once(root).chain(data).chain(address).collect();
+    all.join(", ")
+}
