@@ -279,7 +279,7 @@ pub(super) fn interface(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
         Fact::Interface(i) if role(&i.tags) == "interface" => Some(i.clone()),
         _ => None,
     };
-    let candidates: Vec<InterfaceFact> = work.facts.iter().filter_map(|f| pick(f)).collect();
+    let candidates: Vec<InterfaceFact> = work.facts.iter().filter_map(pick).collect();
     let told: Vec<Candidate> = candidates
         .iter()
         .map(|i| Candidate { id: i.id.0.clone(), what: format!("{} in {}", i.private_ip, i.zone) })

@@ -27,7 +27,7 @@ pub fn strays<'a>(records: impl Iterator<Item = &'a Record>, scene: &Scene<'_>) 
         }
         // While a replacement is under way, what it makes is not accounted for yet.
         let busy = |r: &&Record| r.replacement.is_some() && r.quarantine.is_none();
-        if ours && records.get(&id).is_some_and(|r| busy(r)) {
+        if ours && records.get(&id).is_some_and(busy) {
             continue;
         }
         found.entry((!ours, installation, node)).or_default().push(fact);
