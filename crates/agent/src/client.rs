@@ -52,6 +52,14 @@ impl ShimClient {
         }
     }
 
+    /// Whether the node's init answers.
+    ///
+    /// # Errors
+    /// `Refused` when it does not, in time.
+    pub fn check(&mut self) -> Result<()> {
+        self.done(&Request::Check)
+    }
+
     /// Shows the volume that the host has mounted at `source` at `target` in the node, if it is
     /// the file system `fs_uuid`. Repeating it is harmless.
     ///

@@ -128,6 +128,7 @@ impl Init {
                     Order::OpenGate => self.start_workload()?,
                     Order::RunShutdownScript { timeout_ms } => self.start_script(timeout_ms)?,
                     Order::Stop { timeout_ms } => self.begin_stop(timeout_ms),
+                    Order::Answer => self.report(&Report::Here)?,
                 }
             }
             let alone = self.reap()?;

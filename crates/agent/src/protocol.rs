@@ -27,6 +27,8 @@ pub struct ManifestEntry {
 pub enum Request {
     /// Who are you, and how far?
     Ping,
+    /// Does the node's init still answer? Its own word, not the shim's: the shim lives outside.
+    Check,
     /// Show the volume that is mounted at `source` on the host at `target` in the node.
     Mount {
         /// The device name of the attachment, for people.
@@ -170,6 +172,7 @@ pub(crate) enum Order {
     OpenGate,
     RunShutdownScript { timeout_ms: u64 },
     Stop { timeout_ms: u64 },
+    Answer,
 }
 
 /// From init to the shim.
@@ -184,6 +187,8 @@ pub(crate) enum Report {
     Workload { state: WorkloadState },
     /// The shutdown script.
     Script { outcome: ScriptOutcome },
+    /// To `Answer`.
+    Here,
 }
 
 /// How a node ended; the shim writes it to `DIR/exit.json`.

@@ -1,7 +1,6 @@
 //! The local cloud itself: [`LocalCloud`], its commands and what it shows.
 
 use crate::images::{HOST_IMAGE, host_image};
-use crate::keeper;
 use crate::network::{Fabric, VpcLayout};
 use crate::refusal::{LocalError, error};
 use crate::region::{self, ACCOUNT, REGION};
@@ -9,6 +8,7 @@ use crate::rows::{ImageRow, InstanceRow, InterfaceRow, Row, SnapshotRow, VolumeR
 use crate::state::{State, StateError, Table};
 use crate::storage::{Pool, PoolOptions};
 use crate::volumes::{Answer, NewVolume};
+use crate::{checks, keeper};
 use holdfast_cloud::{BoxFuture, Cloud, Identity, Notice};
 use holdfast_model::facts::{Fact, MAX_PAGE, Page, Query, ResourceKind};
 use holdfast_model::market::Catalogue;
@@ -102,6 +102,7 @@ impl LocalCloud {
         });
         inner.recover()?;
         keeper::start(&inner)?;
+        checks::start(&inner)?;
         Ok(LocalCloud { inner })
     }
 

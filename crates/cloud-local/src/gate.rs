@@ -15,6 +15,10 @@ impl Inner {
         if row.fact.drained {
             return Ok(Reply { facts: vec![row.fact()], gone: Vec::new() });
         }
+        if let Some(why) = self.silence_of(id) {
+            tracing::warn!(instance = %id, %why, "a node that does not answer is not drained");
+            return self.update_running(id, |row| row.fact.drained = true);
+        }
         // Not under the instance's lock: an interruption must not wait for a script.
         let mut client = ShimHandle::open(&self.node_dir(id))
             .and_then(|handle| handle.client())

@@ -247,6 +247,7 @@ impl Inner {
                 delete_on_termination: launch.root_delete_on_termination,
             }],
             health: Health::Initializing,
+            health_why: None,
             interruption_at: None,
             drained: false,
             tags: launch.tags.clone(),

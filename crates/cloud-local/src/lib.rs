@@ -8,6 +8,7 @@
 //! launch.rs     RunInstances                               region.rs, types.rs what it offers
 //! power.rs      terminate, interrupt: how instances end    refusal.rs          how it says no
 //! gate.rs       drain, open the gate                       keeper.rs           what happens by itself
+//! checks.rs     whether instances are well
 //! node.rs       the certain end of a node                  markets.rs          what is set for markets
 //! volumes.rs, images.rs, interfaces.rs                     recover.rs          after a kill -9
 //! storage/      the pool, volumes, power cuts              reset.rs            giving it all up
@@ -17,6 +18,7 @@
 //! **Invariant:** an instance is shown as terminated only when the kernel has given back every
 //! device that it could have written to.
 
+mod checks;
 mod cloud;
 mod gate;
 mod images;

@@ -129,6 +129,13 @@ impl Inner {
             Err(AgentError::NotRunning { .. }) => return Ok(()),
             Err(e) => return Err(e.into()),
         };
+        if let Some(why) = self.silence_of(id) {
+            tracing::warn!(instance = %id, %why, "a node that does not answer is cut off at once");
+            if let Some(row) = self.begin_ending(id, Ending::Cut, USER_INITIATED)? {
+                self.cut_power(&row);
+            }
+            return Ok(());
+        }
         let limit = self.clean_stop_ms;
         let asked = handle.client().and_then(|mut client| client.stop(Some(limit)));
         let ended = match asked {
@@ -234,6 +241,7 @@ impl Inner {
             row.fact.state = InstanceState::Terminated;
             row.fact.private_ip = None;
             row.fact.health = Health::Initializing;
+            row.fact.health_why = None;
             row.ended_at = Some(now());
             // Nobody needs its secrets any more.
             row.launch.user_data = None;

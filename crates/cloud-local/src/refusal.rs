@@ -59,7 +59,9 @@ impl From<StorageError> for CloudError {
     fn from(e: StorageError) -> Self {
         let message = e.to_string();
         match e {
-            StorageError::NoSpace { .. } => error(ErrorClass::Quota, "MaxStorageExceeded", message),
+            StorageError::NoSpace { .. } => {
+                error(ErrorClass::Storage, "MaxStorageExceeded", message)
+            }
             StorageError::FilesystemDoesNotMount { .. } => {
                 refused("FilesystemDoesNotMount", message)
             }

@@ -12,6 +12,7 @@
 
 mod error;
 mod ext4;
+mod faults;
 mod image;
 mod inventory;
 mod ioctl;

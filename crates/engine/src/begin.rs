@@ -161,7 +161,9 @@ fn failing(desk: &mut Desk<'_>) -> Option<Reason> {
     };
     let due = since.plus(health.unhealthy_ms).max(holder.launched_at.plus(health.grace_ms));
     if now >= due {
-        let reason = format!("{} fails its status check for {} ms", holder.id, now.since(since));
+        let why = instance.health_why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let reason =
+            format!("{} fails its status check for {} ms{why}", holder.id, now.since(since));
         return Some((Kind::Unhealthy, reason, None));
     }
     desk.wake_at(due);

@@ -212,7 +212,9 @@ impl<'a> Desk<'a> {
             }
             Some(Asked::Done(id)) => Asked::Done(id),
             Some(Asked::Refused { error, at, attempt }) => {
-                if attempt.is_multiple_of(MAX_ATTEMPTS) && !self.retry_wanted(row) {
+                // Room comes back without anybody telling this node: then its patience counts.
+                let passes = error.class == ErrorClass::Storage;
+                if !passes && attempt.is_multiple_of(MAX_ATTEMPTS) && !self.retry_wanted(row) {
                     let why = format!("{name} was refused {attempt} times: {error}");
                     self.need_decision(row, why.clone());
                     self.wait(why);
@@ -220,11 +222,12 @@ impl<'a> Desk<'a> {
                 }
                 let next = at.plus(pause(self.scene.tuning.retry_base, attempt));
                 if self.scene.now >= next {
-                    self.tell(
-                        Severity::Warn,
-                        "call-retried",
-                        format!("{name} was refused ({error}); it is tried again"),
-                    );
+                    if !passes {
+                        let what = format!("{name} was refused ({error}); it is tried again");
+                        self.tell(Severity::Warn, "call-retried", what);
+                    } else if attempt == 1 {
+                        self.tell_no_room(&error);
+                    }
                     self.start(row, name, make);
                 } else {
                     self.wake_at(next);
@@ -233,6 +236,12 @@ impl<'a> Desk<'a> {
                 Asked::Waiting
             }
         }
+    }
+
+    /// Tells people that there is no room for volumes or snapshots.
+    pub fn tell_no_room(&mut self, error: &CloudError) {
+        let message = format!("{error}; the node goes on as soon as there is room");
+        self.tell(Severity::Warn, "no-room", message);
     }
 
     /// Takes up the user's newest spec, where following the old one leads nowhere. Returns whether

@@ -259,6 +259,9 @@ pub enum ErrorClass {
     Capacity,
     /// VcpuLimitExceeded and the like: another family of markets.
     Quota,
+    /// VolumeLimitExceeded, MaxStorageExceeded: no room for volumes or snapshots, in any market. The
+    /// same again after a pause, until there is.
+    Storage,
     /// RequestLimitExceeded: the same request, later.
     Throttled,
     /// NotFound just after a creation: the same request, later.
@@ -280,7 +283,10 @@ impl ErrorClass {
     /// given up.
     #[must_use]
     pub fn is_definite(self) -> bool {
-        matches!(self, ErrorClass::Capacity | ErrorClass::Quota | ErrorClass::Refused)
+        matches!(
+            self,
+            ErrorClass::Capacity | ErrorClass::Quota | ErrorClass::Storage | ErrorClass::Refused
+        )
     }
 }
 

@@ -102,6 +102,9 @@ pub struct InstanceFact {
     pub attachments: Vec<Attachment>,
     /// Status checks.
     pub health: Health,
+    /// Which status check fails, and how, as a sentence.
+    #[serde(default)]
+    pub health_why: Option<String>,
     /// When the cloud will take it back, if it said so.
     pub interruption_at: Option<Time>,
     /// Whether the shutdown script has run to its end (or there is none to run).

@@ -25,6 +25,8 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 const WORKLOAD_START_MAX: Duration = Duration::from_secs(5);
 /// After a script's own limit, init gets this long to say so.
 const SCRIPT_REPORT_MAX: Duration = Duration::from_secs(2);
+/// A healthy init answers within this time; a millisecond is usual.
+const CHECK_MAX: Duration = Duration::from_secs(2);
 /// Texts of a notice are at most this long, in bytes.
 const NOTICE_TEXT_MAX_BYTES: usize = 64;
 
@@ -102,6 +104,16 @@ fn plain(error: &AgentError) -> String {
 async fn answer(node: &Rc<RefCell<Node>>, request: Request) -> Result<Response> {
     match request {
         Request::Ping => Ok(Response::Status(node.borrow().status())),
+        Request::Check => {
+            let answered = node.borrow_mut().check()?;
+            match tokio::time::timeout(CHECK_MAX, answered).await {
+                Ok(Ok(())) => Ok(Response::Done),
+                _ => Err(AgentError::Refused(format!(
+                    "init has not answered for {} ms: its processes are stopped, or starve",
+                    CHECK_MAX.as_millis()
+                ))),
+            }
+        }
         Request::Mount { device, source, fs_uuid, target } => {
             let entry = ManifestEntry { device, fs_uuid, target };
             node.borrow_mut().mount(entry, &source)?;

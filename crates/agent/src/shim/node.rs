@@ -17,6 +17,8 @@ use crate::sys;
 
 /// At most so many requests wait for one shutdown script.
 const SCRIPT_WAITERS_MAX: usize = 16;
+/// At most so many requests wait for one sign of life.
+const CHECK_WAITERS_MAX: usize = 16;
 
 /// An interruption notice, as the metadata service shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +40,9 @@ pub(super) struct Node {
     mounts: Vec<ManifestEntry>,
     stopping: bool,
     script_waiters: Vec<oneshot::Sender<ScriptOutcome>>,
+    check_waiters: Vec<oneshot::Sender<()>>,
+    /// Whether init was asked and has not answered yet: it is asked once, however many wait.
+    check_asked: bool,
     pub notice: Option<Notice>,
     /// Metadata tokens and when each ends.
     pub tokens: BTreeMap<String, Instant>,
@@ -66,6 +71,8 @@ impl Node {
             mounts: Vec::new(),
             stopping: false,
             script_waiters: Vec::new(),
+            check_waiters: Vec::new(),
+            check_asked: false,
             notice: None,
             tokens: BTreeMap::new(),
         }
@@ -100,6 +107,13 @@ impl Node {
                 for waiter in self.script_waiters.drain(..) {
                     // One that has hung up needs no answer.
                     let _ = waiter.send(outcome.clone());
+                }
+            }
+            Report::Here => {
+                self.check_asked = false;
+                for waiter in self.check_waiters.drain(..) {
+                    // One that has waited long enough has its answer already.
+                    let _ = waiter.send(());
                 }
             }
             Report::Ready => {}
@@ -176,6 +190,21 @@ impl Node {
         self.order(Order::RunShutdownScript { timeout_ms })?;
         let (send, receive) = oneshot::channel();
         self.script_waiters.push(send);
+        Ok(receive)
+    }
+
+    /// Asks init for a sign of life.
+    pub fn check(&mut self) -> Result<oneshot::Receiver<()>> {
+        self.check_waiters.retain(|waiter| !waiter.is_closed());
+        if self.check_waiters.len() >= CHECK_WAITERS_MAX {
+            return Err(AgentError::Refused("too many wait for a sign of life".into()));
+        }
+        if !self.check_asked {
+            self.order(Order::Answer)?;
+            self.check_asked = true;
+        }
+        let (send, receive) = oneshot::channel();
+        self.check_waiters.push(send);
         Ok(receive)
     }
 

@@ -154,3 +154,21 @@ fn measured_times_are_printed() {
     );
     assert!(ended.is_some());
 }
+
+#[test]
+fn an_init_that_is_stopped_gives_no_sign_of_life_until_it_goes_on() {
+    let machine = Machine::new();
+    let handle = machine.start();
+    machine.client().check().unwrap();
+    // SAFETY: plain numbers; the node is ours.
+    let signal = |signal| assert_eq!(unsafe { libc::kill(handle.init_pid(), signal) }, 0);
+    signal(libc::SIGSTOP);
+    for _ in 0..2 {
+        let silent = machine.client().check().unwrap_err();
+        assert!(silent.to_string().contains("has not answered"), "{silent}");
+    }
+    // The shim itself goes on answering.
+    machine.client().ping().unwrap();
+    signal(libc::SIGCONT);
+    machine.client().check().unwrap();
+}

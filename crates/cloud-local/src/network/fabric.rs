@@ -4,6 +4,7 @@ use super::address::digest;
 use super::namespace::{self, Pins, on_own_thread};
 use super::netlink::{self, LOOPBACK, Session, set_sysctl};
 use super::{MacAddress, NetworkError, VpcLayout};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -141,6 +142,16 @@ impl Fabric {
             return Err(error);
         }
         Ok(NodeNamespace { path })
+    }
+
+    /// Which of these nodes have their link, and have it up.
+    ///
+    /// # Errors
+    /// [`NetworkError::NoFabric`], or what the system said.
+    pub fn connected(&self, names: &[&str]) -> Result<BTreeSet<String>, NetworkError> {
+        let up = self.within("links", async |session| session.links_up().await)?;
+        let is_up = |name: &&&str| up.binary_search(&link_name(name)).is_ok();
+        Ok(names.iter().filter(is_up).map(|name| (*name).to_owned()).collect())
     }
 
     /// Cuts the node off at once, as when its host loses power: what is inside stays, but no packet

@@ -3,7 +3,9 @@
 use super::{MacAddress, NetworkError};
 use futures_util::TryStreamExt;
 use netlink_packet_route::address::AddressAttribute;
-use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkMessage};
+use netlink_packet_route::link::{
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkMessage,
+};
 use rtnetlink::{
     Error, Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
 };
@@ -81,10 +83,22 @@ impl Session {
 
     /// The names of all links but the loopback, sorted.
     pub(super) async fn links(&self) -> Result<Vec<String>, NetworkError> {
+        self.links_that(|_| true).await
+    }
+
+    /// The same, of links that are up.
+    pub(super) async fn links_up(&self) -> Result<Vec<String>, NetworkError> {
+        self.links_that(|link| link.header.flags.contains(LinkFlags::Up)).await
+    }
+
+    async fn links_that(
+        &self,
+        which: impl Fn(&LinkMessage) -> bool,
+    ) -> Result<Vec<String>, NetworkError> {
         let mut found = std::pin::pin!(self.handle.link().get().execute());
         let mut names = Vec::new();
         while let Some(link) = found.try_next().await.map_err(failed("listing", "links"))? {
-            if link.header.index != LOOPBACK && names.len() < MAX_LISTED {
+            if link.header.index != LOOPBACK && which(&link) && names.len() < MAX_LISTED {
                 names.extend(name_of(link));
             }
         }

@@ -21,6 +21,8 @@ pub(super) struct MountEntry {
     /// Major and minor of the filesystem's device.
     pub(super) device: (u32, u32),
     pub(super) target: PathBuf,
+    /// The filesystem's own options, such as `rw,shutdown`.
+    pub(super) super_options: String,
 }
 
 /// Every mount that this process sees, oldest first.
@@ -36,13 +38,16 @@ pub(super) fn at(target: &Path) -> Result<Option<MountEntry>, StorageError> {
 }
 
 fn parse(line: &[u8]) -> Option<MountEntry> {
-    // Fields: id, parent, major:minor, root, mount point, … (proc(5)).
+    // Fields: id, parent, major:minor, root, mount point, options, optional ones, a hyphen, type,
+    // source, the filesystem's options (proc(5)).
     let mut fields = line.split(|b| *b == b' ');
     let id = text(fields.next()?)?.parse().ok()?;
     let device = text(fields.nth(1)?)?.split_once(':')?;
     let device = (device.0.parse().ok()?, device.1.parse().ok()?);
     let target = unescape(fields.nth(1)?);
-    Some(MountEntry { id, device, target })
+    let super_options = fields.by_ref().skip_while(|field| field != b"-").nth(3);
+    let super_options = super_options.and_then(text).unwrap_or_default().to_owned();
+    Some(MountEntry { id, device, target, super_options })
 }
 
 fn text(bytes: &[u8]) -> Option<&str> {

@@ -1,6 +1,7 @@
 //! The local cloud as a whole: real nodes, through the `Cloud` trait.
 
 mod faults;
+mod health;
 mod killed;
 mod markets;
 mod times;

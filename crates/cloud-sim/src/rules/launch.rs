@@ -75,6 +75,7 @@ impl World {
                 delete_on_termination: launch.root_delete_on_termination,
             }],
             health: Health::Initializing,
+            health_why: None,
             interruption_at: None,
             drained: launch.shutdown_script.is_none(),
             tags: launch.tags.clone(),

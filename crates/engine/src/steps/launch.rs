@@ -191,6 +191,20 @@ fn refused(
         return;
     }
     let next = at.plus(crate::desk::pause(desk.scene.tuning.retry_base, attempt));
+    if error.class == ErrorClass::Storage {
+        // Another market has no room either: the same one again, until there is.
+        if desk.scene.now < next {
+            desk.wake_at(next);
+            desk.wait(format!("room for the new instance: {error}"));
+            return;
+        }
+        if attempt == 1 {
+            desk.tell_no_room(error);
+        }
+        leave(desk, market);
+        desk.wait(format!("room for the new instance: {error}"));
+        return;
+    }
     let asked_to_retry =
         desk.record.stuck.as_ref().is_some_and(|s| s.row == Row::Launch && s.choices.is_empty());
     if attempt.is_multiple_of(crate::desk::MAX_ATTEMPTS) && !asked_to_retry {

@@ -114,10 +114,11 @@ fn facts(node: &Whole, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, Str
     }
     if let Some(holder) = &record.holder {
         let age = duration::show(now.since(holder.launched_at));
-        let state = node
-            .instance
-            .as_ref()
-            .map(|i| format!(", {}, health {}", word(&i.state), word(&i.health)));
+        let state = node.instance.as_ref().map(|i| {
+            let why = i.health_why.as_deref().map(printable);
+            let why = why.map(|w| format!(" ({w})")).unwrap_or_default();
+            format!(", {}, health {}{why}", word(&i.state), word(&i.health))
+        });
         facts.push(("market", holder.market.to_string()));
         let state = state.unwrap_or_default();
         facts.push(("instance", format!("{} for {age}{state}", holder.id)));

@@ -14,7 +14,7 @@ pub struct Real {
     dir: PathBuf,
     address: String,
     server: Option<Child>,
-    _temporary: tempfile::TempDir,
+    temporary: tempfile::TempDir,
 }
 
 impl Drop for Real {
@@ -35,7 +35,7 @@ impl Real {
             dir: temporary.path().join("data"),
             address: free.to_string(),
             server: None,
-            _temporary: temporary,
+            temporary,
         };
         real.serve();
         real
@@ -78,6 +78,16 @@ impl Real {
 
     fn node(&self, arguments: &[&str]) -> Ended {
         self.command(arguments).output().unwrap().into()
+    }
+
+    /// Where the server keeps everything.
+    pub fn data_dir(&self) -> &std::path::Path {
+        &self.dir
+    }
+
+    /// A directory for the test's own files.
+    pub fn scratch(&self) -> &std::path::Path {
+        self.temporary.path()
     }
 
     /// Where it answers.
@@ -162,7 +172,8 @@ impl Real {
     }
 }
 
-const SPEC: &str = r"
+/// A node that does nothing.
+pub const SPEC: &str = r"
 name: diary
 region: local-1
 strategy: { drainingTimeout: 5 }

@@ -6,6 +6,7 @@ mod commands;
 mod demo;
 mod docs;
 mod fallback;
+mod full_pool;
 mod life;
 mod markets;
 mod played;

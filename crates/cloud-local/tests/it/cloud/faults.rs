@@ -133,7 +133,7 @@ async fn a_volume_in_use_stays_and_a_free_one_leaves_a_running_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_pool_refuses_launches_and_volumes_as_a_quota() {
+async fn a_full_pool_refuses_launches_until_there_is_room() {
     let scratch = Scratch::new();
     let mut options = options(&scratch.path());
     options.pool.size_bytes = 512 << 20;
@@ -145,13 +145,13 @@ async fn a_full_pool_refuses_launches_and_volumes_as_a_quota() {
     nix::fcntl::fallocate(&ballast, nix::fcntl::FallocateFlags::empty(), 0, take).unwrap();
     let request = Command::RunInstances(Box::new(launch("q1", None, None)));
     let refused = one(&cloud, request.clone()).await.unwrap_err();
-    assert_eq!(refused.class, ErrorClass::Quota, "{refused}");
+    assert_eq!(refused.class, ErrorClass::Storage, "{refused}");
     drop(ballast);
     std::fs::remove_file(scratch.path().join("pool/ballast")).unwrap();
     // XFS gives the space of a deleted file back a little later.
     let mut launched = one(&cloud, request.clone()).await;
     for _ in 0..MAX_LOOKS {
-        if !launched.as_ref().is_err_and(|e| e.class == ErrorClass::Quota) {
+        if !launched.as_ref().is_err_and(|e| e.class == ErrorClass::Storage) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,0 +1,134 @@
+//! Status checks, as EC2 makes them: whether the instance answers, whether its network is there, and
+//! whether its volumes take what is written (EC2 user guide, "Status checks for your instances").
+//! What a program in the node does is its own business.
+
+use crate::cloud::Inner;
+use crate::refusal::LocalError;
+use crate::rows::InstanceRow;
+use holdfast_agent::{AgentError, ShimHandle};
+use holdfast_model::facts::{Health, InstanceState};
+use holdfast_model::{CloudError, InstanceId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// Between two rounds of checks. EC2 makes one each minute.
+const EVERY: Duration = Duration::from_secs(1);
+/// An instance is impaired after so many failed checks on end.
+const FAILURES: u32 = 2;
+/// So many instances are checked at the same time: one that does not answer takes seconds.
+const AT_ONCE: usize = 8;
+
+/// Starts the checks. They end when the local cloud is dropped.
+pub(crate) fn start(inner: &Arc<Inner>) -> Result<(), LocalError> {
+    let weak = Arc::downgrade(inner);
+    std::thread::Builder::new()
+        .name("local-checks".to_owned())
+        .spawn(move || check(&weak))
+        .map_err(crate::launch::io("starting the checks of", &inner.dir))?;
+    Ok(())
+}
+
+fn check(weak: &Weak<Inner>) {
+    let mut failures = BTreeMap::new();
+    while let Some(inner) = weak.upgrade() {
+        if let Err(e) = round(&inner, &mut failures) {
+            tracing::warn!(error = %e, "the status checks");
+        }
+        drop(inner);
+        std::thread::sleep(EVERY);
+    }
+}
+
+/// Checks every instance whose gate is open.
+fn round(inner: &Inner, failures: &mut BTreeMap<InstanceId, u32>) -> Result<(), LocalError> {
+    let mut rows: Vec<InstanceRow> = inner.state.look(|t| t.all())?;
+    rows.retain(is_checked);
+    failures.retain(|id, _| rows.iter().any(|row| &row.fact.id == id));
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = rows.iter().map(|row| row.fact.id.as_str()).collect();
+    let connected = inner.fabric.connected(&names)?;
+    for some in rows.chunks(AT_ONCE) {
+        let found: Vec<(&InstanceRow, Option<String>)> = std::thread::scope(|scope| {
+            let connected = &connected;
+            let asked: Vec<_> = some
+                .iter()
+                .map(|row| (row, scope.spawn(move || inner.fault_of(row, connected))))
+                .collect();
+            // A check that panicked says nothing.
+            asked.into_iter().map(|(row, asked)| (row, asked.join().unwrap_or(None))).collect()
+        });
+        for (row, fault) in found {
+            let id = &row.fact.id;
+            let count = failures.entry(id.clone()).or_default();
+            *count = if fault.is_some() { count.saturating_add(1) } else { 0 };
+            if fault.is_none() || *count >= FAILURES {
+                inner.show_health(id, fault)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_checked(row: &InstanceRow) -> bool {
+    row.fact.state == InstanceState::Running && row.fact.health != Health::Initializing
+}
+
+impl Inner {
+    /// The first check that fails, as a sentence.
+    fn fault_of(&self, row: &InstanceRow, connected: &BTreeSet<String>) -> Option<String> {
+        let id = &row.fact.id;
+        if !connected.contains(id.as_str()) {
+            return Some("its network interface is gone or down".to_owned());
+        }
+        for attachment in &row.fact.attachments {
+            match self.pool.fault(&self.mountpoint(&attachment.volume)) {
+                Ok(None) => {}
+                Ok(Some(fault)) => {
+                    return Some(format!("{} ({}): {fault}", attachment.volume, attachment.device));
+                }
+                Err(error) => tracing::warn!(instance = %id, %error, "a volume was not checked"),
+            }
+        }
+        self.silence_of(id)
+    }
+
+    /// Why the instance does not answer, if it does not.
+    pub(crate) fn silence_of(&self, id: &InstanceId) -> Option<String> {
+        let asked = ShimHandle::open(&self.node_dir(id))
+            .and_then(|handle| handle.client())
+            .and_then(|mut client| client.check());
+        match asked {
+            // What has ended is no matter of health, and a shim of an earlier version cannot be
+            // asked.
+            Ok(()) | Err(AgentError::NotRunning { .. }) => None,
+            Err(AgentError::Refused(why)) if why.starts_with("not a request") => None,
+            Err(AgentError::Refused(why)) => Some(why),
+            Err(e) => Some(e.to_string()),
+        }
+    }
+
+    fn show_health(&self, id: &InstanceId, fault: Option<String>) -> Result<(), CloudError> {
+        let changed = self.state.change(|table| {
+            let Some(mut row) = table.get::<InstanceRow>(id.as_str())? else { return Ok(false) };
+            let health = if fault.is_some() { Health::Impaired } else { Health::Ok };
+            if !is_checked(&row) || (row.fact.health, &row.fact.health_why) == (health, &fault) {
+                return Ok(false);
+            }
+            row.fact.health = health;
+            row.fact.health_why.clone_from(&fault);
+            table.put(&row)?;
+            Ok::<_, CloudError>(true)
+        })?;
+        if changed {
+            match fault {
+                Some(why) => tracing::warn!(instance = %id, %why, "impaired"),
+                None => tracing::info!(instance = %id, "its status checks pass again"),
+            }
+            self.notify(id, None);
+        }
+        Ok(())
+    }
+}

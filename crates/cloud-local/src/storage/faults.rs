@@ -1,0 +1,33 @@
+//! Whether a mounted volume still takes what is written to it.
+
+use super::{Pool, StorageError, mounts};
+use std::path::Path;
+
+/// What the kernel adds to a filesystem's options once it takes no more writes. `shutdown`: a power
+/// cut. `emergency_ro`, `ro`: the kernel gave it up after an error.
+const NO_MORE_WRITES: [&str; 3] = ["shutdown", "emergency_ro", "ro"];
+
+impl Pool {
+    /// What is wrong with the volume that is mounted at a path, as a sentence; `None`: nothing, or
+    /// nothing is mounted there.
+    ///
+    /// A write that failed once counts until the volume is mounted anew: the kernel has thrown the
+    /// data away and will say so only once to whoever syncs, so whatever runs on the volume cannot
+    /// know any more what it has.
+    ///
+    /// # Errors
+    /// If the kernel's list of mounts cannot be read.
+    pub fn fault(&self, target: &Path) -> Result<Option<String>, StorageError> {
+        let Some(mounted) = mounts::at(target)? else { return Ok(None) };
+        let device = format!("loop{}", mounted.device.1);
+        let given_up = mounted.super_options.split(',').find(|o| NO_MORE_WRITES.contains(o));
+        if let Some(option) = given_up {
+            return Ok(Some(format!("its filesystem takes no more writes ({option})")));
+        }
+        // ext4 counts failed writes among its warnings, since the mount; older kernels do not.
+        let counter = format!("/sys/fs/ext4/{device}/warning_count");
+        let warnings = std::fs::read_to_string(counter).unwrap_or_default();
+        let warnings: u64 = warnings.trim().parse().unwrap_or_default();
+        Ok((warnings > 0).then(|| "writes to it have failed".to_owned()))
+    }
+}
