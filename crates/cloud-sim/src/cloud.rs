@@ -2,7 +2,7 @@
 
 use crate::config::SimConfig;
 use crate::describe;
-use crate::faults::{Fault, Faults};
+use crate::faults::{Class, Fault, Faults};
 use crate::latency::Latency;
 use crate::refusal::{error, throttled, unknown_outcome};
 use crate::truth::{Truth, Violation};
@@ -93,7 +93,11 @@ impl SimCloud {
         let action = command.action();
         let timeout_at = world.now.plus(world.config.timeout);
         let mut made = None;
-        let fault = world.faults.judge(&command);
+        let judged = world.faults.judge(&command, world.now);
+        if let Some((_, Some(Class::Capacity))) = judged {
+            world.dry_for_a_while(&command);
+        }
+        let fault = judged.map(|(fault, _)| fault);
         // EC2 developer guide, "Ensuring idempotency": a request that was carried out is answered
         // with its result, however often it is repeated; it cannot be refused any more.
         let fault =
@@ -136,10 +140,14 @@ impl SimCloud {
         let now = world.now;
         let action = describe::action(query.kind);
         let at = world.after(world.config.describe);
-        let (at, result) = if world.faults.loses_describe() {
+        let (at, result) = if world.faults.draw(Class::LostDescribe) {
+            world.faults.hit(now, Class::LostDescribe, action, None);
             let message = format!("no answer to {action}; ask again");
             let lost = error(ErrorClass::Unreachable, "RequestTimeout", message);
             (now.plus(world.config.timeout), Err(lost))
+        } else if world.faults.draw(Class::Throttled) {
+            world.faults.hit(now, Class::Throttled, action, None);
+            (at, Err(throttled(action)))
         } else if world.is_throttled(action, 1) {
             (at, Err(throttled(action)))
         } else {
@@ -275,7 +283,7 @@ impl SimCloud {
         self.world.acknowledged_by_now(node)
     }
 
-    /// Checks that a node has nothing beyond `allowed`; each thing more is a violation `leaked`.
+    /// Checks that a node has nothing beyond `allowed`; each thing more is a violation of `nothing-forgotten`.
     /// Returns what was left behind.
     pub fn check_leaks(&mut self, now: Time, node: &NodeId, allowed: &[&str]) -> Vec<String> {
         self.advance(now);
@@ -301,6 +309,15 @@ impl SimCloud {
     pub fn kill(&mut self, now: Time, instance: &InstanceId) {
         self.advance(now);
         self.world.power_cut(instance, "Server.InternalError: the host failed");
+    }
+
+    /// The instances of a node that run or begin to, in the order of ids.
+    #[must_use]
+    pub fn living(&self, node: &NodeId) -> Vec<InstanceId> {
+        let ours = |i: &&crate::resources::Instance| {
+            i.lives() && i.fact.tags.get(tags::NODE).map(String::as_str) == Some(node.as_str())
+        };
+        self.world.instances.values().filter(ours).map(|i| i.fact.id.clone()).collect()
     }
 
     /// Sets an instance's status checks.

@@ -130,7 +130,7 @@ pub struct SimConfig {
     /// (EC2 developer guide, "Request throttling for the Amazon EC2 API"); `None`: no limit.
     pub throttle: Option<u32>,
     /// A canary: the cloud breaks its own rule and attaches a volume that another instance holds,
-    /// so that a test can see `two_writers` fire. Never set elsewhere.
+    /// so that a test can see `one-writer` fire. Never set elsewhere.
     pub attaches_twice: bool,
     /// Images that are there from the start.
     pub images: Vec<SimImage>,

@@ -1,9 +1,17 @@
-//! What a test can do to calls: a script of single faults, and random ones by probability.
+//! What can go wrong, and when: a script of single faults, and classes of faults by chance. This
+//! is the one place from which the cloud and its driver draw them.
+
+mod class;
+
+pub use class::Class;
 
 use crate::rng::SplitMix64;
-use holdfast_model::{Command, ErrorClass};
-use std::collections::BTreeMap;
+use holdfast_model::{Command, ErrorClass, NodeId, Time, tags};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// The most hits that wait to be taken; of later ones only the count is kept.
+const MAX_HITS: usize = 10_000;
 
 /// What happens to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +29,27 @@ pub enum Fault {
     LostRequest,
     /// `RequestLimitExceeded`, and nothing is done.
     Throttled,
+}
+
+impl Fault {
+    /// A refusal for want of capacity.
+    #[must_use]
+    pub fn capacity() -> Fault {
+        let code = "InsufficientInstanceCapacity".to_owned();
+        Fault::Error { class: ErrorClass::Capacity, code }
+    }
+
+    /// A definite refusal.
+    #[must_use]
+    pub fn refused() -> Fault {
+        Fault::Error { class: ErrorClass::Refused, code: "InvalidParameterValue".to_owned() }
+    }
+
+    /// A state that passes.
+    #[must_use]
+    pub fn conflict() -> Fault {
+        Fault::Error { class: ErrorClass::Conflict, code: "IncorrectState".to_owned() }
+    }
 }
 
 /// Which calls a scripted fault meets.
@@ -61,24 +90,28 @@ pub struct Scripted {
     pub fault: Fault,
 }
 
-/// Every fault of a simulation. Chances are per million calls.
+/// A fault that has happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// When.
+    pub at: Time,
+    /// Of which class.
+    pub class: Class,
+    /// To which resource, or which action; empty where it is the whole fleet's.
+    pub to: String,
+    /// To which node, where the cloud can tell.
+    pub node: Option<NodeId>,
+}
+
+/// Every fault of a simulation.
 #[derive(Debug, Clone)]
 pub struct Faults {
-    /// Single faults.
-    pub script: Vec<Scripted>,
-    /// Chance that a deed is done and its answer lost.
-    pub lost_reply: u32,
-    /// Chance that a request is lost.
-    pub lost_request: u32,
-    /// Chance that a call is throttled.
-    pub throttled: u32,
-    /// Chance that a launch is refused for capacity.
-    pub no_capacity: u32,
-    /// Chance that a Describe gets no answer.
-    pub lost_describe: u32,
-    /// Chance that the notice of an interruption never arrives.
-    pub lost_notice: u32,
-    rng: SplitMix64,
+    script: Vec<Scripted>,
+    /// Chances per million, and where each class draws from.
+    chances: [(u32, SplitMix64); Class::ALL.len()],
+    /// Calls that are refused until faults stop.
+    permanent: BTreeSet<String>,
+    hits: Vec<Hit>,
     calls: u64,
     of_action: BTreeMap<&'static str, u64>,
 }
@@ -87,15 +120,12 @@ impl Faults {
     /// None yet; `seed` decides the random ones.
     #[must_use]
     pub fn new(seed: u64) -> Faults {
+        let mut seeds = SplitMix64::new(seed);
         Faults {
             script: Vec::new(),
-            lost_reply: 0,
-            lost_request: 0,
-            throttled: 0,
-            no_capacity: 0,
-            lost_describe: 0,
-            lost_notice: 0,
-            rng: SplitMix64::new(seed),
+            chances: Class::ALL.map(|_| (0, SplitMix64::new(seeds.draw()))),
+            permanent: BTreeSet::new(),
+            hits: Vec::new(),
             calls: 0,
             of_action: BTreeMap::new(),
         }
@@ -106,14 +136,61 @@ impl Faults {
         self.script.push(Scripted { when, fault });
     }
 
-    /// Forgets the script and every chance: from now on nothing fails.
-    pub fn stop(&mut self) {
-        let Faults { rng, calls, of_action, .. } = self.clone();
-        *self = Faults { rng, calls, of_action, ..Faults::new(0) };
+    /// Sets the chance of a class, per million of what it can happen to.
+    pub fn set(&mut self, class: Class, per_million: u32) {
+        self.chances[class as usize].0 = per_million;
     }
 
-    /// What happens to this call.
-    pub(crate) fn judge(&mut self, command: &Command) -> Option<Fault> {
+    /// Forgets the script and every chance: from now on nothing fails.
+    pub fn stop(&mut self) {
+        self.script.clear();
+        self.permanent.clear();
+        for (chance, _) in &mut self.chances {
+            *chance = 0;
+        }
+    }
+
+    /// Whether a fault of this class happens now. A class that is off draws nothing.
+    pub fn draw(&mut self, class: Class) -> bool {
+        let (chance, rng) = &mut self.chances[class as usize];
+        rng.chance(*chance)
+    }
+
+    /// A number of `least..=most`, from the class's own stream.
+    pub fn between(&mut self, class: Class, least: u64, most: u64) -> u64 {
+        self.chances[class as usize].1.between(least, most)
+    }
+
+    /// Notes that a fault has happened.
+    pub fn hit(&mut self, at: Time, class: Class, to: &str, node: Option<NodeId>) {
+        if self.hits.len() < MAX_HITS {
+            self.hits.push(Hit { at, class, to: to.to_owned(), node });
+        }
+    }
+
+    /// What has happened since this was last asked.
+    pub fn take_hits(&mut self) -> Vec<Hit> {
+        std::mem::take(&mut self.hits)
+    }
+
+    /// How long something takes that takes `usually`, if a fault of this class makes it slow:
+    /// mostly some times as long, sometimes until somebody would call it stuck (EC2: a busy detach
+    /// can hang for half an hour).
+    pub(crate) fn slow(&mut self, class: Class, usually: u64) -> Option<u64> {
+        use holdfast_model::time::MINUTE;
+        if !self.draw(class) {
+            return None;
+        }
+        let stuck = self.between(class, 1, 8) == 1;
+        Some(if stuck {
+            self.between(class, 5 * MINUTE, 40 * MINUTE)
+        } else {
+            usually.saturating_mul(self.between(class, 2, 8))
+        })
+    }
+
+    /// What happens to this call; with the class, if it was drawn and not scripted.
+    pub(crate) fn judge(&mut self, command: &Command, now: Time) -> Option<(Fault, Option<Class>)> {
         self.calls += 1;
         let nth = self.of_action.entry(command.action()).or_default();
         *nth += 1;
@@ -129,31 +206,63 @@ impl Faults {
                 }
             };
             if meets {
-                return Some(scripted.fault.clone());
+                return Some((scripted.fault.clone(), None));
             }
         }
-        // Each is drawn whatever the others say, so that one chance changes no other's course.
-        let lost_reply = self.rng.chance(self.lost_reply);
-        let lost_request = self.rng.chance(self.lost_request);
-        let throttled = self.rng.chance(self.throttled);
-        let no_capacity = self.rng.chance(self.no_capacity);
-        match command {
-            _ if lost_reply => Some(Fault::LostReply),
-            _ if lost_request => Some(Fault::LostRequest),
-            _ if throttled => Some(Fault::Throttled),
-            Command::RunInstances(_) if no_capacity => Some(Fault::Error {
-                class: ErrorClass::Capacity,
-                code: "InsufficientInstanceCapacity".to_owned(),
-            }),
-            _ => None,
+        let (class, fault) = self.drawn(command)?;
+        self.hit(now, class, command.action(), None);
+        Some((fault, Some(class)))
+    }
+
+    /// Each class is drawn whatever the others say, so that one changes no other's course.
+    fn drawn(&mut self, command: &Command) -> Option<(Class, Fault)> {
+        let is_launch = matches!(command, Command::RunInstances(_));
+        let mut first = None;
+        let classes = [
+            (Class::LostReply, Fault::LostReply),
+            (Class::LostRequest, Fault::LostRequest),
+            (Class::Throttled, Fault::Throttled),
+            (Class::Refused, Fault::refused()),
+            (Class::Permanent, Fault::refused()),
+            (Class::Conflict, Fault::conflict()),
+            (Class::Capacity, Fault::capacity()),
+        ];
+        for (class, fault) in classes {
+            if class == Class::Capacity && !is_launch {
+                continue;
+            }
+            if self.draw(class) && first.is_none() {
+                if class == Class::Permanent {
+                    self.permanent.insert(kind_of_call(command));
+                }
+                first = Some((class, fault));
+            }
         }
+        if first.is_none()
+            && !self.permanent.is_empty()
+            && self.permanent.contains(&kind_of_call(command))
+        {
+            return Some((Class::Permanent, Fault::refused()));
+        }
+        first
     }
+}
 
-    pub(crate) fn loses_describe(&mut self) -> bool {
-        self.rng.chance(self.lost_describe)
-    }
-
-    pub(crate) fn loses_notice(&mut self) -> bool {
-        self.rng.chance(self.lost_notice)
-    }
+/// What stays refused: the action on that resource; where it makes something, for that role of
+/// that node.
+fn kind_of_call(command: &Command) -> String {
+    let about = command.touches().first().map(|id| (*id).to_owned());
+    let made_for = |tags: &holdfast_model::tags::Tags| {
+        let of = |tag: &str| tags.get(tag).cloned().unwrap_or_default();
+        format!("{} {}", of(tags::NODE), of(tags::ROLE))
+    };
+    let about = match command {
+        Command::RunInstances(launch) => made_for(&launch.tags),
+        Command::CreateVolume { tags, .. }
+        | Command::CreateSnapshot { tags, .. }
+        | Command::RegisterImage { tags, .. }
+        | Command::CreateNetworkInterface { tags, .. } => made_for(tags),
+        _ => about.unwrap_or_default(),
+    };
+    format!("{} {about}", command.action())
 }

@@ -28,7 +28,7 @@ pub mod writes;
 
 pub use cloud::{Scheduled, SimCloud};
 pub use config::{SimConfig, Span};
-pub use faults::{Fault, Faults, Scripted, When};
+pub use faults::{Class, Fault, Faults, Hit, Scripted, When};
 pub use handle::SimCloudHandle;
 pub use latency::Latency;
 pub use truth::{Truth, Violation};

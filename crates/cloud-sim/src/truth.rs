@@ -1,9 +1,9 @@
 //! The ground truth: what was acknowledged to whom, where its copies are, and the checks of what
-//! may never happen. Each check is a function with the violation's name.
+//! may never happen. Each check is a function, and names the invariant that it found broken.
 
 use crate::resources::Lineage;
 use crate::writes::Writes;
-use holdfast_model::{InstanceId, NodeId, Time, VolumeId};
+use holdfast_model::{InstanceId, Invariant, NodeId, Time, VolumeId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most violations that are kept; the first ones tell the story.
@@ -12,8 +12,8 @@ pub const MAX_VIOLATIONS: usize = 1_000;
 /// Something that may never happen, and did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The check's name.
-    pub name: &'static str,
+    /// Which invariant.
+    pub name: Invariant,
     /// When.
     pub at: Time,
     /// To which node.
@@ -88,6 +88,13 @@ impl Truth {
         ours.map(|(_, writes)| writes.count()).sum()
     }
 
+    /// Whether any write was acknowledged on a device of the node that is to persist.
+    #[must_use]
+    pub fn has_kept(&self, node: &NodeId) -> bool {
+        let Some(expectation) = self.expected.get(node) else { return false };
+        expectation.devices.iter().any(|device| self.acknowledged(node, device) > 0)
+    }
+
     /// The number of a node's last write.
     pub(crate) fn last_number(&self, node: &NodeId) -> u64 {
         self.numbers.get(node).copied().unwrap_or_default()
@@ -145,7 +152,8 @@ impl Truth {
         }
     }
 
-    fn broken(&mut self, name: &'static str, at: Time, node: &NodeId, sentence: String) {
+    /// Something that may never happen was seen; also for what only a driver can see.
+    pub fn broken(&mut self, name: Invariant, at: Time, node: &NodeId, sentence: String) {
         if self.violations.len() < MAX_VIOLATIONS {
             self.violations.push(Violation { name, at, node: node.clone(), sentence });
         }
@@ -156,7 +164,7 @@ impl Truth {
         for other in self.serving(node) {
             if &other != opened {
                 let sentence = format!("the gate of {opened} opened while {other} still serves");
-                self.broken("two_writers", at, node, sentence);
+                self.broken(Invariant::OneWriter, at, node, sentence);
             }
         }
     }
@@ -171,7 +179,7 @@ impl Truth {
         (holder, next): (&InstanceId, &InstanceId),
     ) {
         let sentence = format!("{volume} was attached to {next} while {holder} can write to it");
-        self.broken("two_writers", at, node, sentence);
+        self.broken(Invariant::OneWriter, at, node, sentence);
     }
 
     /// A newly opened gate serves from a volume that lacks writes acknowledged earlier on that
@@ -199,7 +207,7 @@ impl Truth {
                 "{opened} serves {device} from {volume}, which lacks {} acknowledged writes ({lost})",
                 lost.count()
             );
-            self.broken("acknowledged_write_lost", at, node, sentence);
+            self.broken(Invariant::NoWriteLost, at, node, sentence);
         }
     }
 
@@ -223,7 +231,7 @@ impl Truth {
                 "{id} was deleted, the only copy of all {} acknowledged writes of {device}",
                 acknowledged.count()
             );
-            self.broken("last_copy_deleted", at, node, sentence);
+            self.broken(Invariant::LastCopyKept, at, node, sentence);
         }
     }
 
@@ -256,14 +264,14 @@ impl Truth {
             }
         }
         for sentence in changes {
-            self.broken("identity_changed", at, node, sentence);
+            self.broken(Invariant::IdentityKept, at, node, sentence);
         }
     }
 
     /// Resources of a node beyond those that it is allowed to have: asked at the end of a test.
     pub(crate) fn leaked(&mut self, at: Time, node: &NodeId, ids: &[String]) {
         for id in ids {
-            self.broken("leaked", at, node, format!("{id} was left behind"));
+            self.broken(Invariant::NothingForgotten, at, node, format!("{id} was left behind"));
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::config::SimConfig;
 use crate::events::{Event, Events};
-use crate::faults::Faults;
+use crate::faults::{Class, Faults};
+use crate::latency::Latency;
 use crate::refusal::{not_found, not_yet_visible};
 use crate::resources::{Image, Instance, Interface, Snapshot, Volume};
 use crate::rng::SplitMix64;
@@ -11,14 +12,19 @@ use crate::rules::throttle::Throttle;
 use crate::truth::Truth;
 use crate::veil::Veil;
 use holdfast_cloud::Notice;
-use holdfast_model::facts::{Health, ImageState, InstanceState, VolumeState};
+use holdfast_model::facts::{Health, InstanceState, VolumeState};
+use holdfast_model::time::SECOND;
 use holdfast_model::{
-    CloudError, Command, ImageId, InstanceId, InterfaceId, SnapshotId, Time, Token, VolumeId,
+    CloudError, Command, ImageId, InstanceId, InterfaceId, NodeId, SnapshotId, Time, Token,
+    VolumeId, tags,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most notices that wait to be taken; more are dropped, as a full queue would.
 pub(crate) const MAX_NOTICES: usize = 10_000;
+/// The most that a fault puts a Describe behind, in milliseconds: less than the half minute that
+/// Holdfast allows EC2.
+const LATE: u64 = 20 * SECOND;
 
 pub(crate) struct World {
     pub config: SimConfig,
@@ -109,50 +115,81 @@ impl World {
     /// Notes that a resource is new: Describe may not show it for a while.
     pub(crate) fn born(&mut self, id: &str) {
         let until = self.after(self.config.appears);
-        self.veil.hide(id, self.now, until);
+        let late = self.late(Class::Missing, id);
+        self.veil.hide(id, self.now, late.unwrap_or(until), late.is_some());
     }
 
-    fn stale_until(&mut self) -> Time {
-        self.after(self.config.stale)
+    fn stale_until(&mut self, id: &str) -> (Time, bool) {
+        let until = self.after(self.config.stale);
+        let late = self.late(Class::Stale, id);
+        (late.unwrap_or(until), late.is_some())
+    }
+
+    /// Until when a Describe may be behind, if a fault makes it so.
+    fn late(&mut self, class: Class, id: &str) -> Option<Time> {
+        if !self.faults.draw(class) {
+            return None;
+        }
+        let by = self.faults.between(class, 1, LATE);
+        self.hit(class, id);
+        Some(self.now.plus(by))
+    }
+
+    /// Notes a fault that happened to a resource.
+    pub(crate) fn hit(&mut self, class: Class, id: &str) {
+        let node = self.truly(id).and_then(|f| f.tags().get(tags::NODE).cloned());
+        self.faults.hit(self.now, class, id, node.map(NodeId));
+    }
+
+    /// When something is over that usually takes so long, and with a fault of this class longer.
+    pub(crate) fn slowly(&mut self, class: Class, what: Latency, subject: &str, id: &str) -> Time {
+        let usually = self.ends(what, subject);
+        match self.faults.slow(class, usually.since(self.now)) {
+            None => usually,
+            Some(slow) => {
+                self.hit(class, id);
+                self.now.plus(slow)
+            }
+        }
     }
 
     /// An instance about to be changed: Describe may show it as it was for a while.
     pub(crate) fn instance_mut(&mut self, id: &InstanceId) -> Option<&mut Instance> {
-        let until = self.stale_until();
+        let (until, wavers) = self.stale_until(id.as_str());
         let instance = self.instances.get_mut(id)?;
-        self.veil.keep(instance.shown(), self.now, until);
+        self.veil.keep(instance.shown(), self.now, until, wavers);
         Some(instance)
     }
 
     /// A volume about to be changed.
     pub(crate) fn volume_mut(&mut self, id: &VolumeId) -> Option<&mut Volume> {
-        let until = self.stale_until();
+        let (until, wavers) = self.stale_until(id.as_str());
         let volume = self.volumes.get_mut(id)?;
-        self.veil.keep(volume.shown(), self.now, until);
+        self.veil.keep(volume.shown(), self.now, until, wavers);
         Some(volume)
     }
 
     /// An interface about to be changed.
     pub(crate) fn interface_mut(&mut self, id: &InterfaceId) -> Option<&mut Interface> {
-        let until = self.stale_until();
+        let (until, wavers) = self.stale_until(id.as_str());
         let interface = self.interfaces.get_mut(id)?;
-        self.veil.keep(interface.shown(), self.now, until);
+        self.veil.keep(interface.shown(), self.now, until, wavers);
         Some(interface)
     }
 
     /// A snapshot about to be changed.
     pub(crate) fn snapshot_mut(&mut self, id: &SnapshotId) -> Option<&mut Snapshot> {
-        let until = self.stale_until();
+        let (until, wavers) = self.stale_until(id.as_str());
         let snapshot = self.snapshots.get_mut(id)?;
-        self.veil.keep(snapshot.shown(), self.now, until);
+        self.veil.keep(snapshot.shown(), self.now, until, wavers);
         Some(snapshot)
     }
 
     /// An image about to be changed.
     pub(crate) fn image_mut(&mut self, id: &ImageId) -> Option<&mut Image> {
-        let until = self.stale_until();
+        let (until, wavers) = self.stale_until(id.as_str());
         let image = self.images.get_mut(id)?;
-        self.veil.keep(image.shown(), self.now, until);
+        self.veil.keep(image.shown(), self.now, until, wavers);
         Some(image)
     }
 
@@ -212,9 +249,7 @@ impl World {
             }
             Event::Drained(id) => self.drained(&id),
             Event::Announced(id, at) => {
-                if self.notices.len() < MAX_NOTICES && !self.faults.loses_notice() {
-                    self.notices.push(Notice { instance: id, interruption_at: Some(at) });
-                }
+                self.announced(id, at);
             }
             Event::Interrupted(id) => {
                 self.power_cut(&id, "Server.SpotInstanceTermination: taken back by the cloud");
@@ -243,9 +278,7 @@ impl World {
                 self.snapshot_made(&id);
             }
             Event::ImageMade(id) => {
-                if let Some(image) = self.image_mut(&id) {
-                    image.fact.state = ImageState::Available;
-                }
+                self.image_made(&id);
             }
         }
     }

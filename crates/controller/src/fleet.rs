@@ -90,6 +90,8 @@ pub enum Effect {
     Call {
         /// Names the answer.
         id: u64,
+        /// For which node.
+        node: NodeId,
         /// The command.
         command: Command,
     },

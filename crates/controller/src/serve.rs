@@ -255,7 +255,7 @@ impl Driver {
             Effect::Commit { id, node, expected, record, events } => {
                 self.commit(id, node, expected, record, events);
             }
-            Effect::Call { id, command } => {
+            Effect::Call { id, command, .. } => {
                 let cloud = Arc::clone(&self.cloud);
                 tokio::spawn(async move {
                     let action = command.action();

@@ -1,13 +1,17 @@
 //! The driver in virtual time.
 
-use crate::crash::{Crash, Fault, Side};
-use holdfast_cloud_sim::SimCloud;
+use crate::crash::{Crash, Side};
+use crate::digest::Digest;
+use crate::tally::Tally;
+use crate::watch::Watch;
+use holdfast_cloud_sim::{Class, SimCloud};
 use holdfast_controller::{Effect, Fleet, FleetConfig, Input, Outcome, Refusal, standing};
 use holdfast_model::facts::Page;
+use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::UserCommand;
-use holdfast_model::{CloudError, Event, NodeId, Record, Reply, Time, versions};
+use holdfast_model::{CloudError, Command, Event, NodeId, Record, Reply, Time, versions};
 use holdfast_store::memory::MemoryStore;
-use holdfast_store::{Store, Write, Written};
+use holdfast_store::{Store, StoreError, Write, Written};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -19,6 +23,12 @@ const DEAD_FOR: u64 = 1_500;
 const MAX_STORY: usize = 100_000;
 /// The most inputs of one run: beyond it something turns in a circle.
 const MAX_INPUTS: u64 = 2_000_000;
+/// The most by which a wrong clock is wrong, in milliseconds, either way.
+const MOST_SKEW: u64 = 2 * HOUR;
+/// How long a controller that stands still does so, in milliseconds.
+const STALL: (u64, u64) = (5 * SECOND, 5 * MINUTE);
+/// How long after a call left an instance of its node may die, in milliseconds.
+const DOOM: u64 = 40 * SECOND;
 
 /// A message on its way back to the controller. Messages of a dead controller never arrive.
 enum Message {
@@ -44,6 +54,7 @@ pub struct Brain {
     messages: BTreeMap<(Time, u64), Message>,
     dead_until: Option<Time>,
     unheard: VecDeque<(u64, UserCommand)>,
+    watch: Watch,
 }
 
 /// The simulation.
@@ -66,9 +77,21 @@ pub struct Simulation {
     pub crash: Option<Crash>,
     /// How many calls there have been, and what they were.
     pub calls: Vec<&'static str>,
-    /// What is to happen to which call, counted from 1.
-    pub fault: Option<(usize, Fault)>,
+    /// What was hit by faults, and which replacements count.
+    pub tally: Tally,
+    /// The fingerprint of everything that happened.
+    pub digest: Digest,
+    /// Whether every record that is committed is read back, and must be the same.
+    pub reads_back: bool,
+    /// What happened, for people; nothing is noted where there is `None`.
+    pub trace: Option<Vec<(Time, String)>>,
     config: FleetConfig,
+    watch: Watch,
+    /// By how much the controller's clock is ahead of the cloud's, in milliseconds.
+    skew: i64,
+    stalled_until: Option<Time>,
+    /// Nodes of which an instance dies, and when.
+    dooms: BTreeMap<(Time, u64), NodeId>,
     fleet: Fleet,
     messages: BTreeMap<(Time, u64), Message>,
     sequence: u64,
@@ -82,17 +105,30 @@ impl Simulation {
     /// A controller that has just started on an empty store.
     #[must_use]
     pub fn new(cloud: SimCloud, config: FleetConfig) -> Simulation {
+        Simulation::starting_at(Time(1_000), cloud, config)
+    }
+
+    /// The same, at another time: a clock that goes wrong backwards needs room.
+    #[must_use]
+    pub fn starting_at(now: Time, cloud: SimCloud, config: FleetConfig) -> Simulation {
         let mut simulation = Simulation {
             cloud,
             store: MemoryStore::new(),
-            now: Time(1_000),
+            now,
             story: Vec::new(),
             answers: BTreeMap::new(),
             effects: 0,
             deaths: 0,
             crash: None,
             calls: Vec::new(),
-            fault: None,
+            tally: Tally::default(),
+            digest: Digest::default(),
+            reads_back: true,
+            trace: None,
+            watch: Watch::default(),
+            skew: 0,
+            stalled_until: None,
+            dooms: BTreeMap::new(),
             fleet: Fleet::new(config.clone()),
             config,
             messages: BTreeMap::new(),
@@ -117,6 +153,32 @@ impl Simulation {
         self.words += 1;
         self.unheard.push_back((self.words, word));
         self.words
+    }
+
+    /// The controller's clock.
+    fn clock(&self) -> Time {
+        Time(self.now.0.saturating_add_signed(self.skew))
+    }
+
+    /// Whether the controller lives and works.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.dead_until.is_none() && self.stalled_until.is_none()
+    }
+
+    /// What is durable of a node, whatever the controller knows.
+    #[must_use]
+    pub fn durable(&self, node: &NodeId) -> Option<&Arc<Record>> {
+        self.watch.durable.get(node)
+    }
+
+    /// Notes something for people.
+    pub fn note(&mut self, what: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace
+            && trace.len() < MAX_STORY
+        {
+            trace.push((self.now, what()));
+        }
     }
 
     /// The committed record of a node.
@@ -161,31 +223,40 @@ impl Simulation {
         Stuck { at: self.now, waits: waits.collect() }
     }
 
-    /// Goes to the next thing that happens, at the latest to `end`.
-    fn step(&mut self, end: Time) {
-        self.inputs += 1;
+    /// When the next thing happens, at the latest `end`.
+    fn next(&self, end: Time) -> Time {
         let mut next = end;
         if let Some(at) = self.cloud.next_change() {
             next = next.min(at);
         }
-        match self.dead_until {
-            Some(until) => next = next.min(until),
-            None => {
-                next = next.min(self.fleet.next_wake());
-                if let Some(((at, _), _)) = self.messages.first_key_value() {
-                    next = next.min(*at);
-                }
-                if !self.unheard.is_empty() {
-                    next = self.now;
-                }
-            }
+        if let Some(((at, _), _)) = self.dooms.first_key_value() {
+            next = next.min(*at);
         }
-        self.now = self.now.max(next);
+        if let Some(until) = self.dead_until.or(self.stalled_until) {
+            return next.min(until);
+        }
+        let wake = self.fleet.next_wake();
+        if wake.0 < u64::MAX {
+            next = next.min(Time(wake.0.saturating_add_signed(-self.skew)));
+        }
+        if let Some(((at, _), _)) = self.messages.first_key_value() {
+            next = next.min(*at);
+        }
+        if self.unheard.is_empty() { next } else { self.now }
+    }
+
+    /// Goes to the next thing that happens, at the latest to `end`.
+    fn step(&mut self, end: Time) {
+        self.inputs += 1;
+        self.now = self.now.max(self.next(end));
         self.cloud.advance(self.now);
-        if let Some(until) = self.dead_until {
+        self.carry_out_dooms();
+        if let Some(until) = self.dead_until.or(self.stalled_until) {
             if self.now >= until {
-                self.dead_until = None;
-                self.boot();
+                self.stalled_until = None;
+                if self.dead_until.take().is_some() {
+                    self.boot();
+                }
             }
             return;
         }
@@ -193,37 +264,80 @@ impl Simulation {
             self.take(Input::Noticed(notice));
         }
         if let Some((id, word)) = self.unheard.pop_front() {
+            self.digest.debug(&word);
             self.take(Input::Word(id, word));
             return;
         }
         let due = self.messages.first_key_value().is_some_and(|((at, _), _)| *at <= self.now);
         let input = match due.then(|| self.messages.pop_first()).flatten() {
-            Some((_, Message::Replied(id, result))) => Input::Replied(id, result),
-            Some((_, Message::Observed(id, result))) => Input::Observed(id, result),
+            Some((_, Message::Replied(id, result))) => {
+                self.digest.debug(&result);
+                Input::Replied(id, result)
+            }
+            Some((_, Message::Observed(id, result))) => {
+                self.digest.number(result.as_ref().map_or(u64::MAX, |p| p.facts.len() as u64));
+                Input::Observed(id, result)
+            }
             Some((_, Message::Committed(id, outcome))) => Input::Committed(id, outcome),
             None => Input::Tick,
         };
         self.take(input);
+        self.tally_hits(None);
+        self.watch.look(self.now, self.skew, &self.fleet, &mut self.cloud);
         // A fleet that wants to be woken in the past would spin, and stop virtual time.
         let idle = self.messages.first_key_value().is_none_or(|((at, _), _)| *at > self.now);
         assert!(
-            due || !idle || self.dead_until.is_some() || self.fleet.next_wake() > self.now,
+            due || !idle || !self.is_up() || self.fleet.next_wake() > self.clock(),
             "the fleet wants to be woken in the past at {:?}: {:?}",
             self.now,
             self.stuck()
         );
     }
 
+    /// Instances die whose time has come.
+    fn carry_out_dooms(&mut self) {
+        while let Some(doom) = self.dooms.first_entry().filter(|d| d.key().0 <= self.now) {
+            let node = doom.remove();
+            let living = self.cloud.living(&node);
+            let most = living.len().saturating_sub(1) as u64;
+            let which = self.cloud.faults().between(Class::Death, 0, most) as usize;
+            if let Some(instance) = living.get(which) {
+                self.cloud.faults().hit(self.now, Class::Death, instance.as_str(), Some(node));
+                self.cloud.kill(self.now, instance);
+            }
+        }
+    }
+
+    /// Takes note of the faults that have happened; `call` says to whose call.
+    fn tally_hits(&mut self, call: Option<(&NodeId, &Command)>) {
+        for hit in self.cloud.faults().take_hits() {
+            let rows = self.tally.hit(&hit, call, &self.watch.durable);
+            self.note(|| {
+                let whom = call.map(|(node, _)| node).or(hit.node.as_ref());
+                let whom = whom.map_or_else(String::new, |node| format!(" of {node}"));
+                format!("FAULT {} to {}{whom} (in {rows})", hit.class, hit.to)
+            });
+        }
+    }
+
     /// A controller starts: it knows what the store knows.
     fn boot(&mut self) {
+        if self.cloud.faults().draw(Class::ClockJump) {
+            let off = self.cloud.faults().between(Class::ClockJump, 0, 2 * MOST_SKEW);
+            self.skew = off as i64 - MOST_SKEW as i64;
+            let to = format!("the clock ({} s off)", self.skew / 1_000);
+            self.cloud.faults().hit(self.now, Class::ClockJump, &to, None);
+        }
+        self.note(|| "the controller starts".to_owned());
         self.fleet = Fleet::new(self.config.clone());
-        let standing = standing::begin(&self.store, self.now).unwrap_or_default();
+        let standing = standing::begin(&self.store, self.clock()).unwrap_or_default();
         self.take(Input::Standing(standing));
         let stored = self.store.load().unwrap_or_default();
         let records = stored
             .into_iter()
             .map(|s| (s.node, versions::read(&s.json).map_err(|e| e.to_string())))
-            .collect();
+            .collect::<Vec<_>>();
+        self.watch.stored(&records);
         let catalogue = self.cloud.catalogue();
         self.take(Input::Catalogue(catalogue));
         self.take(Input::Loaded(records));
@@ -232,6 +346,8 @@ impl Simulation {
     /// The controller dies: everything that was on its way to it is lost.
     pub fn kill_controller(&mut self) {
         self.deaths += 1;
+        self.note(|| "the controller dies".to_owned());
+        self.stalled_until = None;
         self.messages.clear();
         self.dead_until = Some(self.now.plus(DEAD_FOR));
     }
@@ -251,6 +367,7 @@ impl Simulation {
             messages: BTreeMap::new(),
             dead_until: Some(self.now),
             unheard: VecDeque::new(),
+            watch: Watch::shared(),
         }
     }
 
@@ -262,6 +379,8 @@ impl Simulation {
         std::mem::swap(&mut self.messages, &mut other.messages);
         std::mem::swap(&mut self.dead_until, &mut other.dead_until);
         std::mem::swap(&mut self.unheard, &mut other.unheard);
+        self.watch.is_shared = true;
+        std::mem::swap(&mut self.watch, &mut other.watch);
     }
 
     /// From the next start on the controller is of another installation.
@@ -272,6 +391,8 @@ impl Simulation {
     /// The controller dies, and starts again on another store.
     pub fn restore(&mut self, store: MemoryStore) {
         self.kill_controller();
+        // What the store has forgotten, no record can speak of.
+        self.watch.is_shared = true;
         self.store = store;
     }
 
@@ -279,8 +400,14 @@ impl Simulation {
         if self.dead_until.is_some() {
             return;
         }
+        if self.cloud.faults().draw(Class::Stall) {
+            let millis = self.cloud.faults().between(Class::Stall, STALL.0, STALL.1);
+            self.stalled_until = Some(self.now.plus(millis));
+            let to = format!("the controller, for {} s", millis / 1_000);
+            self.cloud.faults().hit(self.now, Class::Stall, &to, None);
+        }
         let before = self.fleet.standing().clone();
-        let effects = self.fleet.handle(self.now, input);
+        let effects = self.fleet.handle(self.clock(), input);
         if &before != self.fleet.standing() {
             // The memory store refuses commits on demand, but never a setting.
             let _ = standing::keep(&self.store, self.fleet.standing());
@@ -288,17 +415,30 @@ impl Simulation {
         for effect in effects {
             let counts = matches!(effect, Effect::Commit { .. } | Effect::Call { .. });
             self.effects += u64::from(counts);
-            let crash = self.crash.filter(|c| counts && c.effect == self.effects);
-            if crash.is_some_and(|c| c.side == Side::Before) {
+            let dies_at = if counts { self.dies_at() } else { None };
+            if dies_at == Some(Side::Before) {
                 self.kill_controller();
                 return;
             }
             self.carry_out(effect);
-            if crash.is_some() {
+            if dies_at.is_some() {
                 self.kill_controller();
                 return;
             }
         }
+    }
+
+    /// Whether the controller dies at this effect, and on which side of it.
+    fn dies_at(&mut self) -> Option<Side> {
+        if let Some(crash) = self.crash.filter(|crash| crash.effect == self.effects) {
+            return Some(crash.side);
+        }
+        if !self.cloud.faults().draw(Class::Killed) {
+            return None;
+        }
+        let after = self.cloud.faults().between(Class::Killed, 0, 1) == 1;
+        self.cloud.faults().hit(self.now, Class::Killed, "the controller", None);
+        Some(if after { Side::After } else { Side::Before })
     }
 
     fn post(&mut self, at: Time, message: Message) {
@@ -309,51 +449,22 @@ impl Simulation {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Commit { id, node, expected, record, events } => {
-                let json = match record.as_deref().map(serde_json::to_string).transpose() {
-                    Ok(json) => json,
-                    Err(e) => {
-                        let failed = Outcome::Failed(e.to_string());
-                        self.post(self.now, Message::Committed(id, failed));
-                        return;
-                    }
-                };
-                if let (Some(json), Some(record)) = (&json, record.as_deref()) {
-                    let read = versions::read(json);
-                    assert!(
-                        read.as_ref().is_ok_and(|r| r == record),
-                        "what is committed must be readable after a crash: {:?} {json}",
-                        read.err()
-                    );
-                }
-                let write = Write { node, expected, record: json, events: events.clone() };
-                let outcome = match self.store.commit(&[write]) {
-                    Ok(written) if written.first() == Some(&Written::Done) => {
-                        let room = MAX_STORY.saturating_sub(self.story.len());
-                        self.story.extend(events.into_iter().take(room));
-                        Outcome::Done
-                    }
-                    Ok(_) => Outcome::Conflict,
-                    Err(e) => Outcome::Failed(e.to_string()),
-                };
+                let outcome = self.commit(node, expected, record, events);
                 self.post(self.now.plus(COMMIT_TAKES), Message::Committed(id, outcome));
             }
-            Effect::Call { id, command } => {
+            Effect::Call { id, node, command } => {
                 self.calls.push(command.action());
-                let number = self.calls.len();
-                let fault = self.fault.filter(|(n, _)| *n == number).map(|(_, fault)| fault);
-                let mut reply = match fault {
-                    Some(fault) if !fault.is_done_anyway() => (self.now.plus(50), None),
-                    _ => {
-                        let scheduled = self.cloud.call(self.now, command);
-                        (scheduled.reply_at, Some(scheduled.result))
-                    }
-                };
-                if let Some(fault) = fault {
-                    reply.1 = Some(Err(fault.error()));
+                self.digest.debug(&command);
+                self.watch.call(self.now, &node, &command, &mut self.cloud);
+                if self.cloud.faults().draw(Class::Death) {
+                    let after = self.cloud.faults().between(Class::Death, 0, DOOM);
+                    self.sequence += 1;
+                    self.dooms.insert((self.now.plus(after), self.sequence), node.clone());
                 }
-                if let (at, Some(result)) = reply {
-                    self.post(at, Message::Replied(id, result));
-                }
+                let scheduled = self.cloud.call(self.now, command.clone());
+                self.note(|| call_line(&node, &command, &scheduled.result));
+                self.tally_hits(Some((&node, &command)));
+                self.post(scheduled.reply_at, Message::Replied(id, scheduled.result));
             }
             Effect::Observe { id, query } => {
                 let (at, result) = self.cloud.observe(self.now, &query);
@@ -366,6 +477,55 @@ impl Simulation {
         }
     }
 
+    fn commit(
+        &mut self,
+        node: NodeId,
+        expected: u64,
+        record: Option<Arc<Record>>,
+        events: Vec<Event>,
+    ) -> Outcome {
+        if self.cloud.faults().draw(Class::StoreError) {
+            self.cloud.faults().hit(self.now, Class::StoreError, "a commit", Some(node));
+            return Outcome::Failed("a fault of the simulation".to_owned());
+        }
+        let json = match record.as_deref().map(serde_json::to_string).transpose() {
+            Ok(json) => json,
+            Err(e) => return Outcome::Failed(e.to_string()),
+        };
+        if let (true, Some(json), Some(record)) = (self.reads_back, &json, record.as_deref()) {
+            let read = versions::read(json);
+            assert!(
+                read.as_ref().is_ok_and(|r| r == record),
+                "what is committed must be readable after a crash: {:?} {json}",
+                read.err()
+            );
+        }
+        self.digest.number(self.now.0);
+        self.digest.bytes(json.as_deref().unwrap_or_default().as_bytes());
+        let write = Write { node: node.clone(), expected, record: json, events };
+        let written: Result<Vec<Written>, StoreError> =
+            self.store.commit(std::slice::from_ref(&write));
+        match written {
+            Ok(written) if written.first() == Some(&Written::Done) => {
+                for event in &write.events {
+                    self.note(|| format!("{node} {}: {}", event.code, event.message));
+                }
+                let room = MAX_STORY.saturating_sub(self.story.len());
+                self.tally.committed(
+                    &node,
+                    self.watch.durable.get(&node),
+                    record.as_ref(),
+                    &self.cloud,
+                );
+                self.watch.committed(self.now, &node, record, &write.events, &mut self.cloud);
+                self.story.extend(write.events.into_iter().take(room));
+                Outcome::Done
+            }
+            Ok(_) => Outcome::Conflict,
+            Err(e) => Outcome::Failed(e.to_string()),
+        }
+    }
+
     /// The story so far, for people.
     #[must_use]
     pub fn told(&self) -> String {
@@ -374,4 +534,17 @@ impl Simulation {
             text
         })
     }
+}
+
+/// A call and its outcome, for people.
+fn call_line(node: &NodeId, command: &Command, result: &Result<Reply, CloudError>) -> String {
+    let about = command.touches().join(" ");
+    let result = match result {
+        Ok(reply) => match (command.makes(), reply.facts.first()) {
+            (Some(_), Some(made)) => format!("made {}", made.id()),
+            _ => "done".to_owned(),
+        },
+        Err(e) => format!("{e}"),
+    };
+    format!("{node} call {} {about}: {result}", command.action())
 }

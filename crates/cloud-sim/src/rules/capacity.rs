@@ -1,9 +1,11 @@
 //! Which markets have room.
 
+use crate::faults::Class;
 use crate::refusal::error;
 use crate::world::World;
 use holdfast_model::facts::InstanceState;
-use holdfast_model::{CloudError, ErrorClass, Lifecycle, Market, Time, Zone};
+use holdfast_model::time::MINUTE;
+use holdfast_model::{CloudError, Command, ErrorClass, Lifecycle, Market, Time, Zone};
 use std::collections::BTreeMap;
 
 type Key = (String, Zone, Lifecycle);
@@ -37,6 +39,14 @@ impl Capacity {
 }
 
 impl World {
+    /// A market that has refused a launch goes on refusing for a while.
+    pub(crate) fn dry_for_a_while(&mut self, command: &Command) {
+        if let Command::RunInstances(launch) = command {
+            let until = self.now.plus(self.faults.between(Class::Capacity, 1, 20 * MINUTE));
+            self.capacity.drought(&launch.market, until);
+        }
+    }
+
     /// Refuses a launch for which the market has no room, or the account no quota.
     pub(crate) fn check_capacity(&self, market: &Market, vcpus: u32) -> Result<(), CloudError> {
         let (quota, code) = match market.lifecycle {

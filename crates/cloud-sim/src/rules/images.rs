@@ -2,6 +2,7 @@
 
 use super::{Answer, gone};
 use crate::events::Event;
+use crate::faults::Class;
 use crate::latency::{Latency, subject_of};
 use crate::refusal::{conflict, refused};
 use crate::resources::Image;
@@ -52,9 +53,24 @@ impl World {
         self.image_users.entry(snapshot.clone()).or_default().insert(id.clone());
         self.images.insert(id.clone(), Image { fact, root_gib });
         self.born(id.as_str());
-        let made_at = self.ends(Latency::Image, &subject_of(tags, id.as_str()));
+        let made_at = self.slowly(
+            Class::SlowSnapshot,
+            Latency::Image,
+            &subject_of(tags, id.as_str()),
+            id.as_str(),
+        );
         self.events.add(made_at, Event::ImageMade(id.clone()));
         self.showing(&[id.as_str()])
+    }
+
+    pub(crate) fn image_made(&mut self, id: &ImageId) {
+        let fails = self.images.contains_key(id) && self.faults.draw(Class::FailedSnapshot);
+        if fails {
+            self.hit(Class::FailedSnapshot, id.as_str());
+        }
+        if let Some(image) = self.image_mut(id) {
+            image.fact.state = if fails { ImageState::Failed } else { ImageState::Available };
+        }
     }
 
     pub(crate) fn deregister_image(&mut self, id: &ImageId) -> Answer {

@@ -2,10 +2,13 @@
 
 use super::{Answer, gone};
 use crate::events::Event;
+use crate::faults::Class;
 use crate::latency::{Latency, subject_of};
 use crate::refusal::refused;
-use crate::world::World;
+use crate::world::{MAX_NOTICES, World};
+use holdfast_cloud::Notice;
 use holdfast_model::facts::{InstanceState, InterfaceState, VolumeState};
+use holdfast_model::time::{MINUTE, SECOND};
 use holdfast_model::{CloudError, InstanceId, Time};
 
 impl World {
@@ -43,7 +46,12 @@ impl World {
             return gone(id.as_str());
         };
         if instance.lives() {
-            let at = self.ends(Latency::ShuttingDown, &self.of_instance(id));
+            let at = self.slowly(
+                Class::SlowTerminate,
+                Latency::ShuttingDown,
+                &self.of_instance(id),
+                id.as_str(),
+            );
             self.end(id, "Client.UserInitiatedShutdown: terminated by the user", at);
         }
         self.showing(&[id.as_str()])
@@ -70,9 +78,38 @@ impl World {
         if let Some(instance) = self.instance_mut(id) {
             instance.fact.interruption_at = Some(at);
         }
-        let heard = self.ends(Latency::Notice, &self.of_instance(id));
-        self.events.add(heard, Event::Announced(id.clone(), at));
+        self.announce(id, at);
         self.events.add(at, Event::Interrupted(id.clone()));
+    }
+
+    /// A notice goes out; it may be lost, late, doubled, and beside one for somebody else.
+    fn announce(&mut self, id: &InstanceId, at: Time) {
+        let mut heard = self.ends(Latency::Notice, &self.of_instance(id));
+        if self.faults.draw(Class::NoticeUnknown) {
+            self.hit(Class::NoticeUnknown, id.as_str());
+            let nobody = InstanceId(self.new_id("i"));
+            self.events.add(heard, Event::Announced(nobody, at));
+        }
+        if self.faults.draw(Class::NoticeLost) {
+            self.hit(Class::NoticeLost, id.as_str());
+            return;
+        }
+        if self.faults.draw(Class::NoticeLate) {
+            self.hit(Class::NoticeLate, id.as_str());
+            heard = heard.plus(self.faults.between(Class::NoticeLate, SECOND, 4 * MINUTE));
+        }
+        if self.faults.draw(Class::NoticeDoubled) {
+            self.hit(Class::NoticeDoubled, id.as_str());
+            let again = self.faults.between(Class::NoticeDoubled, 0, 3 * MINUTE);
+            self.events.add(heard.plus(again), Event::Announced(id.clone(), at));
+        }
+        self.events.add(heard, Event::Announced(id.clone(), at));
+    }
+
+    pub(crate) fn announced(&mut self, instance: InstanceId, at: Time) {
+        if self.notices.len() < MAX_NOTICES {
+            self.notices.push(Notice { instance, interruption_at: Some(at) });
+        }
     }
 
     /// Power is gone from one instant to the next.
@@ -90,7 +127,8 @@ impl World {
         if self.instances.get(id).is_none_or(|i| i.fact.state == over) {
             return;
         }
-        let released_at = self.ends(Latency::Release, &self.of_instance(id));
+        let released_at =
+            self.slowly(Class::SlowDetach, Latency::Release, &self.of_instance(id), id.as_str());
         let vanished_at = self.now.plus(self.config.terminated_shown).max(released_at);
         let Some(instance) = self.instance_mut(id) else { return };
         instance.fact.state = over;

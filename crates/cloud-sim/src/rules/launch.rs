@@ -3,6 +3,7 @@
 use super::Answer;
 use crate::config::zone_index;
 use crate::events::Event;
+use crate::faults::Class;
 use crate::latency::Latency;
 use crate::refusal::{conflict, not_found, refused};
 use crate::resources::{Content, Image, Instance, Volume};
@@ -94,7 +95,8 @@ impl World {
         self.instances.insert(id.clone(), instance);
         self.born(id.as_str());
         self.remember(command, &launch.token, id.as_str());
-        let runs_at = self.ends(Latency::Pending, &self.of_instance(&id));
+        let runs_at =
+            self.slowly(Class::SlowLaunch, Latency::Pending, &self.of_instance(&id), id.as_str());
         self.events.add(runs_at, Event::Runs(id.clone()));
         self.showing(&[id.as_str(), root.as_str(), interface.as_str()])
     }

@@ -2,6 +2,7 @@
 
 use super::{Answer, gone};
 use crate::events::Event;
+use crate::faults::Class;
 use crate::latency::{Latency, subject_of};
 use crate::refusal::{conflict, error};
 use crate::resources::{Content, Snapshot};
@@ -52,7 +53,12 @@ impl World {
         }
         self.snapshots.insert(id.clone(), Snapshot { fact, size_gib, fs_uuid, content });
         self.born(id.as_str());
-        let made_at = self.ends(Latency::Snapshot, &subject_of(tags, id.as_str()));
+        let made_at = self.slowly(
+            Class::SlowSnapshot,
+            Latency::Snapshot,
+            &subject_of(tags, id.as_str()),
+            id.as_str(),
+        );
         self.events.add(made_at, Event::SnapshotMade(id.clone()));
         self.showing(&[id.as_str()])
     }
@@ -72,10 +78,11 @@ impl World {
     pub(crate) fn remove_snapshot(&mut self, id: &SnapshotId, ours: bool) {
         let Some(snapshot) = self.snapshots.get(id) else { return };
         let complete = snapshot.fact.state == SnapshotState::Completed;
+        let under_way = snapshot.fact.state == SnapshotState::Pending;
         let content = snapshot.content.clone();
         // One that is under way was no copy yet.
         self.drop_copy(id.as_str(), &content, ours && complete);
-        if !complete {
+        if under_way {
             self.snapshot_ends(id);
         }
         self.snapshot_mut(id);
@@ -84,8 +91,13 @@ impl World {
 
     pub(crate) fn snapshot_made(&mut self, id: &SnapshotId) {
         self.snapshot_ends(id);
+        let fails = self.snapshots.contains_key(id) && self.faults.draw(Class::FailedSnapshot);
+        if fails {
+            self.hit(Class::FailedSnapshot, id.as_str());
+        }
         if let Some(snapshot) = self.snapshot_mut(id) {
-            snapshot.fact.state = SnapshotState::Completed;
+            snapshot.fact.state =
+                if fails { SnapshotState::Error } else { SnapshotState::Completed };
         }
     }
 

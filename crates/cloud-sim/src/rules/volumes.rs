@@ -3,6 +3,7 @@
 use super::{Answer, gone};
 use crate::config::ZONES;
 use crate::events::Event;
+use crate::faults::Class;
 use crate::latency::{Latency, subject, subject_of};
 use crate::refusal::{conflict, refused};
 use crate::world::World;
@@ -132,7 +133,12 @@ impl World {
             volume.fact.attached_to = Some((to.clone(), device.to_owned()));
             volume.fact.attachment_settled = false;
         }
-        let attached_at = self.ends(Latency::Attaching, &self.attachment(id, to));
+        let attached_at = self.slowly(
+            Class::SlowAttach,
+            Latency::Attaching,
+            &self.attachment(id, to),
+            id.as_str(),
+        );
         self.events.add(attached_at, Event::Attached(id.clone(), to.clone()));
         self.showing(&[id.as_str(), to.as_str()])
     }
@@ -194,7 +200,12 @@ impl World {
             volume.detaching = true;
             volume.fact.attachment_settled = false;
         }
-        let detached_at = self.ends(Latency::Detaching, &self.attachment(id, from));
+        let detached_at = self.slowly(
+            Class::SlowDetach,
+            Latency::Detaching,
+            &self.attachment(id, from),
+            id.as_str(),
+        );
         self.events.add(detached_at, Event::Detached(id.clone(), from.clone()));
         self.showing(&[id.as_str()])
     }

@@ -1,6 +1,6 @@
 use crate::node::Hand;
 use holdfast_cloud_sim::config::IMAGE;
-use holdfast_cloud_sim::{Fault, SimConfig, When};
+use holdfast_cloud_sim::{Class, Fault, SimConfig, When};
 use holdfast_model::facts::Fact;
 use holdfast_model::{Command, ErrorClass, ImageId};
 use std::sync::Arc;
@@ -67,8 +67,8 @@ fn errors_by_predicate_meet_only_what_they_are_meant_for_and_only_so_often() {
 #[test]
 fn random_faults_come_about_as_often_as_asked_and_stop() {
     let mut hand = Hand::new(SimConfig::prompt());
-    hand.cloud.faults().lost_reply = 100_000;
-    hand.cloud.faults().throttled = 100_000;
+    hand.cloud.faults().set(Class::LostReply, 100_000);
+    hand.cloud.faults().set(Class::Throttled, 100_000);
     let failed = |hand: &mut Hand| {
         (0..1_000)
             .filter(|_| {
@@ -87,7 +87,7 @@ fn random_faults_come_about_as_often_as_asked_and_stop() {
 fn a_lost_notice_leaves_the_interruption_as_it_is() {
     let mut hand = Hand::new(SimConfig::prompt());
     let (first, _, _) = hand.first();
-    hand.cloud.faults().lost_notice = 1_000_000;
+    hand.cloud.faults().set(Class::NoticeLost, 1_000_000);
     hand.cloud.interrupt(hand.now, &first, Some(1_000));
     hand.pass(500);
     assert!(hand.cloud.take_notices(hand.now).is_empty());

@@ -1,5 +1,5 @@
 use crate::node::Hand;
-use holdfast_cloud_sim::{SimCloud, SimConfig};
+use holdfast_cloud_sim::{Class, SimCloud, SimConfig};
 use holdfast_model::facts::{Query, ResourceKind};
 use holdfast_model::{Command, Token};
 
@@ -7,8 +7,8 @@ use holdfast_model::{Command, Token};
 fn history(seed: u64) -> String {
     let mut hand = Hand::new(SimConfig::default());
     hand.cloud = SimCloud::new(seed, SimConfig::default());
-    hand.cloud.faults().lost_reply = 50_000;
-    hand.cloud.faults().throttled = 50_000;
+    hand.cloud.faults().set(Class::LostReply, 50_000);
+    hand.cloud.faults().set(Class::Throttled, 50_000);
     let mut told = String::new();
     let (mut instance, data, interface) = hand.first();
     for _ in 0..3 {

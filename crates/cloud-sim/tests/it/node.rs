@@ -198,15 +198,29 @@ impl Hand {
     }
 
     pub fn image(&mut self, snapshot: &SnapshotId) -> ImageId {
-        let name = self.token().0;
-        let command = Command::RegisterImage {
-            name,
-            snapshot: snapshot.clone(),
-            like: ImageId::from(IMAGE),
-            root_device: ROOT_DEVICE.to_owned(),
-            tags: self.tags("root"),
-        };
-        ImageId(Hand::made(&self.must(command)))
+        for _ in 0..MOST_STEPS {
+            // It takes no token, and its name is unique: what an answer that was lost made is
+            // found by its name.
+            let name = self.token().0;
+            let command = Command::RegisterImage {
+                name: name.clone(),
+                snapshot: snapshot.clone(),
+                like: ImageId::from(IMAGE),
+                root_device: ROOT_DEVICE.to_owned(),
+                tags: self.tags("root"),
+            };
+            if self.call(command).is_err() {
+                self.pass(STEP);
+            }
+            let named = |f: &Fact| match f {
+                Fact::Image(i) if i.name == name => Some(i.id.clone()),
+                _ => None,
+            };
+            if let Some(id) = self.cloud.resources(&self.node).iter().find_map(named) {
+                return id;
+            }
+        }
+        panic!("no image of {snapshot}");
     }
 
     /// The first generation: it serves with a root, a data volume and an interface of its own.
@@ -248,6 +262,6 @@ impl Hand {
     }
 
     pub fn broken(&self) -> Vec<&'static str> {
-        self.cloud.violations().iter().map(|v: &Violation| v.name).collect()
+        self.cloud.violations().iter().map(|v: &Violation| v.name.name()).collect()
     }
 }

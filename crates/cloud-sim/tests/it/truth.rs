@@ -33,7 +33,7 @@ fn a_gate_that_opens_while_another_generation_serves_is_two_writers() {
     hand.attach(&twin, &second);
     assert!(hand.broken().is_empty(), "two may live, as long as one serves");
     hand.open(&second, &twin);
-    assert!(hand.broken().contains(&"two_writers"), "{:?}", hand.cloud.violations());
+    assert!(hand.broken().contains(&"one-writer"), "{:?}", hand.cloud.violations());
     assert_eq!(hand.cloud.truth().serving(&hand.node).len(), 2);
     hand.cloud.kill(hand.now, &first);
     assert_eq!(hand.cloud.truth().serving(&hand.node), [second]);
@@ -48,7 +48,7 @@ fn a_volume_that_two_instances_can_write_to_is_two_writers() {
     let second = hand.run(launch);
     assert!(hand.broken().is_empty());
     hand.attach(&data, &second);
-    assert_eq!(hand.broken(), ["two_writers"]);
+    assert_eq!(hand.broken(), ["one-writer"]);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn an_older_snapshot_restored_is_an_acknowledged_write_lost() {
     let next = hand.run(launch);
     hand.attach(&restored, &next);
     hand.open(&next, &restored);
-    assert_eq!(hand.broken(), ["acknowledged_write_lost"], "{:?}", hand.cloud.violations());
+    assert_eq!(hand.broken(), ["no-write-lost"], "{:?}", hand.cloud.violations());
     assert!(hand.cloud.violations()[0].sentence.contains(DATA));
 }
 
@@ -93,8 +93,8 @@ fn a_root_or_a_device_that_is_left_out_is_an_acknowledged_write_lost_and_another
     let next = hand.run(launch);
     hand.must(Hand::gate(&next, &[], "/data"));
     let names = hand.broken();
-    let lost = names.iter().filter(|n| **n == "acknowledged_write_lost").count();
-    let changed = names.iter().filter(|n| **n == "identity_changed").count();
+    let lost = names.iter().filter(|n| **n == "no-write-lost").count();
+    let changed = names.iter().filter(|n| **n == "identity-kept").count();
     assert_eq!((lost, changed), (2, 2), "{:#?}", hand.cloud.violations());
 }
 
@@ -110,7 +110,7 @@ fn deleting_the_last_copy_is_seen_and_deleting_another_copy_is_not() {
     hand.must(Command::DeleteSnapshot { snapshot: old });
     assert!(hand.broken().is_empty(), "{:?}", hand.cloud.violations());
     hand.must(Command::DeleteSnapshot { snapshot: newest });
-    assert_eq!(hand.broken(), ["last_copy_deleted"]);
+    assert_eq!(hand.broken(), ["last-copy-kept"]);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_volume_that_dies_with_its_instance_can_be_the_last_copy_too() {
     });
     hand.must(Command::TerminateInstances { instance: first });
     hand.until(data.as_str(), |f| f.is_none());
-    assert_eq!(hand.broken(), ["last_copy_deleted"]);
+    assert_eq!(hand.broken(), ["last-copy-kept"]);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_snapshot_that_is_not_complete_is_no_copy() {
     let tags = hand.tags("data");
     hand.must(Command::CreateSnapshot { volume: data.clone(), tags });
     hand.must(Command::DeleteVolume { volume: data });
-    assert_eq!(hand.broken(), ["last_copy_deleted"]);
+    assert_eq!(hand.broken(), ["last-copy-kept"]);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn after_the_users_release_everything_may_go() {
     hand.must(Command::DeleteVolume { volume: data });
     hand.must(Command::DeleteVolume { volume: root });
     assert_eq!(hand.cloud.check_leaks(hand.now, &hand.node, &[]), [interface.to_string()]);
-    assert_eq!(hand.broken(), ["leaked"]);
+    assert_eq!(hand.broken(), ["nothing-forgotten"]);
     hand.must(Command::DeleteNetworkInterface { interface });
     assert!(hand.cloud.check_leaks(hand.now, &hand.node, &[]).is_empty());
 }
@@ -160,7 +160,7 @@ fn another_interface_is_another_identity() {
     let (first, data, _) = hand.first();
     let other = hand.interface();
     hand.replace(&first, &data, &other);
-    assert_eq!(hand.broken(), ["identity_changed", "identity_changed"], "IP and MAC");
+    assert_eq!(hand.broken(), ["identity-kept", "identity-kept"], "IP and MAC");
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn another_mount_is_another_identity() {
     let next = hand.run(launch);
     hand.attach(&data, &next);
     hand.must(Hand::gate(&next, &[&data], "/elsewhere"));
-    assert_eq!(hand.broken(), ["identity_changed"]);
+    assert_eq!(hand.broken(), ["identity-kept"]);
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn content_deleted_behind_our_back_is_no_violation_until_a_gate_opens_without_it
     let blank = hand.volume(None);
     hand.attach(&blank, &next);
     hand.open(&next, &blank);
-    assert!(hand.broken().contains(&"acknowledged_write_lost"));
+    assert!(hand.broken().contains(&"no-write-lost"));
 }
 
 #[test]
@@ -203,5 +203,5 @@ fn a_resource_beyond_the_allowed_ones_is_a_leak() {
     assert!(hand.cloud.check_leaks(hand.now, &hand.node, &allowed).is_empty());
     let second = hand.volume(None);
     assert_eq!(hand.cloud.check_leaks(hand.now, &hand.node, &allowed), [second.to_string()]);
-    assert_eq!(hand.broken(), ["leaked"]);
+    assert_eq!(hand.broken(), ["nothing-forgotten"]);
 }

@@ -165,7 +165,8 @@ impl Fleet {
                 self.world.touch(id, now);
             }
             let id = self.id();
-            effects.push(Effect::Call { id, command: waiting.command.clone() });
+            let node = waiting.node.clone();
+            effects.push(Effect::Call { id, node, command: waiting.command.clone() });
             self.queue.sent.insert(token.clone(), id);
             self.queue.under_way.insert(id, (token, waiting));
         }

@@ -134,7 +134,7 @@ fn a_node_that_no_store_knows_is_adopted_with_its_spec() {
         assert!(strays[0].ours && strays[0].recorded.is_none());
         let refused = adopt(&mut scene, None, &[]).expect_err("without a spec");
         assert!(refused.to_string().contains("--spec"), "{refused}");
-        let document = Some(crate::scene::spec(shape));
+        let document = Some(shape.spec());
         let record = adopt(&mut scene, document, &[]).unwrap_or_else(|e| panic!("{shape:?}: {e}"));
         assert_eq!(record.status(), "ACTIVE");
         lives_on(&mut scene, shape);
@@ -148,7 +148,7 @@ fn an_unknown_node_without_an_instance_rests_until_a_person_resumes_it() {
     scene.wait_for_end(Kind::Pause, 0);
     scene.sim.restore(MemoryStore::new());
     scene.sim.run_for(2 * MINUTE);
-    let document = Some(crate::scene::spec(WHOLE));
+    let document = Some(WHOLE.spec());
     let record = adopt(&mut scene, document, &[]).expect("adopted");
     assert_eq!(record.status(), "PAUSED");
     scene.sim.run_for(HOUR);
@@ -258,7 +258,7 @@ fn a_healthy_node_and_one_that_nobody_has_are_not_adopted() {
         adopt(&mut scene, None, &[]),
         Err(Refusal::NoSuchNode(NodeId::from("smi-ffffffff")))
     );
-    let document = Some(crate::scene::spec(WHOLE));
+    let document = Some(WHOLE.spec());
     let refused = adopt(&mut scene, document, &[]).expect_err("nothing of it").to_string();
     assert!(refused.contains("shows nothing of it"), "{refused}");
     assert!(scene.sim.record(&scene.node).is_none());
@@ -273,7 +273,7 @@ fn another_installations_resources_are_shown_and_can_be_taken_over_by_its_name()
     let strays = scene.sim.fleet().strays(scene.sim.now);
     assert_eq!(strays.len(), 1);
     assert!(!strays[0].ours && strays[0].why.contains("--installation 0123abcd"), "{strays:#?}");
-    let document = Some(crate::scene::spec(WHOLE));
+    let document = Some(WHOLE.spec());
     assert!(adopt(&mut scene, document.clone(), &[]).is_err(), "it is not ours");
     // The same store, told who it is.
     scene.sim.installation("0123abcd");

@@ -1,6 +1,18 @@
 use crate::scene::{SNAPSHOTS, Scene, Shape, WHOLE};
+use holdfast_cloud_sim::{Fault, When};
 use holdfast_model::Kind;
-use holdfast_sim::Fault;
+
+/// Every fault of a single call.
+fn all() -> [Fault; 6] {
+    [
+        Fault::refused(),
+        Fault::capacity(),
+        Fault::Throttled,
+        Fault::LostReply,
+        Fault::LostRequest,
+        Fault::conflict(),
+    ]
+}
 
 /// Lets every fault happen to every call of one replacement, one run for each.
 fn fails_everywhere(kind: Kind, shape: Shape) {
@@ -11,13 +23,13 @@ fn fails_everywhere(kind: Kind, shape: Shape) {
     clean.wait_for_end(kind, before);
     let calls = clean.sim.calls.clone();
     for number in first..=calls.len() {
-        for fault in Fault::ALL {
+        for fault in all() {
             let launches = calls.get(number - 1) == Some(&"RunInstances");
-            if fault == Fault::Capacity && !launches {
+            if fault == Fault::capacity() && !launches {
                 continue;
             }
             let mut scene = Scene::prepare(kind, seed, shape);
-            scene.sim.fault = Some((number, fault));
+            scene.sim.cloud.faults().add(When::Call(number as u64), fault);
             scene.trigger(kind, shape);
             scene.wait_for_end(kind, before);
             scene.judge(kind);

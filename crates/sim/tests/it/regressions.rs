@@ -1,10 +1,10 @@
 //! One test for each bug that was found.
 
 use crate::scene::{ROAMING, SNAPSHOTS, Scene, WHOLE};
+use holdfast_cloud_sim::{Fault, When};
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::{Choice, Deallocation, UserCommand};
 use holdfast_model::{CallState, Kind, Row};
-use holdfast_sim::Fault;
 use serde_json::json;
 
 /// Runs until the newest call of the row has left and is not answered.
@@ -26,7 +26,8 @@ fn a_pause_while_a_launch_is_refused_does_not_lose_the_kept_root() {
     until_called(&mut scene, Row::Launch);
     let launches = scene.sim.calls.len() + 1;
     let sent = scene.sim.calls.last() == Some(&"RunInstances");
-    scene.sim.fault = Some((if sent { launches - 1 } else { launches }, Fault::Capacity));
+    let nth = if sent { launches - 1 } else { launches };
+    scene.sim.cloud.faults().add(When::Call(nth as u64), Fault::capacity());
     scene.trigger(Kind::Pause, WHOLE);
     scene.wait_for_end(Kind::Pause, 0);
     let before = scene.generation();
@@ -142,7 +143,7 @@ fn a_kept_root_may_be_asked_for_later() {
 #[test]
 fn a_node_whose_new_volume_is_refused_can_be_given_up_and_leaves_nothing() {
     let mut scene = Scene::empty(8, SNAPSHOTS);
-    let mut document = crate::scene::spec(SNAPSHOTS);
+    let mut document = SNAPSHOTS.spec();
     document["compute"]["launchSpecification"]["blockDeviceMappings"][0]["ebs"]["snapshotId"] =
         json!("snap-0000000000000000");
     scene.sim.say(UserCommand::Create { id: scene.node.clone(), document });

@@ -2,68 +2,21 @@
 
 use holdfast_cloud_sim::{SimCloud, SimConfig};
 use holdfast_controller::FleetConfig;
-use holdfast_model::facts::{Fact, Health};
-use holdfast_model::record::{DataHead, RootHead};
+use holdfast_model::facts::Health;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::{Deallocation, UserCommand};
 use holdfast_model::{Installation, Kind, Lifecycle, NodeId, Time};
 use holdfast_sim::Simulation;
-use serde_json::{Value, json};
+pub use holdfast_sim::shape::{ROAMING, SNAPSHOTS, Shape, WHOLE};
+use holdfast_sim::watch::known;
 
 /// How long any replacement may take in virtual time, faults and deaths included.
 pub const LIMIT: u64 = 3 * HOUR;
-
-/// What of the node is kept, and where it may go.
-#[derive(Debug, Clone, Copy)]
-pub struct Shape {
-    pub root: bool,
-    pub data: Option<&'static str>,
-    pub private_ip: bool,
-    pub zones: usize,
-}
-
-/// Everything is kept, in one zone.
-pub const WHOLE: Shape = Shape { root: true, data: Some("reattach"), private_ip: true, zones: 1 };
-/// Only data is kept, which may move between zones.
-pub const ROAMING: Shape =
-    Shape { root: false, data: Some("reattach"), private_ip: false, zones: 3 };
-/// Root and data travel as snapshots.
-pub const SNAPSHOTS: Shape =
-    Shape { root: true, data: Some("onLaunch"), private_ip: false, zones: 3 };
 
 pub struct Scene {
     pub sim: Simulation,
     pub node: NodeId,
     pub seed: u64,
-}
-
-pub fn spec(shape: Shape) -> Value {
-    let subnets: Vec<String> =
-        ["a", "b", "c"].iter().take(shape.zones).map(|z| format!("subnet-sim-1{z}")).collect();
-    json!({
-        "name": "simulated",
-        "region": "sim-1",
-        "strategy": {"lifeCycle": "spot", "drainingTimeout": 30},
-        "persistence": {
-            "persistRootDevice": shape.root,
-            "persistBlockDevices": shape.data.is_some(),
-            "blockDevicesMode": shape.data,
-            "persistPrivateIp": shape.private_ip
-        },
-        "compute": {
-            "vpcId": "vpc-sim",
-            "subnetIds": subnets,
-            "launchSpecification": {
-                "imageId": "ami-sim",
-                "instanceTypes": {"types": ["m5.large", "c5.large"]},
-                "shutdownScript": "IyEvYmluL3NoCg==",
-                "blockDeviceMappings": [
-                    {"deviceName": "/dev/xvdb", "ebs": {"volumeSize": 10}},
-                    {"deviceName": "/dev/xvdc", "ebs": {"volumeSize": 20}}
-                ]
-            }
-        }
-    })
 }
 
 impl Scene {
@@ -79,19 +32,7 @@ impl Scene {
 
     /// What must never be lost or change of this node.
     pub fn expect(&mut self, shape: Shape) {
-        let mut kept: Vec<&str> = Vec::new();
-        if shape.root {
-            kept.push("/dev/xvda");
-        }
-        if shape.data.is_some() {
-            kept.extend(["/dev/xvdb", "/dev/xvdc"]);
-        }
-        let truth = self.sim.cloud.truth_mut();
-        truth.release(&self.node);
-        truth.expect(&self.node, kept);
-        if shape.private_ip {
-            truth.expect_address(&self.node);
-        }
+        shape.expect(&mut self.sim.cloud, &self.node);
     }
 
     /// A node that serves and has acknowledged writes.
@@ -105,7 +46,7 @@ impl Scene {
     }
 
     pub fn create(&mut self, shape: Shape) {
-        let document = spec(shape);
+        let document = shape.spec();
         self.sim.say(UserCommand::Create { id: self.node.clone(), document });
     }
 
@@ -207,26 +148,7 @@ impl Scene {
     /// Every resource that the record knows.
     pub fn known(&self) -> Vec<String> {
         let Some(record) = self.sim.record(&self.node) else { return Vec::new() };
-        let mut known: Vec<String> = record.holder.iter().map(|h| h.id.0.clone()).collect();
-        if let RootHead::Live { volume: Some(volume), .. } = &record.root {
-            known.push(volume.0.clone());
-        }
-        known.extend(record.interface.iter().map(|i| i.id.0.clone()));
-        // Without a kept address the instance has an interface of its own.
-        let instance = record.holder.as_ref().and_then(|h| self.sim.cloud.truly(h.id.as_str()));
-        if let Some(Fact::Instance(i)) = instance {
-            known.extend(i.interface.iter().map(|e| e.0.clone()));
-            known.extend(i.attachments.iter().map(|a| a.volume.0.clone()));
-        }
-        for data in &record.data {
-            if let DataHead::Volume { id, .. } = &data.head {
-                known.push(id.0.clone());
-            }
-        }
-        for last in &record.finals {
-            known.push(last.snapshot.0.clone());
-            known.extend(last.image.iter().map(|i| i.0.clone()));
-        }
+        let mut known: Vec<String> = known(&record, &self.sim.cloud).into_iter().collect();
         // A paused node has no retire row: what is superseded goes at the next resume.
         if record.holder.is_none() {
             known.extend(record.superseded.iter().map(|s| s.id.clone()));

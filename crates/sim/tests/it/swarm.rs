@@ -2,6 +2,7 @@
 //! they last, nothing may be lost; once they stop, every node must reach what its user wants.
 
 use crate::scene::{ROAMING, SNAPSHOTS, Scene, Shape, WHOLE};
+use holdfast_cloud_sim::Class;
 use holdfast_cloud_sim::rng::SplitMix64;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::UserCommand;
@@ -35,12 +36,12 @@ fn run(seed: u64) {
         let mut chance = |most: u64| {
             if rng.between(0, 1) == 0 { 0 } else { rng.between(0, most) as u32 }
         };
-        faults.lost_reply = chance(100_000);
-        faults.lost_request = chance(100_000);
-        faults.throttled = chance(200_000);
-        faults.no_capacity = chance(500_000);
-        faults.lost_describe = chance(200_000);
-        faults.lost_notice = chance(500_000);
+        faults.set(Class::LostReply, chance(100_000));
+        faults.set(Class::LostRequest, chance(100_000));
+        faults.set(Class::Throttled, chance(200_000));
+        faults.set(Class::Capacity, chance(500_000));
+        faults.set(Class::LostDescribe, chance(200_000));
+        faults.set(Class::NoticeLost, chance(500_000));
     }
     let end = scene.sim.now.plus(STORM);
     while scene.sim.now < end {

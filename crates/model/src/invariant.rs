@@ -1,0 +1,65 @@
+//! What may never happen, and what must: the names by which the simulation's ground truth, the
+//! engine and the fleet speak of it.
+
+use serde::{Deserialize, Serialize};
+
+/// An invariant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Invariant {
+    /// Never two instances that can write to one volume, never two generations that serve.
+    OneWriter,
+    /// Never an acknowledged write lost.
+    NoWriteLost,
+    /// Never the last copy of a volume's content deleted.
+    LastCopyKept,
+    /// Never a persisted address, interface, mount or device name changed.
+    IdentityKept,
+    /// Never a resource made and forgotten.
+    NothingForgotten,
+    /// Never more snapshots kept, or more calls made, than the rules allow.
+    WithinLimits,
+    /// Never a node that waits and does not say for what.
+    UserTold,
+    /// Never a call that is not, byte for byte, in a durable record.
+    CommitBeforeAct,
+    /// Once faults stop, every node reaches what its spec asks for, within a named time.
+    Converges,
+}
+
+impl Invariant {
+    /// Every invariant.
+    pub const ALL: [Invariant; 9] = [
+        Invariant::OneWriter,
+        Invariant::NoWriteLost,
+        Invariant::LastCopyKept,
+        Invariant::IdentityKept,
+        Invariant::NothingForgotten,
+        Invariant::WithinLimits,
+        Invariant::UserTold,
+        Invariant::CommitBeforeAct,
+        Invariant::Converges,
+    ];
+
+    /// Its stable name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Invariant::OneWriter => "one-writer",
+            Invariant::NoWriteLost => "no-write-lost",
+            Invariant::LastCopyKept => "last-copy-kept",
+            Invariant::IdentityKept => "identity-kept",
+            Invariant::NothingForgotten => "nothing-forgotten",
+            Invariant::WithinLimits => "within-limits",
+            Invariant::UserTold => "user-told",
+            Invariant::CommitBeforeAct => "commit-before-act",
+            Invariant::Converges => "converges",
+        }
+    }
+}
+
+impl std::fmt::Display for Invariant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}

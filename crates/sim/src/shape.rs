@@ -1,0 +1,125 @@
+//! Nodes of every shape: what is kept of them, and where they may go.
+
+use holdfast_cloud_sim::SimCloud;
+use holdfast_cloud_sim::config::ROOT_DEVICE;
+use holdfast_cloud_sim::rng::SplitMix64;
+use holdfast_model::{Lifecycle, NodeId};
+use serde_json::{Value, json};
+
+/// Device names of data volumes.
+const DEVICES: [&str; 3] = ["/dev/xvdb", "/dev/xvdc", "/dev/xvdd"];
+
+/// What of a node is kept, and where it may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Whether the root is kept.
+    pub root: bool,
+    /// How data volumes travel (`blockDevicesMode`); `None`: they are not kept.
+    pub data: Option<&'static str>,
+    /// Whether the private address is kept.
+    pub private_ip: bool,
+    /// In how many zones it may run.
+    pub zones: usize,
+    /// How many data volumes it has.
+    pub volumes: usize,
+    /// Whether it has a shutdown script.
+    pub script: bool,
+    /// What it would rather run on.
+    pub lifecycle: Lifecycle,
+}
+
+/// Everything is kept, in one zone.
+pub const WHOLE: Shape = Shape {
+    root: true,
+    data: Some("reattach"),
+    private_ip: true,
+    zones: 1,
+    volumes: 2,
+    script: true,
+    lifecycle: Lifecycle::Spot,
+};
+/// Only data is kept, which may move between zones.
+pub const ROAMING: Shape = Shape { root: false, private_ip: false, zones: 3, ..WHOLE };
+/// Root and data travel as snapshots.
+pub const SNAPSHOTS: Shape = Shape { data: Some("onLaunch"), private_ip: false, zones: 3, ..WHOLE };
+/// Nothing is kept but the node itself.
+pub const BARE: Shape =
+    Shape { root: false, data: None, private_ip: false, zones: 3, volumes: 1, ..WHOLE };
+
+impl Shape {
+    /// A shape at random.
+    pub fn draw(rng: &mut SplitMix64) -> Shape {
+        let data = match rng.between(0, 6) {
+            0..=2 => Some("reattach"),
+            3..=4 => Some("onLaunch"),
+            _ => None,
+        };
+        Shape {
+            root: rng.between(0, 1) == 0,
+            data,
+            private_ip: rng.between(0, 1) == 0,
+            zones: rng.between(1, 3) as usize,
+            volumes: rng.between(if data.is_some() { 1 } else { 0 }, 2) as usize,
+            script: rng.between(0, 2) > 0,
+            lifecycle: if rng.between(0, 9) > 0 { Lifecycle::Spot } else { Lifecycle::OnDemand },
+        }
+    }
+
+    /// The devices whose content must never be lost.
+    pub fn kept(self) -> impl Iterator<Item = &'static str> {
+        let root = self.root.then_some(ROOT_DEVICE);
+        let data = self.data.map_or(0, |_| self.volumes);
+        root.into_iter().chain(DEVICES.into_iter().take(data))
+    }
+
+    /// Tells the ground truth what must never be lost or change of this node.
+    pub fn expect(self, cloud: &mut SimCloud, node: &NodeId) {
+        let truth = cloud.truth_mut();
+        truth.release(node);
+        truth.expect(node, self.kept());
+        if self.private_ip {
+            truth.expect_address(node);
+        }
+    }
+
+    /// The spec of such a node.
+    #[must_use]
+    pub fn spec(self) -> Value {
+        let zones = ["a", "b", "c"].iter().take(self.zones);
+        let subnets: Vec<String> = zones.map(|z| format!("subnet-sim-1{z}")).collect();
+        let volumes: Vec<Value> = DEVICES
+            .iter()
+            .take(self.volumes)
+            .enumerate()
+            .map(|(n, device)| json!({"deviceName": device, "ebs": {"volumeSize": 10 * (n + 1)}}))
+            .collect();
+        let lifecycle = match self.lifecycle {
+            Lifecycle::Spot => "spot",
+            Lifecycle::OnDemand => "on_demand",
+        };
+        let mut spec = json!({
+            "name": "simulated",
+            "region": "sim-1",
+            "strategy": {"lifeCycle": lifecycle, "drainingTimeout": 30},
+            "persistence": {
+                "persistRootDevice": self.root,
+                "persistBlockDevices": self.data.is_some(),
+                "blockDevicesMode": self.data,
+                "persistPrivateIp": self.private_ip
+            },
+            "compute": {
+                "vpcId": "vpc-sim",
+                "subnetIds": subnets,
+                "launchSpecification": {
+                    "imageId": "ami-sim",
+                    "instanceTypes": {"types": ["m5.large", "c5.large"]},
+                    "blockDeviceMappings": volumes
+                }
+            }
+        });
+        if self.script {
+            spec["compute"]["launchSpecification"]["shutdownScript"] = "IyEvYmluL3NoCg==".into();
+        }
+        spec
+    }
+}

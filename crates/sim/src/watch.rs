@@ -1,0 +1,243 @@
+//! Invariants that only the driver can see, checked as things happen: on every call, on every
+//! commit, and on every node from time to time. What the cloud alone can see stands in
+//! `cloud-sim`'s `truth`.
+
+use crate::tally::Durable;
+use holdfast_cloud_sim::SimCloud;
+use holdfast_controller::Fleet;
+use holdfast_engine::replacement::TABLE;
+use holdfast_engine::retention::FINALS_KEPT;
+use holdfast_model::facts::{Fact, InstanceState};
+use holdfast_model::record::{DataHead, Goal, RootHead};
+use holdfast_model::time::{MINUTE, SECOND};
+use holdfast_model::{CallState, Command, Event, Invariant, NodeId, Record, Time};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// How often every node is asked whether it says what it waits for.
+const LOOK_EVERY: u64 = 2 * MINUTE;
+/// How long a node may be quiet before it must say what it waits for.
+const QUIET: u64 = 5 * MINUTE;
+/// How much later than a row's patience a person must have been asked.
+const SLACK: u64 = 10 * MINUTE;
+/// The most mutating calls of one node in a minute, whatever goes wrong: a replacement of a node
+/// with two data volumes takes 14, and what is refused is repeated with pauses that grow.
+pub const CALLS_A_MINUTE: usize = 60;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    /// What is durable.
+    pub durable: Durable,
+    /// When each record was last written.
+    written: BTreeMap<NodeId, Time>,
+    /// Calls of the last minute.
+    recent: BTreeMap<NodeId, VecDeque<Time>>,
+    looked: Time,
+    /// Whether another controller makes things for the same nodes.
+    pub is_shared: bool,
+    /// What has been told already: each wrong of a node once.
+    told: BTreeSet<(Invariant, NodeId)>,
+}
+
+impl Watch {
+    /// The watch over a second controller of the same nodes.
+    pub(crate) fn shared() -> Watch {
+        Watch { is_shared: true, ..Watch::default() }
+    }
+
+    /// A controller starts: these are the records in its store.
+    pub(crate) fn stored(&mut self, records: &[(NodeId, Result<Record, String>)]) {
+        self.durable.clear();
+        for (node, record) in records {
+            if let Ok(record) = record {
+                self.durable.insert(node.clone(), Arc::new(record.clone()));
+            }
+        }
+    }
+
+    /// A call leaves: is it committed, and are there not too many?
+    pub(crate) fn call(
+        &mut self,
+        now: Time,
+        node: &NodeId,
+        command: &Command,
+        cloud: &mut SimCloud,
+    ) {
+        let committed = self.durable.get(node).and_then(|r| r.replacement.as_ref());
+        let committed = committed.is_some_and(|replacement| {
+            let mut calls = replacement.rows.values().flat_map(|row| row.calls.values());
+            calls.any(|c| c.state == CallState::Started && &c.command == command)
+        });
+        if !committed {
+            let what = format!("{} left, and no durable record speaks of it", command.action());
+            cloud.truth_mut().broken(Invariant::CommitBeforeAct, now, node, what);
+        }
+        let recent = self.recent.entry(node.clone()).or_default();
+        recent.push_back(now);
+        while recent.front().is_some_and(|at| now.since(*at) > MINUTE) {
+            recent.pop_front();
+        }
+        if recent.len() > CALLS_A_MINUTE {
+            let what = format!("{} calls in a minute, the last is {command:?}", recent.len());
+            self.tell(Invariant::WithinLimits, now, node, what, cloud);
+        }
+    }
+
+    /// A record is durable: what it no longer speaks of, nobody will ever delete.
+    pub(crate) fn committed(
+        &mut self,
+        now: Time,
+        node: &NodeId,
+        record: Option<Arc<Record>>,
+        events: &[Event],
+        cloud: &mut SimCloud,
+    ) {
+        let broken = events.iter().filter(|e| e.code == "invariant-broken" && !self.is_shared);
+        for event in broken {
+            let named = |i: &Invariant| event.message.starts_with(i.name());
+            let which = Invariant::ALL.into_iter().find(named);
+            let which = which.unwrap_or(Invariant::UserTold);
+            let what = format!("the controller itself says: {}", event.message);
+            cloud.truth_mut().broken(which, now, node, what);
+        }
+        self.written.insert(node.clone(), now);
+        match record {
+            Some(record) => {
+                if record.replacement.is_none() {
+                    self.rests(now, node, &record, cloud);
+                }
+                self.durable.insert(node.clone(), record);
+            }
+            None => {
+                self.durable.remove(node);
+                self.written.remove(node);
+                self.recent.remove(node);
+            }
+        }
+    }
+
+    /// Nothing is in flight: the record must speak of everything that there is.
+    fn rests(&mut self, now: Time, node: &NodeId, record: &Record, cloud: &mut SimCloud) {
+        if record.let_go || record.quarantine.is_some() || self.is_shared {
+            return;
+        }
+        let mut known = known(record, cloud);
+        known.extend(record.superseded.iter().map(|s| s.id.clone()));
+        let there = cloud.resources(node);
+        let forgotten: Vec<String> = there
+            .iter()
+            .filter(|fact| !known.contains(fact.id()) && !dies_by_itself(fact, cloud))
+            .map(|fact| fact.id().to_owned())
+            .collect();
+        if !forgotten.is_empty() {
+            let what = format!("no record speaks of {}", forgotten.join(", "));
+            self.tell(Invariant::NothingForgotten, now, node, what, cloud);
+        }
+        let ready = record.holder.is_some()
+            && record.history.last().is_some_and(|h| h.completed && h.to_generation > 0);
+        for of in record.finals.iter().map(|f| &f.of).collect::<BTreeSet<_>>() {
+            let kept = record.finals.iter().filter(|f| &f.of == of).count();
+            if ready && kept > FINALS_KEPT {
+                let what = format!("{kept} final snapshots of {of} are kept");
+                self.tell(Invariant::WithinLimits, now, node, what, cloud);
+            }
+        }
+    }
+
+    /// Looks at every node from time to time: who waits must say for what, and who has waited too
+    /// long must have asked.
+    pub(crate) fn look(&mut self, now: Time, skew: i64, fleet: &Fleet, cloud: &mut SimCloud) {
+        if now.since(self.looked) < LOOK_EVERY {
+            return;
+        }
+        self.looked = now;
+        let clock = Time(now.0.saturating_add_signed(skew));
+        let nodes: Vec<NodeId> = self.durable.keys().cloned().collect();
+        for node in nodes {
+            let Some(record) = self.durable.get(&node).cloned() else { continue };
+            if let Some(why) = fleet.stopped(&node) {
+                self.tell(Invariant::UserTold, now, &node, format!("stopped: {why}"), cloud);
+                continue;
+            }
+            let quiet = self.written.get(&node).is_some_and(|at| now.since(*at) > QUIET);
+            let busy = record.replacement.is_some()
+                || (record.goal == Goal::Running && record.holder.is_none());
+            let asks = record.stuck.is_some() || record.quarantine.is_some();
+            if !quiet || !busy || asks {
+                continue;
+            }
+            let says = fleet.view(&node).and_then(|v| v.waits_for).is_some_and(|w| !w.is_empty());
+            if !says {
+                let what = format!("it is {} and does not say why", record.status());
+                self.tell(Invariant::UserTold, now, &node, what, cloud);
+            }
+            let Some(replacement) = &record.replacement else { continue };
+            for spec in TABLE {
+                let Some(patience) = spec.patience_minutes else { continue };
+                let Some(state) = replacement.rows.get(&spec.row) else { continue };
+                let Some(started) = state.started_at.filter(|_| state.done_at.is_none()) else {
+                    continue;
+                };
+                if clock.since(started) > patience * MINUTE + SLACK {
+                    let minutes = clock.since(started) / (60 * SECOND);
+                    let what = format!("{} waits for {minutes} min unasked", spec.row.name());
+                    self.tell(Invariant::UserTold, now, &node, what, cloud);
+                }
+            }
+        }
+    }
+
+    fn tell(
+        &mut self,
+        which: Invariant,
+        now: Time,
+        node: &NodeId,
+        what: String,
+        cloud: &mut SimCloud,
+    ) {
+        if self.told.insert((which, node.clone())) {
+            cloud.truth_mut().broken(which, now, node, what);
+        }
+    }
+}
+
+/// Every resource that a record needs, with what its instance holds.
+#[must_use]
+pub fn known(record: &Record, cloud: &SimCloud) -> BTreeSet<String> {
+    let mut known: BTreeSet<String> = record.holder.iter().map(|h| h.id.0.clone()).collect();
+    if let RootHead::Live { volume: Some(volume), .. } = &record.root {
+        known.insert(volume.0.clone());
+    }
+    known.extend(record.interface.iter().map(|i| i.id.0.clone()));
+    // Without a kept address the instance has an interface of its own.
+    let instance = record.holder.as_ref().and_then(|h| cloud.truly(h.id.as_str()));
+    if let Some(Fact::Instance(i)) = instance {
+        known.extend(i.interface.iter().map(|e| e.0.clone()));
+        known.extend(i.attachments.iter().map(|a| a.volume.0.clone()));
+    }
+    for data in &record.data {
+        if let DataHead::Volume { id, .. } = &data.head {
+            known.insert(id.0.clone());
+        }
+    }
+    for last in &record.finals {
+        known.insert(last.snapshot.0.clone());
+        known.extend(last.image.iter().map(|i| i.0.clone()));
+    }
+    known
+}
+
+/// Whether a resource goes by itself with an instance whose time is over.
+fn dies_by_itself(fact: &Fact, cloud: &SimCloud) -> bool {
+    let over = |id: &str| match cloud.truly(id) {
+        Some(Fact::Instance(i)) => i.state > InstanceState::Running,
+        _ => true,
+    };
+    match fact {
+        Fact::Instance(i) => i.state > InstanceState::Running,
+        Fact::Volume(v) => v.attached_to.as_ref().is_some_and(|(id, _)| over(id.as_str())),
+        Fact::Interface(e) => e.attached_to.as_ref().is_some_and(|id| over(id.as_str())),
+        Fact::Snapshot(_) | Fact::Image(_) => false,
+    }
+}
