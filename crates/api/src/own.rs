@@ -89,6 +89,7 @@ pub(crate) async fn show(
         members.insert("record".to_owned(), json!(*node.record));
         members.insert("instance".to_owned(), json!(node.instance));
         members.insert("volumes".to_owned(), json!(node.volumes));
+        members.insert("interfaces".to_owned(), json!(node.interfaces));
         members.insert("image".to_owned(), json!(node.image));
     }
     Ok(Answer::item("holdfast:node", item))

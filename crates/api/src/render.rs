@@ -103,9 +103,16 @@ pub(crate) fn status(view: &NodeView) -> Value {
     put("instanceType", holder.map(|h| json!(h.market.instance_type)));
     put("imageId", view.instance.as_ref().map(|i| json!(i.image)));
     put("privateIp", private_ip(view).map(|ip| json!(ip)));
+    put("publicIp", public_ip(view).map(|ip| json!(ip)));
     put("createdAt", Some(json!(rfc3339(record.created_at))));
     put("launchedAt", holder.map(|h| json!(rfc3339(h.launched_at))));
     Value::Object(item)
+}
+
+/// The Elastic IP that leads to the node.
+fn public_ip(view: &NodeView) -> Option<&str> {
+    let association = view.interfaces.iter().find_map(|i| i.association.as_ref());
+    association.map(|a| a.public_ip.as_str())
 }
 
 /// The instance's address, or the one that is kept for the next.

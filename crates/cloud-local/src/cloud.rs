@@ -220,6 +220,18 @@ impl Inner {
                 ..
             } => self.create_interface(&command, token, subnet, private_ip.as_deref(), tags),
             Command::DeleteNetworkInterface { interface } => self.delete_interface(&interface),
+            Command::AttachNetworkInterface { interface, instance, device_index } => {
+                self.attach_interface(&interface, &instance, device_index)
+            }
+            Command::DetachNetworkInterface { interface, instance } => {
+                self.detach_interface(&interface, &instance)
+            }
+            Command::AssociateAddress { allocation, interface, allow_reassociation } => {
+                self.associate_address(&allocation, &interface, allow_reassociation)
+            }
+            Command::DisassociateAddress { allocation, interface } => {
+                self.disassociate_address(&allocation, &interface)
+            }
             Command::OpenGate { instance, manifest } => self.open_gate(&instance, &manifest),
         }
     }

@@ -1,12 +1,14 @@
-//! CreateNetworkInterface, DeleteNetworkInterface, and an instance's link.
+//! CreateNetworkInterface, DeleteNetworkInterface, AttachNetworkInterface, DetachNetworkInterface,
+//! and the links of an instance.
 
 use crate::cloud::{Inner, new_id, now};
-use crate::network::{Interface, MacAddress, Subnet, VpcLayout, first_free};
+use crate::network::{Interface, MAX_DEVICE_INDEX, MacAddress, Subnet, VpcLayout, first_free};
 use crate::refusal::{LocalError, conflict, error, not_found, refused};
 use crate::region;
 use crate::rows::{InstanceRow, InterfaceRow, Row};
-use crate::state::Table;
-use crate::volumes::{Answer, request_text, same_request};
+use crate::state::{StateError, Table};
+use crate::types::ATTACHMENT_LIMIT;
+use crate::volumes::{Answer, request_text, running, same_request};
 use holdfast_model::command::Launch;
 use holdfast_model::facts::{InterfaceFact, InterfaceState};
 use holdfast_model::tags::Tags;
@@ -47,16 +49,18 @@ impl Inner {
     }
 
     pub(crate) fn delete_interface(&self, id: &InterfaceId) -> Answer {
-        self.state.change(|table| {
-            if let Some(row) = table.get::<InterfaceRow>(id.as_str())?
-                && let Some(holder) = row.fact.attached_to
-            {
+        let led = self.state.change(|table| {
+            let row = table.get::<InterfaceRow>(id.as_str())?;
+            if let Some(holder) = row.as_ref().and_then(|r| r.fact.attached_to.as_ref()) {
                 let message = format!("{id} is attached to {holder}; terminate that first");
                 return Err(conflict("InvalidParameterValue", message));
             }
             table.delete::<InterfaceRow>(id.as_str())?;
-            Ok::<_, CloudError>(())
+            Ok::<_, CloudError>(row.and_then(|r| r.fact.association))
         })?;
+        if let Some(association) = led {
+            self.lead_nowhere(&association.public_ip, None)?;
+        }
         Ok(Reply { facts: Vec::new(), gone: vec![id.to_string()] })
     }
 
@@ -66,6 +70,13 @@ impl Inner {
         instance: &InstanceId,
         row: &InterfaceRow,
     ) -> Result<PathBuf, LocalError> {
+        let path = self.fabric.plug(instance.as_str(), &self.link(row)?)?.path().to_owned();
+        self.lead_here(instance, row)?;
+        Ok(path)
+    }
+
+    /// An interface as the fabric makes it.
+    pub(crate) fn link(&self, row: &InterfaceRow) -> Result<Interface, LocalError> {
         let subnet = subnet(&self.layout, &row.fact.zone)?;
         let broken = || {
             let message = format!(
@@ -74,13 +85,70 @@ impl Inner {
             );
             refused("InvalidParameterValue", message)
         };
-        let interface = Interface {
+        Ok(Interface {
             mac: row.fact.mac.parse().map_err(|_| broken())?,
             private_ip: row.fact.private_ip.parse().map_err(|_| broken())?,
             prefix: subnet.prefix(),
             gateway: subnet.gateway(),
-        };
-        Ok(self.fabric.plug(instance.as_str(), &interface)?.path().to_owned())
+        })
+    }
+
+    pub(crate) fn attach_interface(
+        &self,
+        id: &InterfaceId,
+        instance: &InstanceId,
+        device_index: u32,
+    ) -> Answer {
+        let _busy = self.busy(instance);
+        let row = self.state.change(|table| begin(table, id, instance, device_index))?;
+        if !row.fact.attachment_settled {
+            let linked = self.link(&row).and_then(|link| {
+                self.fabric.add_interface(instance.as_str(), device_index, &link)?;
+                self.lead_here(instance, &row)
+            });
+            self.state.change(|table| {
+                let Some(mut row) = table.get::<InterfaceRow>(id.as_str())? else { return Ok(()) };
+                match &linked {
+                    Ok(()) => row.fact.attachment_settled = true,
+                    Err(_) => free(&mut row),
+                }
+                table.put(&row)
+            })?;
+            linked?;
+        }
+        self.facts_of(&[id.as_str()])
+    }
+
+    pub(crate) fn detach_interface(&self, id: &InterfaceId, instance: &InstanceId) -> Answer {
+        let _busy = self.busy(instance);
+        let held = self.state.change(|table| {
+            let mut row = known(table, id)?;
+            let Some(holder) = &row.fact.attached_to else { return Ok(None) };
+            if holder != instance {
+                let message = format!("{id} is attached to {holder}, not to {instance}");
+                return Err(refused("InvalidAttachmentID.NotFound", message));
+            }
+            let Some(index) = row.fact.device_index.filter(|index| *index > 0) else {
+                let message =
+                    format!("{id} is the primary interface of {instance}; terminate that instead");
+                return Err(refused("OperationNotPermitted", message));
+            };
+            row.fact.attachment_settled = false;
+            table.put(&row)?;
+            Ok::<_, CloudError>(Some((index, row.fact.association)))
+        })?;
+        if let Some((index, association)) = held {
+            self.fabric.remove_interface(instance.as_str(), index).map_err(LocalError::from)?;
+            if let Some(association) = association {
+                self.lead_nowhere(&association.public_ip, Some(instance))?;
+            }
+            self.state.change(|table| {
+                let Some(mut row) = table.get::<InterfaceRow>(id.as_str())? else { return Ok(()) };
+                free(&mut row);
+                table.put(&row)
+            })?;
+        }
+        self.facts_of(&[id.as_str()])
     }
 
     /// Takes an instance's network away.
@@ -103,8 +171,7 @@ pub(crate) fn make(
     instance: &InstanceId,
 ) -> Result<InterfaceRow, CloudError> {
     let mut row = new_interface(table, layout, &launch.market.zone, None, &launch.tags)?;
-    row.fact.state = InterfaceState::InUse;
-    row.fact.attached_to = Some(instance.clone());
+    hold(&mut row, instance, 0);
     Ok(row)
 }
 
@@ -115,9 +182,7 @@ pub(crate) fn take(
     market: &Market,
     instance: &InstanceId,
 ) -> Result<InterfaceRow, CloudError> {
-    let row: Option<InterfaceRow> = table.get(id.as_str())?;
-    let mut row =
-        row.ok_or_else(|| not_found("InvalidNetworkInterfaceID.NotFound", id.as_str()))?;
+    let mut row = known(table, id)?;
     if let Some(holder) = &row.fact.attached_to {
         let message = format!("{id} is attached to {holder}; terminate that first");
         return Err(conflict("InvalidNetworkInterface.InUse", message));
@@ -130,14 +195,77 @@ pub(crate) fn take(
         );
         return Err(refused("InvalidParameterCombination", message));
     }
+    hold(&mut row, instance, 0);
+    Ok(row)
+}
+
+/// An interface for a running instance; settled if it is there already.
+fn begin(
+    table: &Table<'_>,
+    id: &InterfaceId,
+    instance: &InstanceId,
+    device_index: u32,
+) -> Result<InterfaceRow, CloudError> {
+    let mut row = known(table, id)?;
+    let holder = running(table, instance)?;
+    if let Some(other) = &row.fact.attached_to {
+        if other == instance && row.fact.device_index == Some(device_index) {
+            return Ok(row);
+        }
+        let message = format!("{id} is attached to {other}; detach it first");
+        return Err(conflict("InvalidNetworkInterface.InUse", message));
+    }
+    if row.fact.zone != holder.fact.zone {
+        let message = format!(
+            "{id} lies in {}, {instance} in {}; use an interface of that zone",
+            row.fact.zone, holder.fact.zone
+        );
+        return Err(refused("InvalidParameterCombination", message));
+    }
+    let others = of_instance(table, instance)?;
+    let taken = others.iter().any(|i| i.fact.device_index == Some(device_index));
+    if taken || !(1..=MAX_DEVICE_INDEX).contains(&device_index) {
+        let message = format!(
+            "the device index {device_index} of {instance} is taken, or not 1 to {MAX_DEVICE_INDEX}"
+        );
+        return Err(refused("InvalidParameterValue", message));
+    }
+    if holder.fact.attachments.len() + others.len() >= ATTACHMENT_LIMIT as usize {
+        let message = format!("{instance} takes no more than {ATTACHMENT_LIMIT} attachments");
+        return Err(refused("AttachmentLimitExceeded", message));
+    }
+    hold(&mut row, instance, device_index);
+    row.fact.attachment_settled = false;
+    table.put(&row)?;
+    Ok(row)
+}
+
+pub(crate) fn known(table: &Table<'_>, id: &InterfaceId) -> Result<InterfaceRow, CloudError> {
+    let row: Option<InterfaceRow> = table.get(id.as_str())?;
+    row.ok_or_else(|| not_found("InvalidNetworkInterfaceID.NotFound", id.as_str()))
+}
+
+/// Every interface that an instance holds.
+pub(crate) fn of_instance(
+    table: &Table<'_>,
+    instance: &InstanceId,
+) -> Result<Vec<InterfaceRow>, StateError> {
+    let mut rows: Vec<InterfaceRow> = table.all()?;
+    rows.retain(|row| row.fact.attached_to.as_ref() == Some(instance));
+    Ok(rows)
+}
+
+fn hold(row: &mut InterfaceRow, instance: &InstanceId, device_index: u32) {
     row.fact.state = InterfaceState::InUse;
     row.fact.attached_to = Some(instance.clone());
-    Ok(row)
+    row.fact.device_index = Some(device_index);
 }
 
 pub(crate) fn free(row: &mut InterfaceRow) {
     row.fact.state = InterfaceState::Available;
     row.fact.attached_to = None;
+    row.fact.device_index = None;
+    row.fact.attachment_settled = true;
 }
 
 fn subnet(layout: &VpcLayout, zone: &Zone) -> Result<Subnet, CloudError> {
@@ -176,6 +304,9 @@ fn new_interface(
             zone: zone.clone(),
             private_ip: address.to_string(),
             attached_to: None,
+            device_index: None,
+            attachment_settled: true,
+            association: None,
             tags: tags.clone(),
         },
     })

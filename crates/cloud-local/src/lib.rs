@@ -10,7 +10,7 @@
 //! gate.rs       drain, open the gate                       keeper.rs           what happens by itself
 //! checks.rs     whether instances are well
 //! node.rs       the certain end of a node                  markets.rs          what is set for markets
-//! volumes.rs, images.rs, interfaces.rs                     recover.rs          after a kill -9
+//! volumes.rs, images.rs, interfaces.rs, addresses.rs       recover.rs          after a kill -9
 //! storage/      the pool, volumes, power cuts              reset.rs            giving it all up
 //! network/      the fabric, nodes' links
 //! ```
@@ -18,6 +18,7 @@
 //! **Invariant:** an instance is shown as terminated only when the kernel has given back every
 //! device that it could have written to.
 
+mod addresses;
 mod checks;
 mod cloud;
 mod gate;
@@ -39,6 +40,7 @@ pub mod storage;
 mod types;
 mod volumes;
 
+pub use addresses::LocalAddress;
 pub use cloud::{LocalCloud, LocalOptions};
 pub use images::HOST_IMAGE;
 pub use markets::{MAX_HOURLY_USD, MarketChange, MarketView};

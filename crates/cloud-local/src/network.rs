@@ -23,7 +23,7 @@ mod netlink;
 
 pub use address::{BadAddress, MacAddress, Subnet, VpcLayout, ZoneSubnet, first_free};
 pub use error::NetworkError;
-pub use fabric::{Fabric, Interface, METADATA_ADDRESS, NodeNamespace, in_fabric};
+pub use fabric::{Fabric, Interface, MAX_DEVICE_INDEX, METADATA_ADDRESS, NodeNamespace, in_fabric};
 pub use forwarder::{Forwarder, MAX_CONNECTIONS};
 pub use inventory::{NetworkInventory, inventory, teardown};
 pub use namespace::in_namespace;

@@ -8,11 +8,11 @@
 use crate::cloud::{Inner, now};
 use crate::node;
 use crate::refusal::{LocalError, not_found, refused};
-use crate::rows::{Ending, InstanceRow, InterfaceRow, VolumeRow};
+use crate::rows::{Ending, InstanceRow, InterfaceRow, Row, VolumeRow};
 use crate::volumes::{Answer, free};
 use holdfast_agent::{AgentError, ShimHandle};
 use holdfast_cloud::Notice;
-use holdfast_model::facts::{Health, InstanceState, VolumeState};
+use holdfast_model::facts::{Association, Health, InstanceState, VolumeState};
 use holdfast_model::{CloudError, InstanceId, Reply, Time, VolumeId};
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ impl Inner {
             // It was terminated so long ago that it is not shown any more.
             return Ok(Reply { facts: Vec::new(), gone: vec![id.to_string()] });
         };
+        let held = self.state.look(|table| crate::interfaces::of_instance(table, id))?;
         if row.fact.state != InstanceState::Terminated {
             if row.ending == Some(Ending::Clean) {
                 self.stop_cleanly(id)?;
@@ -39,7 +40,7 @@ impl Inner {
         }
         let mut ids = vec![id.to_string()];
         ids.extend(row.fact.attachments.iter().map(|a| a.volume.to_string()));
-        ids.extend(row.fact.interface.iter().map(ToString::to_string));
+        ids.extend(held.iter().map(|i| i.fact.id.to_string()));
         let mut reply = self.facts_of(&ids.iter().map(String::as_str).collect::<Vec<_>>())?;
         let shown: Vec<_> = reply.facts.iter().map(|f| f.id().to_owned()).collect();
         reply.gone = ids.into_iter().filter(|id| !shown.contains(id)).collect();
@@ -205,20 +206,28 @@ impl Inner {
             // The directory it was mounted on; it may never have been.
             let _ = std::fs::remove_dir(self.mountpoint(&attachment.volume));
         }
-        for volume in self.show_terminated(id)? {
+        let (dying, led) = self.show_terminated(id)?;
+        for association in led {
+            self.lead_nowhere(&association.public_ip, None)?;
+        }
+        for volume in dying {
             self.complete_deletion(&volume)?;
         }
         self.notify(id, None);
         Ok(())
     }
 
-    /// Frees what the instance held; the volumes that die with it.
-    fn show_terminated(&self, id: &InstanceId) -> Result<Vec<VolumeId>, CloudError> {
+    /// Frees what the instance held; the volumes that die with it, and the Elastic IPs that led to
+    /// the interface that did.
+    fn show_terminated(
+        &self,
+        id: &InstanceId,
+    ) -> Result<(Vec<VolumeId>, Vec<Association>), CloudError> {
         self.state.change(|table| {
             let Some(mut row) = table.get::<InstanceRow>(id.as_str())? else {
-                return Ok(Vec::new());
+                return Ok((Vec::new(), Vec::new()));
             };
-            let mut dying = Vec::new();
+            let (mut dying, mut led) = (Vec::new(), Vec::new());
             for attachment in std::mem::take(&mut row.fact.attachments) {
                 let found: Option<VolumeRow> = table.get(attachment.volume.as_str())?;
                 let Some(mut volume) = found else { continue };
@@ -230,12 +239,14 @@ impl Inner {
                 }
                 table.put(&volume)?;
             }
-            if let Some(interface) = row.fact.interface.take() {
-                if row.own_interface {
-                    table.delete::<InterfaceRow>(interface.as_str())?;
-                } else if let Some(mut kept) = table.get::<InterfaceRow>(interface.as_str())? {
-                    crate::interfaces::free(&mut kept);
-                    table.put(&kept)?;
+            let primary = row.fact.interface.take();
+            for mut held in crate::interfaces::of_instance(table, id)? {
+                if row.own_interface && primary.as_ref() == Some(&held.fact.id) {
+                    led.extend(held.fact.association.take());
+                    table.delete::<InterfaceRow>(held.id())?;
+                } else {
+                    crate::interfaces::free(&mut held);
+                    table.put(&held)?;
                 }
             }
             row.fact.state = InstanceState::Terminated;
@@ -247,7 +258,7 @@ impl Inner {
             row.launch.user_data = None;
             row.launch.shutdown_script = None;
             table.put(&row)?;
-            Ok(dying)
+            Ok((dying, led))
         })
     }
 

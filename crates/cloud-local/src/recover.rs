@@ -4,7 +4,7 @@
 use crate::cloud::Inner;
 use crate::power::{INTERRUPTED, SELF_INITIATED};
 use crate::refusal::LocalError;
-use crate::rows::{Ending, InstanceRow, SnapshotRow, VolumeRow};
+use crate::rows::{Ending, InstanceRow, InterfaceRow, SnapshotRow, VolumeRow};
 use holdfast_agent::{AgentError, ShimHandle};
 use holdfast_model::facts::{InstanceState, SnapshotState, VolumeState};
 use holdfast_model::{InstanceId, SnapshotId, VolumeId};
@@ -18,6 +18,7 @@ impl Inner {
         }
         let instances: Vec<InstanceRow> = self.state.look(|t| t.all())?;
         self.recover_volumes()?;
+        self.recover_interfaces(&instances)?;
         self.recover_snapshots()?;
         self.give_back_strays(&instances)
     }
@@ -86,6 +87,26 @@ impl Inner {
                 }
                 _ => {}
             }
+        }
+        Ok(())
+    }
+
+    /// An attachment or detachment that was under way is an attachment again, as for volumes; and
+    /// Elastic IPs lead where they should.
+    fn recover_interfaces(&self, instances: &[InstanceRow]) -> Result<(), LocalError> {
+        let rows: Vec<InterfaceRow> = self.state.look(|t| t.all())?;
+        for mut row in rows {
+            let Some(holder) = row.fact.attached_to.clone() else { continue };
+            let runs = |i: &&InstanceRow| i.fact.state == InstanceState::Running;
+            if !instances.iter().filter(runs).any(|i| i.fact.id == holder) {
+                continue;
+            }
+            if let (false, Some(index)) = (row.fact.attachment_settled, row.fact.device_index) {
+                self.fabric.add_interface(holder.as_str(), index, &self.link(&row)?)?;
+                row.fact.attachment_settled = true;
+                self.state.change(|table| table.put(&row))?;
+            }
+            self.lead_here(&holder, &row)?;
         }
         Ok(())
     }

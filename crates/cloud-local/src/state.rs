@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The version of the tables. Another one is refused.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// How long a token is remembered after its use at least, in milliseconds: EC2 keeps those of
 /// RunInstances for 24 hours after termination and more.
 const TOKEN_MEMORY_MS: u64 = 7 * 24 * holdfast_model::time::HOUR;
@@ -82,6 +82,13 @@ CREATE TABLE markets (
 
 /// What version 1 lacks.
 const TO_VERSION_2: &str = "ALTER TABLE markets ADD COLUMN quota INTEGER;";
+/// What version 2 lacks.
+const TO_VERSION_3: &str = "
+CREATE TABLE addresses (
+    id TEXT NOT NULL PRIMARY KEY,
+    public_ip TEXT NOT NULL UNIQUE
+) STRICT;
+";
 
 impl State {
     pub(crate) fn open(path: &Path) -> Result<State, StateError> {
@@ -91,18 +98,17 @@ impl State {
         db.pragma_update(None, "synchronous", "FULL").map_err(at)?;
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(at)?;
         let found: u32 = tx.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(at)?;
-        match found {
-            0 => {
-                tx.execute_batch(TABLES).map_err(at)?;
-                tx.pragma_update(None, "user_version", VERSION).map_err(at)?;
-            }
-            1 => {
-                tx.execute_batch(TO_VERSION_2).map_err(at)?;
-                tx.pragma_update(None, "user_version", VERSION).map_err(at)?;
-            }
-            VERSION => {}
+        let scripts: &[&str] = match found {
+            0 => &[TABLES, TO_VERSION_3],
+            1 => &[TO_VERSION_2, TO_VERSION_3],
+            2 => &[TO_VERSION_3],
+            VERSION => &[],
             found => return Err(StateError::Version { path: path.to_owned(), found }),
+        };
+        for script in scripts {
+            tx.execute_batch(script).map_err(at)?;
         }
+        tx.pragma_update(None, "user_version", VERSION).map_err(at)?;
         tx.commit().map_err(at)?;
         Ok(State { db: Mutex::new(db) })
     }
@@ -238,6 +244,38 @@ impl Table<'_> {
             "DELETE FROM tokens WHERE at < ?1 AND id NOT IN (SELECT id FROM resources)",
             [before],
         )?;
+        Ok(())
+    }
+
+    /// Every Elastic IP: its allocation and its address, by allocation.
+    pub(crate) fn addresses(&self) -> Result<Vec<(String, String)>, StateError> {
+        let mut query =
+            self.tx.prepare_cached("SELECT id, public_ip FROM addresses ORDER BY id")?;
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The address of an Elastic IP.
+    pub(crate) fn address(&self, id: &str) -> Result<Option<String>, StateError> {
+        Ok(self
+            .tx
+            .prepare_cached("SELECT public_ip FROM addresses WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))
+            .optional()?)
+    }
+
+    /// Remembers an Elastic IP.
+    pub(crate) fn put_address(&self, id: &str, public_ip: &str) -> Result<(), StateError> {
+        self.tx.execute(
+            "INSERT INTO addresses (id, public_ip) VALUES (?1, ?2)",
+            params![id, public_ip],
+        )?;
+        Ok(())
+    }
+
+    /// Forgets an Elastic IP.
+    pub(crate) fn delete_address(&self, id: &str) -> Result<(), StateError> {
+        self.tx.execute("DELETE FROM addresses WHERE id = ?1", [id])?;
         Ok(())
     }
 

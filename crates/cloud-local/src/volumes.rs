@@ -383,8 +383,8 @@ fn begin_attachment(
         let message = format!("{device} is in use on {instance}; use another device name");
         return Err(refused("InvalidParameterValue", message));
     }
-    // The interface takes one.
-    if holder.fact.attachments.len() + 1 >= ATTACHMENT_LIMIT as usize {
+    let interfaces = crate::interfaces::of_instance(table, instance)?.len();
+    if holder.fact.attachments.len() + interfaces >= ATTACHMENT_LIMIT as usize {
         let message = format!("{instance} takes no more than {ATTACHMENT_LIMIT} attachments");
         return Err(refused("AttachmentLimitExceeded", message));
     }

@@ -11,7 +11,7 @@ use holdfast_cloud::Notice;
 use holdfast_model::facts::{Fact, Health, InstanceState, Page, Query, ResourceKind, VolumeState};
 use holdfast_model::market::Catalogue;
 use holdfast_model::{
-    CloudError, Command, ErrorClass, InstanceId, Market, NodeId, Reply, Time, tags,
+    AllocationId, CloudError, Command, ErrorClass, InstanceId, Market, NodeId, Reply, Time, tags,
 };
 
 /// The most calls that are logged; of later ones only the number is kept.
@@ -295,6 +295,12 @@ impl SimCloud {
             .collect();
         self.world.truth.leaked(self.world.now, node, &left);
         left
+    }
+
+    /// Allocates an Elastic IP, as a user does; `None` beyond the quota.
+    pub fn allocate_address(&mut self, now: Time) -> Option<AllocationId> {
+        self.advance(now);
+        self.world.allocate_address()
     }
 
     /// Takes an instance back. With a notice of so many milliseconds, the instance shows it and a

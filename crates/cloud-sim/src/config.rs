@@ -106,6 +106,10 @@ pub struct SimConfig {
     pub attaching: Span,
     /// Volume `detaching`.
     pub detaching: Span,
+    /// Interface `attaching`.
+    pub interface_attaching: Span,
+    /// Interface `detaching`.
+    pub interface_detaching: Span,
     /// Volume `deleting`.
     pub deleting: Span,
     /// Snapshot `pending`.
@@ -158,6 +162,8 @@ impl Default for SimConfig {
             volume_creating: Span::new(SECOND, 4 * SECOND),
             attaching: Span::new(SECOND, 4 * SECOND),
             detaching: Span::new(SECOND, 4 * SECOND),
+            interface_attaching: Span::new(SECOND, 4 * SECOND),
+            interface_detaching: Span::new(SECOND, 4 * SECOND),
             deleting: Span::new(0, 2 * SECOND),
             snapshot: Span::new(5 * SECOND, 90 * SECOND),
             image: Span::new(SECOND, 10 * SECOND),
@@ -208,6 +214,8 @@ impl SimConfig {
             volume_creating: Span::exactly(10),
             attaching: Span::exactly(10),
             detaching: Span::exactly(10),
+            interface_attaching: Span::exactly(10),
+            interface_detaching: Span::exactly(10),
             deleting: none,
             snapshot: Span::exactly(100),
             image: Span::exactly(10),

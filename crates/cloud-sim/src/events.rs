@@ -1,6 +1,6 @@
 //! What will happen by itself, and when.
 
-use holdfast_model::{ImageId, InstanceId, SnapshotId, Time, VolumeId};
+use holdfast_model::{ImageId, InstanceId, InterfaceId, SnapshotId, Time, VolumeId};
 use std::collections::BTreeMap;
 
 /// One thing that is due.
@@ -28,6 +28,10 @@ pub(crate) enum Event {
     Attached(VolumeId, InstanceId),
     /// `detaching` becomes `available`.
     Detached(VolumeId, InstanceId),
+    /// An interface's `attaching` becomes `attached`.
+    InterfaceAttached(InterfaceId, InstanceId),
+    /// An interface's `detaching` becomes `available`.
+    InterfaceDetached(InterfaceId, InstanceId),
     /// `deleting` becomes nothing.
     VolumeGone(VolumeId),
     /// A snapshot is complete.

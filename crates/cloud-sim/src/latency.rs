@@ -39,6 +39,10 @@ pub enum Latency {
     Image,
     /// An interruption's announcement to the notice's arrival.
     Notice,
+    /// Interface `attaching`.
+    InterfaceAttaching,
+    /// Interface `detaching`.
+    InterfaceDetaching,
 }
 
 impl Latency {
@@ -58,6 +62,8 @@ impl Latency {
             Latency::Snapshot => config.snapshot,
             Latency::Image => config.image,
             Latency::Notice => config.notice,
+            Latency::InterfaceAttaching => config.interface_attaching,
+            Latency::InterfaceDetaching => config.interface_detaching,
         }
     }
 

@@ -5,7 +5,7 @@ use crate::writes::Writes;
 use holdfast_model::facts::{
     Fact, ImageFact, InstanceFact, InstanceState, InterfaceFact, SnapshotFact, VolumeFact,
 };
-use holdfast_model::{NodeId, Time};
+use holdfast_model::{InterfaceId, NodeId, Time};
 
 /// Whose content, and under which device name: what a copy is a copy of.
 pub(crate) type Lineage = (NodeId, String);
@@ -28,6 +28,8 @@ pub(crate) struct Instance {
     pub has_script: bool,
     /// Its interface was made for it and dies with it.
     pub own_interface: bool,
+    /// Interfaces that were attached later.
+    pub secondary: Vec<InterfaceId>,
     /// It can run programs.
     pub powered: bool,
     /// From when on the agent answers.

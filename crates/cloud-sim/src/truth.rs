@@ -29,10 +29,14 @@ impl std::fmt::Display for Violation {
 }
 
 /// What a node shows of itself while it serves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Shown {
     pub private_ip: Option<String>,
     pub mac: Option<String>,
+    /// The Elastic IP that leads to the primary interface.
+    pub public_ip: Option<String>,
+    /// Private IP and MAC of the further interfaces, by device index.
+    pub interfaces: BTreeMap<u32, (String, String)>,
     /// By device name: the filesystem and where it is mounted.
     pub disks: BTreeMap<String, (Option<String>, String)>,
 }
@@ -41,6 +45,8 @@ pub(crate) struct Shown {
 struct Expectation {
     devices: BTreeSet<String>,
     address: bool,
+    elastic_ip: bool,
+    interfaces: BTreeSet<u32>,
     first: Option<Shown>,
 }
 
@@ -67,6 +73,17 @@ impl Truth {
     /// From now on the node's private IP and MAC must never change.
     pub fn expect_address(&mut self, node: &NodeId) {
         self.expected.entry(node.clone()).or_default().address = true;
+    }
+
+    /// From now on the node's Elastic IP must never change.
+    pub fn expect_elastic_ip(&mut self, node: &NodeId) {
+        self.expected.entry(node.clone()).or_default().elastic_ip = true;
+    }
+
+    /// From now on the interfaces with these device indices must never be missing, and their
+    /// private IP and MAC never change.
+    pub fn expect_interfaces(&mut self, node: &NodeId, indices: impl IntoIterator<Item = u32>) {
+        self.expected.entry(node.clone()).or_default().interfaces = indices.into_iter().collect();
     }
 
     /// The user gave the node up: nothing of it need be kept any more.
@@ -247,6 +264,22 @@ impl Truth {
             }
             if first.mac != now.mac {
                 changes.push(format!("MAC {:?} became {:?}", first.mac, now.mac));
+            }
+        }
+        if expectation.elastic_ip && first.public_ip != now.public_ip {
+            changes.push(format!("Elastic IP {:?} became {:?}", first.public_ip, now.public_ip));
+        }
+        for index in &expectation.interfaces {
+            match (first.interfaces.get(index), now.interfaces.get(index)) {
+                (Some(before), Some(after)) if before != after => {
+                    changes.push(format!("interface {index}: {before:?} became {after:?}"));
+                }
+                (_, None) => changes.push(format!("interface {index} is missing")),
+                // An interface that the spec got later is part of the identity from then on.
+                (None, Some(after)) => {
+                    first.interfaces.insert(*index, after.clone());
+                }
+                _ => {}
             }
         }
         for device in &expectation.devices {

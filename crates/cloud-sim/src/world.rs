@@ -15,7 +15,7 @@ use holdfast_cloud::Notice;
 use holdfast_model::facts::{Health, InstanceState, VolumeState};
 use holdfast_model::time::SECOND;
 use holdfast_model::{
-    CloudError, Command, ImageId, InstanceId, InterfaceId, NodeId, SnapshotId, Time, Token,
+    AllocationId, CloudError, Command, ImageId, InstanceId, InterfaceId, NodeId, SnapshotId, Time, Token,
     VolumeId, tags,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +43,9 @@ pub(crate) struct World {
     pub image_users: BTreeMap<SnapshotId, BTreeSet<ImageId>>,
     pub interfaces: BTreeMap<InterfaceId, Interface>,
     pub addresses: crate::rules::interfaces::Addresses,
+    /// Interfaces that are being taken from their instances.
+    pub detaching: BTreeSet<InterfaceId>,
+    pub elastic_ips: BTreeMap<AllocationId, crate::rules::network::ElasticIp>,
     /// What each client token asked for, and made; by action, for EC2 keeps them apart.
     pub tokens: BTreeMap<(&'static str, Token), (Command, String)>,
     pub veil: Veil,
@@ -72,6 +75,8 @@ impl World {
             image_users: BTreeMap::new(),
             interfaces: BTreeMap::new(),
             addresses: <_>::default(),
+            detaching: BTreeSet::new(),
+            elastic_ips: BTreeMap::new(),
             tokens: BTreeMap::new(),
             veil: Veil::default(),
             events: Events::default(),
@@ -213,6 +218,12 @@ impl World {
         found.ok_or_else(|| not_found("InvalidVolume.NotFound", id.as_str()))
     }
 
+    pub(crate) fn known_interface(&self, id: &InterfaceId) -> Result<&Interface, CloudError> {
+        let found = self.interfaces.get(id);
+        self.check_known(id.as_str(), found.is_some(), "InvalidNetworkInterfaceID.NotFound")?;
+        found.ok_or_else(|| not_found("InvalidNetworkInterfaceID.NotFound", id.as_str()))
+    }
+
     pub(crate) fn known_snapshot(&self, id: &SnapshotId) -> Result<&Snapshot, CloudError> {
         let found = self.snapshots.get(id);
         self.check_known(id.as_str(), found.is_some(), "InvalidSnapshot.NotFound")?;
@@ -270,6 +281,12 @@ impl World {
             }
             Event::Attached(volume, instance) => self.attached(&volume, &instance),
             Event::Detached(volume, instance) => self.detached(&volume, &instance),
+            Event::InterfaceAttached(interface, instance) => {
+                self.interface_attached(&interface, &instance);
+            }
+            Event::InterfaceDetached(interface, instance) => {
+                self.free_interface(&interface, &instance);
+            }
             Event::VolumeGone(id) => {
                 self.volume_mut(&id);
                 self.volumes.remove(&id);

@@ -2,10 +2,11 @@
 //! [`run`] with a [`Subject`]; each check has a sentence for a name, and a failure says which.
 
 mod checks;
+mod network;
 
 use crate::{BoxFuture, Cloud};
 use holdfast_model::facts::{Fact, Query};
-use holdfast_model::{CloudError, Command, ImageId, InstanceId, Market, Reply};
+use holdfast_model::{AllocationId, CloudError, Command, ImageId, InstanceId, Market, Reply};
 use std::sync::Arc;
 
 /// A cloud under test, and how the suite does to it what the world would do.
@@ -22,6 +23,8 @@ pub struct Subject {
     pub interrupt: Box<dyn Fn(InstanceId) -> BoxFuture<'static, ()> + Send + Sync>,
     /// Sets whether the market has capacity.
     pub set_capacity: Box<dyn Fn(Market, bool) -> BoxFuture<'static, ()> + Send + Sync>,
+    /// Allocates an Elastic IP, as a user does.
+    pub allocate_address: Box<dyn Fn() -> BoxFuture<'static, AllocationId> + Send + Sync>,
     /// Lets a little time pass (virtual or real) before the suite looks again.
     pub pass_time: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
 }

@@ -417,11 +417,20 @@ impl Fleet {
                 volumes.push(v.clone());
             }
         }
+        let kept = record.interfaces().map(|i| i.id.0.clone());
+        let own = instance.iter().flat_map(|i| &i.interface).map(|i| i.0.clone());
+        let ids: BTreeSet<String> = kept.chain(own).collect();
+        let seen = ids.iter().filter_map(|id| match self.world.last_seen(id) {
+            Some(Fact::Interface(interface)) => Some(interface.clone()),
+            _ => None,
+        });
+        let mut interfaces: Vec<_> = seen.collect();
+        interfaces.sort_by_key(|i| i.device_index);
         let image = instance.as_ref().and_then(|i| match self.world.last_seen(i.image.as_str()) {
             Some(Fact::Image(image)) => Some(image.clone()),
             _ => None,
         });
         let waits_for = self.runners.get(node).and_then(|r| r.waits_for.clone());
-        Some(NodeView { record, instance, volumes, image, waits_for })
+        Some(NodeView { record, instance, volumes, interfaces, image, waits_for })
     }
 }

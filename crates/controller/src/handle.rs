@@ -1,7 +1,7 @@
 //! How the rest of the server speaks to the controller: words go in, views come out. Nobody else
 //! writes records, and nobody waits for a cloud here.
 
-use holdfast_model::facts::{ImageFact, InstanceFact, VolumeFact};
+use holdfast_model::facts::{ImageFact, InstanceFact, InterfaceFact, VolumeFact};
 use holdfast_model::market::Catalogue;
 use holdfast_model::user::UserCommand;
 use holdfast_model::{FieldError, NodeId, Record};
@@ -50,6 +50,8 @@ pub struct NodeView {
     pub instance: Option<InstanceFact>,
     /// The volumes of the identity that have been seen.
     pub volumes: Vec<VolumeFact>,
+    /// The interfaces of the instance, or of the identity, that have been seen.
+    pub interfaces: Vec<InterfaceFact>,
     /// The image that the instance was launched from, if it is one of ours.
     pub image: Option<ImageFact>,
     /// What the node waits for, as a sentence, if it is not where its spec wants it.

@@ -352,7 +352,7 @@ pub(crate) fn give_up(desk: &mut Desk<'_>) {
         let snapshot = flags.should_delete_snapshots && with_image;
         going.push((last.snapshot.0.clone(), after(snapshot)));
     }
-    if let Some(interface) = &desk.record.interface {
+    for interface in desk.record.interfaces() {
         let at_once = flags.should_delete_network_interfaces;
         going.push((interface.id.0.clone(), after(at_once)));
     }
@@ -371,6 +371,7 @@ pub(crate) fn give_up(desk: &mut Desk<'_>) {
     desk.record.finals.clear();
     desk.record.data.clear();
     desk.record.interface = None;
+    desk.record.secondary.clear();
     desk.record.root = RootHead::Fresh;
     desk.record.holder = None;
     desk.record.grace_counted_at = desk.scene.now;

@@ -68,17 +68,18 @@ pub fn check(record: &Record, scene: &Scene<'_>) -> Vec<Broken> {
             what: format!("{} has several live instances: {}", record.id, alive.join(", ")),
         });
     }
-    if let Some(held) = &record.interface
-        && let Known::Present(seen) = world.interface(held.id.as_str())
-        && (seen.private_ip != held.private_ip || seen.mac != held.mac)
-    {
-        broken.push(Broken {
-            name: "identity-kept",
-            what: format!(
-                "{} has {} {}, but {} was promised {} {}",
-                held.id, seen.private_ip, seen.mac, record.id, held.private_ip, held.mac
-            ),
-        });
+    for held in record.interfaces() {
+        if let Known::Present(seen) = world.interface(held.id.as_str())
+            && (seen.private_ip != held.private_ip || seen.mac != held.mac)
+        {
+            broken.push(Broken {
+                name: "identity-kept",
+                what: format!(
+                    "{} has {} {}, but {} was promised {} {}",
+                    held.id, seen.private_ip, seen.mac, record.id, held.private_ip, held.mac
+                ),
+            });
+        }
     }
     broken
 }

@@ -11,6 +11,7 @@ pub mod begin;
 pub mod desk;
 pub mod invariants;
 pub mod markets;
+mod network;
 pub mod plan;
 pub mod quarantine;
 pub mod replacement;

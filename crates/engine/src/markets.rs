@@ -8,7 +8,7 @@ use holdfast_model::record::DataHead;
 use holdfast_model::spec::Orientation;
 use holdfast_model::{Lifecycle, Market, Time, Zone};
 
-/// Attachments that a node needs besides its data volumes: the root and the interface.
+/// Attachments that every node needs: the root and the primary interface.
 const OWN_ATTACHMENTS: usize = 2;
 
 /// What came of the choice.
@@ -27,6 +27,7 @@ pub enum Choice {
 pub fn choose(desk: &Desk<'_>) -> Choice {
     let pinned = pinned_zone(desk);
     let home = home_zone(desk);
+    let attachments = desk.spec.data.len() + desk.spec.secondary.len() + OWN_ATTACHMENTS;
     let mut candidates = Vec::new();
     let mut why_not = Vec::new();
     for (subnet_rank, subnet) in desk.spec.subnets.iter().enumerate() {
@@ -43,7 +44,7 @@ pub fn choose(desk: &Desk<'_>) -> Choice {
                 why_not.push(format!("{name} is not offered in this region"));
                 continue;
             };
-            if (kind.attachment_limit as usize) < desk.spec.data.len() + OWN_ATTACHMENTS {
+            if (kind.attachment_limit as usize) < attachments {
                 why_not.push(format!("{name} holds only {} attachments", kind.attachment_limit));
                 continue;
             }
@@ -98,7 +99,7 @@ fn lifecycles(desk: &Desk<'_>) -> Vec<Lifecycle> {
 
 /// A kept address pins the node to its zone, once an instance has had it.
 fn pinned_zone(desk: &Desk<'_>) -> Option<Zone> {
-    desk.record.interface.as_ref().filter(|_| desk.record.generation > 0).map(|i| i.zone.clone())
+    desk.record.interfaces().next().filter(|_| desk.record.generation > 0).map(|i| i.zone.clone())
 }
 
 /// The zone in which the data lies.

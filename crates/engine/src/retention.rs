@@ -70,7 +70,7 @@ pub fn is_needed(record: &Record, id: &str) -> bool {
         }
     };
     root || record.holder.as_ref().is_some_and(|h| h.id.as_str() == id)
-        || record.interface.as_ref().is_some_and(|i| i.id.as_str() == id)
+        || record.interfaces().any(|i| i.id.as_str() == id)
         || record.finals.iter().any(|f| {
             f.snapshot.as_str() == id || f.image.as_ref().is_some_and(|i| i.as_str() == id)
         })

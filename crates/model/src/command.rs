@@ -4,7 +4,8 @@
 use crate::facts::Facts;
 use crate::tags::Tags;
 use crate::{
-    ImageId, InstanceId, InterfaceId, Market, SnapshotId, SubnetId, Token, VolumeId, Zone,
+    AllocationId, ImageId, InstanceId, InterfaceId, Market, SnapshotId, SubnetId, Token, VolumeId,
+    Zone,
 };
 use serde::{Deserialize, Serialize};
 
@@ -160,6 +161,42 @@ pub enum Command {
         /// The interface.
         interface: InterfaceId,
     },
+    /// AttachNetworkInterface, to a running instance. Idempotent here: attached to that instance
+    /// under that index is success.
+    AttachNetworkInterface {
+        /// The interface.
+        interface: InterfaceId,
+        /// The instance.
+        instance: InstanceId,
+        /// Under which device index, from 1: the primary interface is given at launch.
+        device_index: u32,
+    },
+    /// DetachNetworkInterface, never forced. Idempotent here: a free interface is success. The
+    /// primary interface is freed only by termination.
+    DetachNetworkInterface {
+        /// The interface.
+        interface: InterfaceId,
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// AssociateAddress, with an interface (never with an instance, which may be pending).
+    /// Idempotent here: the address leads to that interface already is success.
+    AssociateAddress {
+        /// The Elastic IP.
+        allocation: AllocationId,
+        /// The interface.
+        interface: InterfaceId,
+        /// Whether it may be taken from another interface that it leads to.
+        allow_reassociation: bool,
+    },
+    /// DisassociateAddress. Idempotent here: that the address does not lead to that interface is
+    /// success.
+    DisassociateAddress {
+        /// The Elastic IP.
+        allocation: AllocationId,
+        /// The interface.
+        interface: InterfaceId,
+    },
     /// Lets the workload start, once every member of the manifest is mounted. Idempotent.
     OpenGate {
         /// The instance.
@@ -188,6 +225,10 @@ impl Command {
             Command::DeregisterImage { .. } => "DeregisterImage",
             Command::CreateNetworkInterface { .. } => "CreateNetworkInterface",
             Command::DeleteNetworkInterface { .. } => "DeleteNetworkInterface",
+            Command::AttachNetworkInterface { .. } => "AttachNetworkInterface",
+            Command::DetachNetworkInterface { .. } => "DetachNetworkInterface",
+            Command::AssociateAddress { .. } => "AssociateAddress",
+            Command::DisassociateAddress { .. } => "DisassociateAddress",
             Command::OpenGate { .. } => "OpenGate",
         }
     }
@@ -225,7 +266,11 @@ impl Command {
             Command::DeleteVolume { volume } => vec![volume.as_str()],
             Command::DeleteSnapshot { snapshot } => vec![snapshot.as_str()],
             Command::DeregisterImage { image } => vec![image.as_str()],
-            Command::DeleteNetworkInterface { interface } => vec![interface.as_str()],
+            Command::DeleteNetworkInterface { interface }
+            | Command::AttachNetworkInterface { interface, .. }
+            | Command::DetachNetworkInterface { interface, .. }
+            | Command::AssociateAddress { interface, .. }
+            | Command::DisassociateAddress { interface, .. } => vec![interface.as_str()],
             Command::CreateVolume { .. }
             | Command::CreateSnapshot { .. }
             | Command::RegisterImage { .. }

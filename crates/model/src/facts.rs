@@ -2,7 +2,8 @@
 
 use crate::tags::Tags;
 use crate::{
-    ImageId, InstanceId, InterfaceId, Lifecycle, SnapshotId, SubnetId, Time, VolumeId, Zone,
+    AllocationId, ImageId, InstanceId, InterfaceId, Lifecycle, SnapshotId, SubnetId, Time,
+    VolumeId, Zone,
 };
 use serde::{Deserialize, Serialize};
 
@@ -220,6 +221,19 @@ pub enum InterfaceState {
     InUse,
 }
 
+/// An Elastic IP and the interface that it leads to: part of the interface's fact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Association {
+    /// Which Elastic IP.
+    pub allocation: AllocationId,
+    /// The address itself.
+    pub public_ip: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
 /// A network interface as Describe shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterfaceFact {
@@ -237,6 +251,15 @@ pub struct InterfaceFact {
     pub mac: String,
     /// The instance that holds it.
     pub attached_to: Option<InstanceId>,
+    /// Under which device index the instance holds it; 0 is the primary one.
+    #[serde(default)]
+    pub device_index: Option<u32>,
+    /// Whether the attachment is complete (`attached`, not `attaching` or `detaching`).
+    #[serde(default = "yes")]
+    pub attachment_settled: bool,
+    /// The Elastic IP that leads to it.
+    #[serde(default)]
+    pub association: Option<Association>,
     /// Its tags.
     pub tags: Tags,
 }

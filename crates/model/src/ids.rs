@@ -56,6 +56,10 @@ id!(
     InterfaceId
 );
 id!(
+    /// An Elastic IP by its allocation: `eipalloc-…`. It is the user's, never Holdfast's.
+    AllocationId
+);
+id!(
     /// A subnet: `subnet-…`. It lies in one zone.
     SubnetId
 );

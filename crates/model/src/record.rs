@@ -4,7 +4,8 @@
 use crate::replacement::{Finished, Replacement, Row};
 use crate::user::{Choice, Deallocation};
 use crate::{
-    ImageId, InstanceId, InterfaceId, Market, NodeId, SnapshotId, SubnetId, Time, VolumeId, Zone,
+    AllocationId, ImageId, InstanceId, InterfaceId, Market, NodeId, SnapshotId, SubnetId, Time,
+    VolumeId, Zone,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -97,7 +98,7 @@ pub struct DataVolume {
     pub fs_uuid: Option<String>,
 }
 
-/// The persisted interface.
+/// A persisted interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldInterface {
     /// Its id.
@@ -110,6 +111,9 @@ pub struct HeldInterface {
     pub private_ip: String,
     /// Its MAC address.
     pub mac: String,
+    /// Its device index at the instance; 0 is the primary one.
+    #[serde(default)]
+    pub device_index: u32,
 }
 
 /// A final snapshot (with the image registered from it, for a root).
@@ -193,8 +197,14 @@ pub struct Record {
     pub root: RootHead,
     /// Where the data is.
     pub data: Vec<DataVolume>,
-    /// The interface that is kept.
+    /// The primary interface, if it is kept.
     pub interface: Option<HeldInterface>,
+    /// Further interfaces, which are always kept, by device index.
+    #[serde(default)]
+    pub secondary: Vec<HeldInterface>,
+    /// The Elastic IP that leads to the node, once it does.
+    #[serde(default)]
+    pub elastic_ip: Option<AllocationId>,
     /// The replacement in flight.
     pub replacement: Option<Replacement>,
     /// Finished ones, oldest first, at most [`MAX_HISTORY`].
@@ -242,6 +252,8 @@ impl Record {
             root: RootHead::Fresh,
             data: Vec::new(),
             interface: None,
+            secondary: Vec::new(),
+            elastic_ip: None,
             replacement: None,
             history: Vec::new(),
             replacements: 0,
@@ -255,6 +267,11 @@ impl Record {
             grace_counted_at: now,
             quarantine: None,
         }
+    }
+
+    /// Every interface that is kept, the primary one first.
+    pub fn interfaces(&self) -> impl Iterator<Item = &HeldInterface> {
+        self.interface.iter().chain(&self.secondary)
     }
 
     /// The node's state, in the words of Spot's API.

@@ -3,10 +3,11 @@
 //!
 //! Field names and defaults are those of Spot's published `managedInstance`.
 
+mod interfaces;
 mod reader;
 
 use crate::tags::{self, Tags};
-use crate::{FieldError, ImageId, Lifecycle, SnapshotId, SubnetId};
+use crate::{AllocationId, FieldError, ImageId, Lifecycle, SnapshotId, SubnetId};
 use serde_json::{Map, Value};
 
 /// How a market is preferred (`strategy.orientation`).
@@ -93,6 +94,10 @@ pub struct Spec {
     pub subnets: Vec<SubnetId>,
     /// A chosen private address.
     pub private_ip: Option<String>,
+    /// An Elastic IP of the user's that leads to the node, wherever it runs.
+    pub elastic_ip: Option<AllocationId>,
+    /// Device indices of interfaces beside the primary one, from 1, in order.
+    pub secondary: Vec<u32>,
     /// Instance types, preferred ones first, without repetition; never empty.
     pub types: Vec<String>,
     /// The image of a fresh root.
@@ -123,6 +128,9 @@ pub const MAX_DOCUMENT: usize = 256 * 1024;
 pub const MAX_USER_DATA: usize = 16 * 1024;
 /// The most data volumes of a node: EC2's usual limit of 28 attachments, less root and interface.
 pub const MAX_DATA_VOLUMES: usize = 26;
+/// The highest device index of an interface: EC2's small types take two or three interfaces, its
+/// large ones eight and more.
+pub const MAX_DEVICE_INDEX: u32 = 7;
 /// The most subnets and the most instance types in a spec.
 pub const MAX_CHOICES: usize = 50;
 

@@ -11,7 +11,7 @@ pub const INSTALLATION: &str = "holdfast:installation";
 pub const NODE: &str = "holdfast:node";
 /// For which of the node's generations (instances, snapshots, images).
 pub const GENERATION: &str = "holdfast:generation";
-/// What it is to the node: `root`, `data:/dev/xvdb`, `interface`, `instance`.
+/// What it is to the node: `root`, `data:/dev/xvdb`, `interface`, `interface:1`, `instance`.
 pub const ROLE: &str = "holdfast:role";
 /// The token of the call that made it: how an earlier attempt is found where EC2 takes no token.
 pub const TOKEN: &str = "holdfast:token";

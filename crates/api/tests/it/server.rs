@@ -271,6 +271,7 @@ fn take(
         record: Arc::clone(&record),
         instance: None,
         volumes: Vec::new(),
+        interfaces: Vec::new(),
         image: None,
         waits_for: None,
     };

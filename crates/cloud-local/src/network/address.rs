@@ -152,6 +152,13 @@ impl VpcLayout {
         Ok(VpcLayout { range, zones })
     }
 
+    /// The addresses that stand for public ones: Elastic IPs are allocated from here.
+    #[must_use]
+    pub fn public(&self) -> Option<Subnet> {
+        let [a, b, ..] = self.range.network().octets();
+        Subnet::new(Ipv4Addr::new(a, b, 254, 0), 24).ok()
+    }
+
     /// The subnet of a zone.
     #[must_use]
     pub fn subnet_of(&self, zone: &str) -> Option<Subnet> {

@@ -2,7 +2,7 @@
 
 use super::address::digest;
 use super::namespace::{self, Pins, on_own_thread};
-use super::netlink::{self, LOOPBACK, Session, set_sysctl};
+use super::netlink::{self, LOOPBACK, Session, SourceRoute, set_sysctl};
 use super::{MacAddress, NetworkError, VpcLayout};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -18,8 +18,12 @@ pub(super) const BRIDGE: &str = "hf0";
 const LINK_PREFIX: &str = "hf-";
 /// What a link begins with once its node is unplugged. Never what [`link_name`] gives.
 const RETIRED_PREFIX: &str = "hfx-";
-/// The node's end.
+/// The node's end of its primary link.
 const NODE_LINK: &str = "eth0";
+/// The highest device index of a node's interface: links with higher ones are never looked for.
+pub const MAX_DEVICE_INDEX: u32 = holdfast_model::spec::MAX_DEVICE_INDEX;
+/// The routing table of a further interface is this and its device index.
+const SOURCE_TABLES: u32 = 100;
 /// The longest prefix that leaves room for a node beside the gateway.
 const MAX_PREFIX: u8 = 30;
 
@@ -161,7 +165,13 @@ impl Fabric {
     /// [`NetworkError::BadName`], [`NetworkError::NoFabric`], or what the system said.
     pub fn link_down(&self, name: &str) -> Result<bool, NetworkError> {
         self.pins.node(name)?;
-        self.within(name, async |session| session.set_down(&link_name(name)).await)
+        self.within(name, async |session| {
+            let mut found = false;
+            for index in 0..=MAX_DEVICE_INDEX {
+                found |= session.set_down(&link_name(name, index)).await?;
+            }
+            Ok(found)
+        })
     }
 
     /// Takes a node's network away: its link, and the pin of its namespace. Not plugged in is
@@ -175,8 +185,13 @@ impl Fabric {
     /// [`NetworkError::BadName`], [`NetworkError::NoFabric`], or what the system said.
     pub fn unplug(&self, name: &str) -> Result<(), NetworkError> {
         let path = self.pins.node(name)?;
-        let retired = self
-            .within(name, async |session| session.retire(&link_name(name), retired_name).await)?;
+        let retired = self.within(name, async |session| {
+            let mut found = false;
+            for index in 0..=MAX_DEVICE_INDEX {
+                found |= session.retire(&link_name(name, index), retired_name).await?;
+            }
+            Ok(found)
+        })?;
         namespace::unpin(&path)?;
         if retired { self.sweep() } else { Ok(()) }
     }
@@ -206,6 +221,105 @@ impl Fabric {
         let path = self.pins.node(name)?;
         namespace::open(&path)?;
         Ok(NodeNamespace { path })
+    }
+
+    /// Gives a node that is plugged in a further interface, `eth` with the device index: with
+    /// exactly this MAC address and this IP, and what comes from that IP leaves by it. What was
+    /// there under the same index is replaced.
+    ///
+    /// # Errors
+    /// [`NetworkError::BadName`], [`NetworkError::BadInterface`], [`NetworkError::NoNamespace`],
+    /// [`NetworkError::NoFabric`], or what the system said; then nothing is left of the link.
+    pub fn add_interface(
+        &self,
+        name: &str,
+        device_index: u32,
+        interface: &Interface,
+    ) -> Result<(), NetworkError> {
+        let path = self.pins.node(name)?;
+        interface.check(name)?;
+        if !(1..=MAX_DEVICE_INDEX).contains(&device_index) {
+            let why = format!("the device index {device_index} must be 1 to {MAX_DEVICE_INDEX}");
+            return Err(NetworkError::BadInterface { name: name.to_owned(), why });
+        }
+        self.remove_interface(name, device_index)?;
+        let node = namespace::open(&path)?;
+        let fabric = open_fabric(&self.pins)?;
+        let made = on_own_thread(|| {
+            namespace::enter(&fabric, &self.pins.fabric())?;
+            netlink::run(name, async || {
+                let fabric = Session::open()?;
+                let bridge = fabric.index_of_made(BRIDGE).await?;
+                namespace::enter(&node, &path)?;
+                add_link(&fabric, bridge, name, device_index, interface).await
+            })
+        });
+        if made.is_err()
+            && let Err(second) = self.remove_interface(name, device_index)
+        {
+            tracing::warn!(node = name, error = %second, "cleaning up after a failed interface");
+        }
+        made
+    }
+
+    /// Takes a further interface from a node, running or not. Not there is success.
+    ///
+    /// # Errors
+    /// [`NetworkError::BadName`], [`NetworkError::NoFabric`], or what the system said.
+    pub fn remove_interface(&self, name: &str, device_index: u32) -> Result<(), NetworkError> {
+        self.pins.node(name)?;
+        let link = link_name(name, device_index);
+        let retired =
+            self.within(name, async |session| session.retire(&link, retired_name).await)?;
+        if retired { self.sweep() } else { Ok(()) }
+    }
+
+    /// Leads a public address to a node: everybody in the VPC reaches the node by it, and the node
+    /// answers from it. It leads nowhere else any more.
+    ///
+    /// # Errors
+    /// [`NetworkError::NoNamespace`], [`NetworkError::NoFabric`], or what the system said.
+    pub fn lead_address(
+        &self,
+        name: &str,
+        public_ip: Ipv4Addr,
+        private_ip: Ipv4Addr,
+    ) -> Result<(), NetworkError> {
+        let path = self.pins.node(name)?;
+        let node = namespace::open(&path)?;
+        on_own_thread(|| {
+            namespace::enter(&node, &path)?;
+            netlink::run(name, async || Session::open()?.add_address(LOOPBACK, public_ip, 32).await)
+        })?;
+        self.within(name, async |session| {
+            let bridge = session.index_of_made(BRIDGE).await?;
+            session.lead(public_ip, private_ip, bridge).await
+        })
+    }
+
+    /// Leads a public address nowhere, and takes it from the node that had it, if that is plugged
+    /// in.
+    ///
+    /// # Errors
+    /// [`NetworkError::NoFabric`], or what the system said.
+    pub fn withdraw_address(
+        &self,
+        name: Option<&str>,
+        public_ip: Ipv4Addr,
+    ) -> Result<(), NetworkError> {
+        let what = public_ip.to_string();
+        self.within(&what, async |session| session.lead_nowhere(public_ip).await)?;
+        let Some(name) = name else { return Ok(()) };
+        let path = self.pins.node(name)?;
+        let node = match namespace::open(&path) {
+            Ok(node) => node,
+            Err(NetworkError::NoNamespace { .. }) => return Ok(()),
+            Err(e) => return Err(e),
+        };
+        on_own_thread(|| {
+            namespace::enter(&node, &path)?;
+            netlink::run(name, async || Session::open()?.remove_address(LOOPBACK, public_ip).await)
+        })
     }
 
     fn within<R: Send>(
@@ -253,9 +367,13 @@ pub(super) fn within<R: Send>(
 }
 
 /// The fabric's end of a node's link: at most 15 characters (`IFNAMSIZ`), the same for the same
-/// node.
-pub(super) fn link_name(node: &str) -> String {
-    let [a, b, c, d, e, f] = digest(node);
+/// node and device index.
+pub(super) fn link_name(node: &str, device_index: u32) -> String {
+    let [a, b, c, d, e, f] = match device_index {
+        0 => digest(node),
+        // No node's name has a slash.
+        index => digest(&format!("{node}/{index}")),
+    };
     format!("{LINK_PREFIX}{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}{f:02x}")
 }
 
@@ -311,7 +429,7 @@ async fn complete(layout: &VpcLayout, path: &Path) -> Result<(), NetworkError> {
 
 /// Makes a node's namespace and link; the calling thread is in the fabric and ends in the node's.
 async fn make_node(name: &str, path: &Path, interface: &Interface) -> Result<(), NetworkError> {
-    let link = link_name(name);
+    let link = link_name(name, 0);
     let fabric = Session::open()?;
     let bridge = fabric.index_of_made(BRIDGE).await?;
 
@@ -322,6 +440,8 @@ async fn make_node(name: &str, path: &Path, interface: &Interface) -> Result<(),
     // address, not for the metadata service's. The VPC is IPv4; ::1 on lo stays.
     set_sysctl("ipv4/conf/default/arp_notify", "1")?;
     set_sysctl("ipv4/conf/default/arp_ignore", "1")?;
+    // With two links in one subnet, each speaks only of its own address.
+    set_sysctl("ipv4/conf/default/arp_announce", "2")?;
     set_sysctl("ipv6/conf/default/disable_ipv6", "1")?;
     namespace::pin_own(path)?;
 
@@ -333,4 +453,31 @@ async fn make_node(name: &str, path: &Path, interface: &Interface) -> Result<(),
     node.add_address(eth0, interface.private_ip, interface.prefix).await?;
     node.set_up(eth0).await?;
     node.add_default_route(interface.gateway).await
+}
+
+/// Makes a further link of a node; the calling thread is in the node's namespace.
+async fn add_link(
+    fabric: &Session,
+    bridge: u32,
+    name: &str,
+    device_index: u32,
+    interface: &Interface,
+) -> Result<(), NetworkError> {
+    let link = link_name(name, device_index);
+    let inside = format!("eth{device_index}");
+    fabric.add_veth(&link, bridge, &namespace::own()?, &inside, interface.mac).await?;
+    let node = Session::open()?;
+    let index = node.index_of_made(&inside).await?;
+    node.add_address(index, interface.private_ip, interface.prefix).await?;
+    node.set_up(index).await?;
+    let mask = u32::MAX << (32 - u32::from(interface.prefix));
+    let network = Ipv4Addr::from(u32::from(interface.private_ip) & mask);
+    node.add_source_route(&SourceRoute {
+        index,
+        address: interface.private_ip,
+        subnet: (network, interface.prefix),
+        gateway: interface.gateway,
+        table: SOURCE_TABLES + device_index,
+    })
+    .await
 }

@@ -6,6 +6,8 @@ use netlink_packet_route::address::AddressAttribute;
 use netlink_packet_route::link::{
     InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkMessage,
 };
+use netlink_packet_route::route::RouteScope;
+use netlink_packet_route::rule::RuleAction;
 use rtnetlink::{
     Error, Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
 };
@@ -215,6 +217,106 @@ impl Session {
         let route = RouteMessageBuilder::<Ipv4Addr>::new().gateway(via).build();
         let done = self.handle.route().add(route).execute().await;
         done.map_err(failed("adding the default route via", &via.to_string()))
+    }
+}
+
+/// A route of its own for what leaves by one of several links: by its source address.
+pub(super) struct SourceRoute {
+    /// The link.
+    pub(super) index: u32,
+    /// The link's address.
+    pub(super) address: Ipv4Addr,
+    /// Its subnet: address and length.
+    pub(super) subnet: (Ipv4Addr, u8),
+    /// The subnet's gateway.
+    pub(super) gateway: Ipv4Addr,
+    /// The table that the route stands in, and the rule's priority.
+    pub(super) table: u32,
+}
+
+impl Session {
+    /// Removes an address; not there is success.
+    pub(super) async fn remove_address(
+        &self,
+        index: u32,
+        address: Ipv4Addr,
+    ) -> Result<(), NetworkError> {
+        let what = address.to_string();
+        let request = self.handle.address().get().set_link_index_filter(index);
+        let mut found = std::pin::pin!(request.execute());
+        let mut matching = Vec::new();
+        while let Some(message) =
+            found.try_next().await.map_err(failed("listing the addresses beside", &what))?
+        {
+            let is = message.attributes.iter().any(
+                |a| matches!(a, AddressAttribute::Local(IpAddr::V4(local)) if *local == address),
+            );
+            if is && matching.len() < MAX_LISTED {
+                matching.push(message);
+            }
+        }
+        for message in matching {
+            self.handle
+                .address()
+                .del(message)
+                .execute()
+                .await
+                .map_err(failed("removing the address", &what))?;
+        }
+        Ok(())
+    }
+
+    /// Leads an address to a neighbour, instead of wherever it led before.
+    pub(super) async fn lead(
+        &self,
+        address: Ipv4Addr,
+        via: Ipv4Addr,
+        link: u32,
+    ) -> Result<(), NetworkError> {
+        let route = RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(address, 32)
+            .gateway(via)
+            .output_interface(link)
+            .build();
+        let done = self.handle.route().add(route).replace().execute().await;
+        done.map_err(failed("leading an address to", &via.to_string()))
+    }
+
+    /// Leads an address nowhere; that it led nowhere is success.
+    pub(super) async fn lead_nowhere(&self, address: Ipv4Addr) -> Result<(), NetworkError> {
+        let route = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(address, 32).build();
+        match self.handle.route().del(route).execute().await {
+            Err(e) if code(&e) == Some(libc::ESRCH) => Ok(()),
+            done => done.map_err(failed("leading nowhere", &address.to_string())),
+        }
+    }
+
+    /// What has this source address leaves by its own link, though another link has the same
+    /// subnet.
+    pub(super) async fn add_source_route(&self, route: &SourceRoute) -> Result<(), NetworkError> {
+        let SourceRoute { index, address, subnet, gateway, table } = route;
+        let what = address.to_string();
+        let near = RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(subnet.0, subnet.1)
+            .output_interface(*index)
+            .scope(RouteScope::Link)
+            .table_id(*table)
+            .build();
+        let far = RouteMessageBuilder::<Ipv4Addr>::new()
+            .gateway(*gateway)
+            .output_interface(*index)
+            .table_id(*table)
+            .build();
+        for message in [near, far] {
+            let done = self.handle.route().add(message).execute().await;
+            done.map_err(failed("adding a route for what comes from", &what))?;
+        }
+        let rule = self.handle.rule().add().v4().source_prefix(*address, 32);
+        let rule = rule.table_id(*table).priority(*table).action(RuleAction::ToTable);
+        match rule.execute().await {
+            Err(e) if code(&e) == Some(libc::EEXIST) => Ok(()),
+            done => done.map_err(failed("adding a rule for what comes from", &what)),
+        }
     }
 }
 

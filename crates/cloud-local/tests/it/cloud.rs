@@ -17,8 +17,8 @@ use holdfast_model::facts::{
 };
 use holdfast_model::tags::{self, Tags};
 use holdfast_model::{
-    Command, ErrorClass, ImageId, InstanceId, InterfaceId, Lifecycle, Market, Reply, Token,
-    VolumeId, Zone,
+    AllocationId, Command, ErrorClass, ImageId, InstanceId, InterfaceId, Lifecycle, Market, Reply,
+    Token, VolumeId, Zone,
 };
 use serde_json::Map;
 use std::path::{Path, PathBuf};
@@ -222,6 +222,7 @@ async fn the_local_cloud_does_what_every_cloud_must_do() {
     let scratch = Scratch::new();
     let cloud = scratch.open();
     let (for_interrupt, for_capacity) = (cloud.clone(), cloud.clone());
+    let for_addresses = for_interrupt.clone();
     let subject = Subject {
         cloud: Arc::new(cloud),
         market: market("local-1a"),
@@ -238,6 +239,10 @@ async fn the_local_cloud_does_what_every_cloud_must_do() {
             let change = MarketChange::capacity((!some).then_some(0));
             for_capacity.change_markets(&[(market, change)]).unwrap();
             Box::pin(async {})
+        }),
+        allocate_address: Box::new(move || -> BoxFuture<'static, AllocationId> {
+            let address = for_addresses.allocate_address().unwrap();
+            Box::pin(async { address.allocation_id })
         }),
         pass_time: Box::new(|| Box::pin(tokio::time::sleep(Duration::from_millis(10)))),
     };

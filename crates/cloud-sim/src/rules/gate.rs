@@ -9,7 +9,6 @@ use crate::world::World;
 use holdfast_model::command::Mount;
 use holdfast_model::facts::InstanceState;
 use holdfast_model::{CloudError, InstanceId, NodeId, Reply, Time, VolumeId, tags};
-use std::collections::BTreeMap;
 
 impl World {
     /// Runs the shutdown script, once. The answer comes when it ends or its time is over, and
@@ -136,7 +135,7 @@ impl World {
             let writes = if ours { volume.content.writes.clone() } else { <_>::default() };
             Some((volume.fact.id.to_string(), writes))
         });
-        let mut shown = Shown { private_ip: None, mac: None, disks: BTreeMap::new() };
+        let mut shown = Shown::default();
         for (device, volume) in disks {
             let fs_uuid = self.volumes.get(volume).and_then(|v| v.fact.fs_uuid.clone());
             let mount = manifest.iter().find(|m| &m.device == device);
@@ -146,7 +145,17 @@ impl World {
         if let Some(instance) = self.instances.get(id) {
             shown.private_ip = instance.fact.private_ip.clone();
             let interface = instance.fact.interface.as_ref();
-            shown.mac = interface.and_then(|i| self.interfaces.get(i)).map(|i| i.fact.mac.clone());
+            if let Some(primary) = interface.and_then(|i| self.interfaces.get(i)) {
+                shown.mac = Some(primary.fact.mac.clone());
+                shown.public_ip = primary.fact.association.as_ref().map(|a| a.public_ip.clone());
+            }
+            for fact in instance.secondary.iter().filter_map(|i| self.interfaces.get(i)) {
+                if let (true, Some(index)) = (fact.fact.attachment_settled, fact.fact.device_index)
+                {
+                    let address = (fact.fact.private_ip.clone(), fact.fact.mac.clone());
+                    shown.interfaces.insert(index, address);
+                }
+            }
         }
         self.truth.identity_changed(at, node, shown);
     }

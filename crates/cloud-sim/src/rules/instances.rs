@@ -7,7 +7,7 @@ use crate::latency::{Latency, subject_of};
 use crate::refusal::refused;
 use crate::world::{MAX_NOTICES, World};
 use holdfast_cloud::Notice;
-use holdfast_model::facts::{InstanceState, InterfaceState, VolumeState};
+use holdfast_model::facts::{InstanceState, VolumeState};
 use holdfast_model::time::{MINUTE, SECOND};
 use holdfast_model::{CloudError, InstanceId, Time};
 
@@ -146,6 +146,7 @@ impl World {
     /// Volumes and interface are free; what should die with the instance does.
     pub(crate) fn released(&mut self, id: &InstanceId) {
         let Some(instance) = self.instances.get_mut(id) else { return };
+        let secondary = std::mem::take(&mut instance.secondary);
         let attachments = std::mem::take(&mut instance.fact.attachments);
         let (interface, own) = (instance.fact.interface.clone(), instance.own_interface);
         for attachment in attachments {
@@ -164,12 +165,16 @@ impl World {
                 self.remove_volume(&attachment.volume, true);
             }
         }
+        // An interface that was attached later outlives the instance (EC2 user guide, "Elastic
+        // network interfaces": DeleteOnTermination of such an attachment is false).
+        for interface in secondary {
+            self.free_interface(&interface, id);
+        }
         let Some(interface) = interface else { return };
         if own {
             self.remove_interface(&interface);
-        } else if let Some(interface) = self.interface_mut(&interface) {
-            interface.fact.state = InterfaceState::Available;
-            interface.fact.attached_to = None;
+        } else {
+            self.free_interface(&interface, id);
         }
     }
 

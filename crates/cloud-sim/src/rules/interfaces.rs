@@ -107,6 +107,9 @@ impl World {
             private_ip: address(zone, host),
             mac,
             attached_to: None,
+            device_index: None,
+            attachment_settled: true,
+            association: None,
             tags,
         };
         self.interfaces.insert(id.clone(), Interface { fact });
@@ -131,6 +134,11 @@ impl World {
     pub(crate) fn remove_interface(&mut self, id: &InterfaceId) {
         self.interface_mut(id);
         let Some(interface) = self.interfaces.remove(id) else { return };
+        if let Some(association) = &interface.fact.association
+            && let Some(address) = self.elastic_ips.get_mut(&association.allocation)
+        {
+            address.leads_to = None;
+        }
         if let Some(zone) = zone_index(&interface.fact.subnet)
             && let Some(host) = host_of(zone, &interface.fact.private_ip)
         {

@@ -86,6 +86,7 @@ impl World {
             vcpus,
             has_script: launch.shutdown_script.is_some(),
             own_interface,
+            secondary: Vec::new(),
             powered: true,
             answers_at: None,
             gate_open: false,
@@ -158,6 +159,7 @@ impl World {
         let interface = self.interface_mut(id)?;
         interface.fact.state = InterfaceState::InUse;
         interface.fact.attached_to = Some(instance.clone());
+        interface.fact.device_index = Some(0);
         Some(interface.fact.private_ip.clone())
     }
 

@@ -6,6 +6,7 @@ mod images;
 mod instances;
 pub(crate) mod interfaces;
 mod launch;
+pub(crate) mod network;
 mod snapshots;
 pub(crate) mod throttle;
 mod volumes;
@@ -42,6 +43,18 @@ impl World {
             Command::DeregisterImage { image } => self.deregister_image(image),
             Command::CreateNetworkInterface { .. } => self.create_interface(command),
             Command::DeleteNetworkInterface { interface } => self.delete_interface(interface),
+            Command::AttachNetworkInterface { interface, instance, device_index } => {
+                self.attach_interface(interface, instance, *device_index)
+            }
+            Command::DetachNetworkInterface { interface, instance } => {
+                self.detach_interface(interface, instance)
+            }
+            Command::AssociateAddress { allocation, interface, allow_reassociation } => {
+                self.associate_address(allocation, interface, *allow_reassociation)
+            }
+            Command::DisassociateAddress { allocation, interface } => {
+                self.disassociate_address(allocation, interface)
+            }
             Command::OpenGate { instance, manifest } => self.open_gate(instance, manifest),
         };
         (answer, None)

@@ -113,8 +113,8 @@ impl World {
         }
         let kind = self.config.instance_type(&instance.fact.instance_type);
         let limit = kind.map_or(u32::MAX, |k| k.offered.attachment_limit);
-        // The interface counts too.
-        if instance.fact.attachments.len() + 1 >= limit as usize {
+        // Interfaces count too.
+        if instance.fact.attachments.len() + 1 + instance.secondary.len() >= limit as usize {
             let message = format!("{to} holds {limit} volumes and interfaces already");
             return Err(refused("AttachmentLimitExceeded", message));
         }

@@ -10,6 +10,7 @@ const STEP: u64 = 250;
 fn conforms(seed: u64, config: SimConfig) {
     let handle = SimCloudHandle::new(SimCloud::new(seed, config));
     let (interrupting, limiting, passing) = (handle.clone(), handle.clone(), handle.clone());
+    let allocating = handle.clone();
     let subject = Subject {
         cloud: Arc::new(handle),
         market: market("m5.large", "sim-1a", Lifecycle::Spot),
@@ -22,6 +23,10 @@ fn conforms(seed: u64, config: SimConfig) {
         set_capacity: Box::new(move |market, has| {
             limiting.with(|cloud, _| cloud.set_capacity(&market, if has { None } else { Some(0) }));
             Box::pin(async {})
+        }),
+        allocate_address: Box::new(move || {
+            let address = allocating.with(|cloud, now| cloud.allocate_address(now));
+            Box::pin(async { address.unwrap() })
         }),
         pass_time: Box::new(move || {
             passing.pass(STEP);

@@ -33,6 +33,7 @@ pub(super) async fn all(s: &Subject) {
     deleting_is_idempotent_and_careful(s).await;
     eprintln!("an interface is in use by one instance and lies in one zone");
     an_interface_is_used_once(s).await;
+    super::network::all(s).await;
 }
 
 fn tags_for(token: &str, role: &str) -> Tags {
@@ -45,7 +46,7 @@ fn tags_for(token: &str, role: &str) -> Tags {
     ])
 }
 
-fn launch(s: &Subject, token: &str, market: &Market) -> Launch {
+pub(super) fn launch(s: &Subject, token: &str, market: &Market) -> Launch {
     Launch {
         token: Token::from(token),
         market: market.clone(),
@@ -67,7 +68,7 @@ fn first_id(facts: &[Fact]) -> String {
     }
 }
 
-async fn run_instance(s: &Subject, launch: Launch) -> InstanceId {
+pub(super) async fn run_instance(s: &Subject, launch: Launch) -> InstanceId {
     let reply = s.must(Command::RunInstances(Box::new(launch))).await;
     let id = InstanceId(first_id(&reply.facts));
     s.until(
@@ -79,7 +80,7 @@ async fn run_instance(s: &Subject, launch: Launch) -> InstanceId {
     id
 }
 
-async fn terminate(s: &Subject, id: &InstanceId) {
+pub(super) async fn terminate(s: &Subject, id: &InstanceId) {
     s.must(Command::TerminateInstances { instance: id.clone() }).await;
     gone(s, id).await;
 }
@@ -311,7 +312,7 @@ async fn deleting_is_idempotent_and_careful(s: &Subject) {
     s.must(Command::DeleteVolume { volume: data }).await;
 }
 
-async fn interface(s: &Subject, token: &str, market: &Market) -> InterfaceId {
+pub(super) async fn interface(s: &Subject, token: &str, market: &Market) -> InterfaceId {
     let reply = s
         .must(Command::CreateNetworkInterface {
             token: Token::from(token),
@@ -324,7 +325,7 @@ async fn interface(s: &Subject, token: &str, market: &Market) -> InterfaceId {
     InterfaceId(first_id(&reply.facts))
 }
 
-async fn interface_is(s: &Subject, id: &InterfaceId, state: InterfaceState) {
+pub(super) async fn interface_is(s: &Subject, id: &InterfaceId, state: InterfaceState) {
     s.until(
         id.as_str(),
         &format!("{state:?}"),

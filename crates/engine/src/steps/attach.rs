@@ -1,14 +1,15 @@
-//! Attach: give the instance its data volumes.
+//! Attach: give the instance its data volumes, its further interfaces and its Elastic IP.
 
 use crate::desk::Desk;
+use crate::network;
 use crate::replacement::Progress;
 use holdfast_model::record::DataHead;
 use holdfast_model::{Command, Known, Row};
 
-/// Attaches every device of the spec, side by side.
+/// Attaches every device and interface of the spec, side by side.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
     let Some(holder) = desk.record.holder.clone() else { return Progress::Waiting };
-    let mut complete = true;
+    let mut complete = network::attach(desk, &holder) & network::associate(desk, &holder);
     for wanted in desk.spec.data.clone() {
         let head = desk.record.data.iter().find(|d| d.device == wanted.device);
         let Some(DataHead::Volume { id, .. }) = head.map(|d| d.head.clone()) else {

@@ -33,7 +33,8 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             free &= is_free(desk, id);
         }
     }
-    if let Some(interface) = desk.record.interface.clone() {
+    let interfaces: Vec<_> = desk.record.interfaces().cloned().collect();
+    for interface in interfaces {
         match desk.scene.world.interface(interface.id.as_str()) {
             Known::Present(i) if i.state == InterfaceState::Available => {}
             Known::Absent if desk.kind() == Some(Kind::Delete) => {}

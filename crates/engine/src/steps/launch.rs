@@ -1,16 +1,15 @@
-//! Launch: the next instance, with its image and its interface; and the volumes that its zone
-//! lacks, made while it boots.
+//! Launch: the next instance, with its image and its interface; and the volumes and further
+//! interfaces that its zone lacks, made while it boots.
 
 use crate::desk::{Asked, Desk};
+use crate::network;
 use crate::replacement::Progress;
 use crate::retention::supersede;
 use crate::steps::capture::final_of;
 use holdfast_model::command::Launch;
 use holdfast_model::facts::{InstanceState, VolumeState};
-use holdfast_model::record::{DataHead, DataVolume, Goal, HeldInterface, Holder, RootHead};
-use holdfast_model::{
-    Command, ErrorClass, InstanceId, InterfaceId, Known, Market, Row, Severity, VolumeId,
-};
+use holdfast_model::record::{DataHead, DataVolume, Goal, Holder, RootHead};
+use holdfast_model::{Command, ErrorClass, InstanceId, Known, Market, Row, Severity, VolumeId};
 
 /// The name of the call that launches: each market's launch is a call of its own.
 #[must_use]
@@ -24,57 +23,27 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         back_to_place(desk);
         return Progress::Waiting;
     };
-    if desk.spec.persistence.private_ip && !interface(desk, &market) {
+    if desk.spec.persistence.private_ip && !network::keep(desk, &market, 0) {
         return Progress::Waiting;
     }
     let Some(instance) = run(desk, &market) else { return Progress::Waiting };
-    let volumes = volumes(desk, &market);
+    let mut made = volumes(desk, &market);
+    for index in desk.spec.secondary.clone() {
+        made &= network::keep(desk, &market, index);
+    }
     match desk.scene.world.instance(instance.as_str()) {
         Known::Present(i) if i.state == InstanceState::Running => {
             let fact = i.clone();
             super::stop::learn_root(desk, &fact);
             let known = !matches!(desk.record.root, RootHead::Live { volume: None, .. });
-            if known && volumes {
+            if known && made {
                 return Progress::Done;
             }
-            desk.watch(instance.as_str(), format!("the volumes of {instance}"));
+            desk.watch(instance.as_str(), format!("the volumes and interfaces of {instance}"));
         }
         _ => desk.watch(instance.as_str(), format!("{instance} to run")),
     }
     Progress::Waiting
-}
-
-/// The interface that is kept; made at the first launch.
-fn interface(desk: &mut Desk<'_>, market: &Market) -> bool {
-    if desk.record.interface.is_some() {
-        return true;
-    }
-    let subnet = market.subnet.clone();
-    // The zone may have changed since an earlier attempt: each zone's interface is its own call.
-    let name = format!("interface:{}", market.zone);
-    let asked = desk.ask(Row::Launch, &name, |desk, token| Command::CreateNetworkInterface {
-        subnet,
-        private_ip: desk.spec.private_ip.clone(),
-        groups: desk.spec.security_groups.clone(),
-        tags: desk.tags("interface", &token),
-        token,
-    });
-    let Asked::Done(Some(id)) = asked else { return false };
-    let Known::Present(fact) = desk.scene.world.interface(&id) else {
-        desk.watch(&id, format!("the interface {id} to be visible"));
-        return false;
-    };
-    let held = HeldInterface {
-        id: InterfaceId(id),
-        subnet: fact.subnet.clone(),
-        zone: fact.zone.clone(),
-        private_ip: fact.private_ip.clone(),
-        mac: fact.mac.clone(),
-    };
-    let address = format!("the private IP is {} for good, in {}", held.private_ip, held.zone);
-    desk.record.interface = Some(held);
-    desk.tell(Severity::Info, "address-kept", address);
-    true
 }
 
 /// The launch itself. Once it may have left, the root's head is in it.

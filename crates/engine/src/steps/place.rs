@@ -2,21 +2,17 @@
 
 use crate::desk::Desk;
 use crate::markets::{Choice, choose};
+use crate::network;
 use crate::replacement::Progress;
-use crate::retention::supersede;
 use holdfast_model::{Row, Severity};
 
 /// Chooses, and tells people where the node goes or why it cannot.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
     let now = desk.scene.now;
+    network::give_back(desk);
     match choose(desk) {
         Choice::Market(market) => {
-            let unused = desk.record.generation == 0
-                && desk.record.interface.as_ref().is_some_and(|i| i.zone != market.zone);
-            if unused && let Some(interface) = desk.record.interface.take() {
-                let why = "it was made for a zone that had no capacity";
-                supersede(&mut desk.record, interface.id.as_str(), why, 0);
-            }
+            network::leave_unused(desk, &market);
             desk.tell(Severity::Info, "placed", format!("the next instance is {market}"));
             if let Some(r) = desk.record.replacement.as_mut() {
                 r.market = Some(market);

@@ -3,6 +3,7 @@
 
 use crate::begin;
 use crate::desk::{Asked, Desk, MAX_ATTEMPTS, pause};
+use crate::network;
 use crate::replacement::Progress;
 use crate::retention;
 use holdfast_model::facts::ResourceKind;
@@ -23,6 +24,9 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     if desk.kind() == Some(Kind::Delete) && !desk.record.deallocated {
         if !desk.scene.world.is_swept() {
             desk.wait("a whole look at what the node has");
+            return Progress::Waiting;
+        }
+        if !desk.lets_instance_go() && !network::let_address_go(desk) {
             return Progress::Waiting;
         }
         begin::give_up(desk);

@@ -1,7 +1,7 @@
 //! Speaks to the server, and turns what it answers into sentences and exit codes.
 
 use super::exit::{Code, Failure};
-use holdfast_model::facts::{InstanceFact, VolumeFact};
+use holdfast_model::facts::{InstanceFact, InterfaceFact, VolumeFact};
 use holdfast_model::{Market, Record};
 use serde::Deserialize;
 use serde_json::Value;
@@ -53,6 +53,9 @@ pub struct Whole {
     pub instance: Option<InstanceFact>,
     /// The volumes as they were last seen.
     pub volumes: Vec<VolumeFact>,
+    /// The interfaces as they were last seen.
+    #[serde(default)]
+    pub interfaces: Vec<InterfaceFact>,
 }
 
 /// A server, and the token for it.

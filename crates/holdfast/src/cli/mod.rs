@@ -10,8 +10,11 @@
 //! duration.rs    120s, 2m                               options.rs  which server, which token
 //! bench.rs       holdfast bench …
 //! market.rs      holdfast local market …                market_routes.rs   its server side
+//! addresses.rs   holdfast local address                 address_routes.rs  its routes
 //! ```
 
+mod address_routes;
+mod addresses;
 mod arguments;
 mod bench;
 mod client;
@@ -49,6 +52,9 @@ pub fn run() -> ExitCode {
         Command::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
         Command::Local(LocalCommand::Market(command)) => {
             market::run(&command).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Local(LocalCommand::Address(options)) => {
+            addresses::run(&options).map(|()| ExitCode::SUCCESS)
         }
         Command::Demo(options) => match crate::demo::run(&options) {
             Ok(true) => Ok(ExitCode::SUCCESS),

@@ -31,7 +31,8 @@ pub fn routes(cloud: LocalCloud, handle: Handle) -> Router {
         .route("/nodes/{id}/interrupt", post(interrupt))
         .route("/nodes/{id}/exec", get(exec))
         .route("/markets", get(market_routes::list).put(market_routes::set))
-        .with_state(Local { cloud, handle })
+        .with_state(Local { cloud: cloud.clone(), handle })
+        .merge(super::address_routes::routes(cloud))
 }
 
 #[derive(Deserialize, Default)]

@@ -3,7 +3,7 @@
 use super::client::{Summary, Whole, printable};
 use super::duration;
 use comfy_table::{ContentArrangement, Table, presets};
-use holdfast_model::record::{DataHead, RootHead};
+use holdfast_model::record::{DataHead, HeldInterface, RootHead};
 use holdfast_model::replacement::{Finished, Replacement};
 use holdfast_model::{Row, Spec, Time, VolumeId};
 
@@ -60,6 +60,21 @@ pub fn list(nodes: &[Summary]) -> String {
     table(header, rows.collect())
 }
 
+/// Elastic IPs in a table.
+pub fn addresses(addresses: &[serde_json::Value]) -> String {
+    if addresses.is_empty() {
+        let hint = "Allocate one with: holdfast local address allocate";
+        return format!("There are no Elastic IPs. {hint}\n");
+    }
+    let header = words(&["ALLOCATION", "ADDRESS", "INTERFACE", "INSTANCE"]);
+    let names = ["allocationId", "publicIp", "networkInterfaceId", "instanceId"];
+    let cell = |address: &serde_json::Value, name: &str| {
+        or_dash(address.get(name).and_then(|v| v.as_str()).map(printable))
+    };
+    let rows = addresses.iter().map(|a| names.iter().map(|name| cell(a, name)).collect());
+    table(header, rows.collect())
+}
+
 /// A node with all that is known of it.
 pub fn show(node: &Whole, now: Time) -> String {
     let record = &node.record;
@@ -111,6 +126,18 @@ fn facts(node: &Whole, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, Str
         facts.push(("interface", format!("{} in {}", interface.id, interface.subnet)));
     } else if let Some(ip) = &node.summary.private_ip {
         facts.push(("private IP", format!("{ip}  of this instance")));
+    }
+    for further in &record.secondary {
+        let HeldInterface { device_index, private_ip, mac, id, .. } = further;
+        facts.push(("interface", format!("{device_index}: {private_ip}  kept, {mac}, {id}")));
+    }
+    if let Some(association) = node.interfaces.iter().find_map(|i| i.association.as_ref()) {
+        let what = format!("{}  {}", association.public_ip, association.allocation);
+        facts.push(("elastic IP", what));
+    }
+    if let Some(pinned) = record.interfaces().next().filter(|_| record.generation > 0) {
+        let why = "a kept address cannot leave its zone";
+        facts.push(("zone", format!("{}  for good: {why}", pinned.zone)));
     }
     if let Some(holder) = &record.holder {
         let age = duration::show(now.since(holder.launched_at));
@@ -324,6 +351,7 @@ pub mod tests {
             zone: "local-1a".into(),
             private_ip: "10.77.1.20".to_owned(),
             mac: "02:00:00:00:00:01".to_owned(),
+            device_index: 0,
         });
         record.history = vec![Finished {
             number: 1,
@@ -369,7 +397,7 @@ pub mod tests {
             waits_for: Some("the shutdown script".to_owned()),
             given_up: false,
         };
-        Whole { summary, record, instance: None, volumes: Vec::new() }
+        Whole { summary, record, instance: None, volumes: Vec::new(), interfaces: Vec::new() }
     }
 
     #[test]
@@ -380,6 +408,7 @@ db (smi-00000001)  RECYCLING  generation 1
   private IP  10.77.1.20  kept
   MAC         02:00:00:00:00:01
   interface   eni-1 in subnet-local-1a
+  zone        local-1a  for good: a kept address cannot leave its zone
   market      m5.large spot in local-1a
   instance    i-1 for 1 m 2 s
   types       m5.large

@@ -35,9 +35,11 @@ fn check_spec(text: &str) {
 #[test]
 fn every_spec_in_the_documentation_and_the_examples_is_valid() {
     let mut seen = 0;
-    for block in blocks("spec.md", "yaml") {
-        check_spec(&block);
-        seen += 1;
+    for page in ["spec.md", "network.md"] {
+        for block in blocks(page, "yaml") {
+            check_spec(&block);
+            seen += 1;
+        }
     }
     for entry in std::fs::read_dir(root().join("examples")).unwrap() {
         check_spec(&std::fs::read_to_string(entry.unwrap().path()).unwrap());

@@ -146,6 +146,40 @@ impl Real {
         }
     }
 
+    /// The local cloud's directory.
+    pub fn cloud(&self) -> PathBuf {
+        self.dir.join("local")
+    }
+
+    /// Writes a file beside the data directory; where it is.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.dir.with_file_name(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// A node with all that is known of it.
+    pub fn show(&self, name: &str) -> serde_json::Value {
+        self.node(&["show", name, "--json"]).json()
+    }
+
+    /// Gives a `holdfast local` command.
+    pub fn local_ended(&self, arguments: &[&str]) -> Ended {
+        let mut command = holdfast();
+        command.arg("local").args(arguments);
+        command
+            .args(["--server", &format!("http://{}", self.address), "--data-dir"])
+            .arg(&self.dir);
+        command.output().unwrap().into()
+    }
+
+    /// Gives a `holdfast local` command that must succeed; gives what it wrote.
+    pub fn local(&self, arguments: &[&str]) -> String {
+        let ended = self.local_ended(arguments);
+        assert_eq!(ended.code, 0, "{arguments:?}: {}{}\n{}", ended.out, ended.err, self.log());
+        ended.out
+    }
+
     fn reset(&self) -> Ended {
         let mut command = holdfast();
         command.args(["local", "reset", "--yes", "--data-dir"]).arg(&self.dir);

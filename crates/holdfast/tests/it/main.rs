@@ -9,5 +9,6 @@ mod fallback;
 mod full_pool;
 mod life;
 mod markets;
+mod network;
 mod played;
 mod refusals;

@@ -182,6 +182,7 @@ fn take(word: UserCommand, view: &RwLock<View>, moves: bool) -> Result<Arc<Recor
         record: Arc::clone(&record),
         instance: None,
         volumes: Vec::new(),
+        interfaces: Vec::new(),
         image: None,
         waits_for: (!moves).then(|| "better times".to_owned()),
     };

@@ -3,13 +3,14 @@
 //! CloudFormation hands on every scalar as a string, so `"true"` and `"120"` are accepted where a
 //! boolean or a number is meant.
 
+use super::interfaces::read_interfaces;
 use super::{
     BlockDevicesMode, DataVolumeSpec, HealthCheck, MAX_CHOICES, MAX_DATA_VOLUMES, MAX_DOCUMENT,
     MAX_USER_DATA, Orientation, Persistence, ROOT_DEVICES, Spec,
 };
 use crate::tags::{MAX_USER_TAGS, Tags};
 use crate::time::SECOND;
-use crate::{FieldError, ImageId, Lifecycle, SnapshotId, SubnetId};
+use crate::{AllocationId, FieldError, ImageId, Lifecycle, SnapshotId, SubnetId};
 use base64::Engine as _;
 use serde_json::{Map, Value};
 
@@ -25,24 +26,23 @@ const MAX_GIB: u64 = 65_536;
 const DEFAULT_GIB: u32 = 8;
 
 /// Members of the document that are echoed but not acted on yet.
-const NOT_ACTED_ON: [&str; 8] = [
+const NOT_ACTED_ON: [&str; 7] = [
     "scheduling.tasks",
     "integrations.loadBalancersConfig",
     "integrations.route53",
-    "compute.elasticIp",
     "compute.volumeAttachments",
     "strategy.revertToSpot",
     "strategy.optimizationWindows",
     "persistence.persistApplication",
 ];
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     document: &'a Value,
     errors: Vec<FieldError>,
 }
 
 impl<'a> Reader<'a> {
-    fn at(&self, path: &str) -> Option<&'a Value> {
+    pub(super) fn at(&self, path: &str) -> Option<&'a Value> {
         let mut value = self.document;
         for part in path.split('.') {
             value = value.get(part)?;
@@ -50,7 +50,13 @@ impl<'a> Reader<'a> {
         (!value.is_null()).then_some(value)
     }
 
-    fn wrong(&mut self, field: &str, problem: impl Into<String>, allowed: &str, example: &str) {
+    pub(super) fn wrong(
+        &mut self,
+        field: &str,
+        problem: impl Into<String>,
+        allowed: &str,
+        example: &str,
+    ) {
         self.errors.push(FieldError {
             field: field.to_owned(),
             problem: problem.into(),
@@ -98,7 +104,13 @@ impl<'a> Reader<'a> {
         self.checked_number(path, value, least, most).unwrap_or(default)
     }
 
-    fn checked_number(&mut self, path: &str, value: &Value, least: u64, most: u64) -> Option<u64> {
+    pub(super) fn checked_number(
+        &mut self,
+        path: &str,
+        value: &Value,
+        least: u64,
+        most: u64,
+    ) -> Option<u64> {
         let number = match value {
             Value::Number(n) => n
                 .as_u64()
@@ -169,7 +181,7 @@ impl<'a> Reader<'a> {
 }
 
 /// A value as it appears in an error: never its content where that could be long or secret.
-fn what(value: &Value) -> String {
+pub(super) fn what(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(b) => b.to_string(),
@@ -210,6 +222,13 @@ pub(super) fn read(document: &Value) -> Result<Spec, Vec<FieldError>> {
         r.wrong("compute.privateIp", format!("is \"{ip}\""), "an IPv4 address", "\"10.77.1.20\"");
     }
     let (tags, mounts) = read_tags(&mut r);
+    let elastic_ip = r.text("compute.elasticIp", "\"eipalloc-0a1b2c3d\"");
+    if let Some(id) = elastic_ip.as_ref().filter(|id| !id.starts_with("eipalloc-")) {
+        let problem = format!("is \"{id}\"");
+        let example = "\"eipalloc-0a1b2c3d\"";
+        r.wrong("compute.elasticIp", problem, "the allocation id of an Elastic IP", example);
+    }
+    let secondary = read_interfaces(&mut r);
     let (root_size_gib, data) = read_devices(&mut r, &mounts);
     let persistence = read_persistence(&mut r, private_ip.is_some());
     let lifecycles = [("spot", Lifecycle::Spot), ("on_demand", Lifecycle::OnDemand)];
@@ -242,6 +261,8 @@ pub(super) fn read(document: &Value) -> Result<Spec, Vec<FieldError>> {
         vpc,
         subnets: subnets.into_iter().map(SubnetId).collect(),
         private_ip,
+        elastic_ip: elastic_ip.map(AllocationId),
+        secondary,
         types,
         image: ImageId(image),
         user_data: r.script(&format!("{launch}.userData"), "\"IyEvYmluL3NoCg==\""),

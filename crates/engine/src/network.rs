@@ -1,0 +1,227 @@
+//! A node's network identity: the interfaces that it keeps, and its Elastic IP.
+//!
+//! The primary interface is kept where the private IP is; further ones always are: an interface of
+//! its own is asked for because of its address. A kept interface lies in one zone, and so does its
+//! node from the first launch on. An Elastic IP leads to the primary interface: where that is kept,
+//! a replacement needs no call for it; elsewhere it is associated again, once the instance runs
+//! (EC2 refuses the interface of a pending one).
+
+use crate::desk::{Asked, Desk};
+use crate::retention::supersede;
+use holdfast_model::record::{HeldInterface, Holder};
+use holdfast_model::{Command, InterfaceId, Known, Market, Row, Severity};
+
+/// Makes an interface that is to be kept, unless there is one. True once the record holds it.
+pub(crate) fn keep(desk: &mut Desk<'_>, market: &Market, device_index: u32) -> bool {
+    if desk.record.interfaces().any(|i| i.device_index == device_index) {
+        return true;
+    }
+    let subnet = market.subnet.clone();
+    let chosen = desk.spec.private_ip.clone().filter(|_| device_index == 0);
+    // The zone may have changed since an earlier attempt, or the chosen address: then it is another
+    // call.
+    let mut name = format!("interface:{}", market.zone);
+    if device_index > 0 {
+        name = format!("interface:{device_index}:{}", market.zone);
+    }
+    if let Some(address) = &chosen {
+        name = format!("{name}:{address}");
+    }
+    let role = role(device_index);
+    let asked = desk.ask(Row::Launch, &name, |desk, token| Command::CreateNetworkInterface {
+        subnet,
+        private_ip: chosen,
+        groups: desk.spec.security_groups.clone(),
+        tags: desk.tags(&role, &token),
+        token,
+    });
+    let Asked::Done(Some(id)) = asked else { return false };
+    let Known::Present(fact) = desk.scene.world.interface(&id) else {
+        desk.watch(&id, format!("the interface {id} to be visible"));
+        return false;
+    };
+    let held = HeldInterface {
+        id: InterfaceId(id),
+        subnet: fact.subnet.clone(),
+        zone: fact.zone.clone(),
+        private_ip: fact.private_ip.clone(),
+        mac: fact.mac.clone(),
+        device_index,
+    };
+    let what = if device_index == 0 {
+        "the private IP".to_owned()
+    } else {
+        format!("the private IP of interface {device_index}")
+    };
+    let address = format!("{what} is {} for good, in {}", held.private_ip, held.zone);
+    if device_index == 0 {
+        desk.record.interface = Some(held);
+    } else {
+        desk.record.secondary.push(held);
+        desk.record.secondary.sort_by_key(|i| i.device_index);
+    }
+    desk.tell(Severity::Info, "address-kept", address);
+    true
+}
+
+/// The role in the tag of an interface that is kept.
+fn role(device_index: u32) -> String {
+    if device_index == 0 { "interface".to_owned() } else { format!("interface:{device_index}") }
+}
+
+/// Gives back what the spec keeps no longer: from here on the zone is free again. The old instance
+/// may hold it still; it is deleted when that is gone.
+pub(crate) fn give_back(desk: &mut Desk<'_>) {
+    let spec = &desk.spec;
+    let keeps = |held: &HeldInterface| match held.device_index {
+        0 => {
+            let another = spec.private_ip.as_ref().is_some_and(|ip| ip != &held.private_ip);
+            spec.persistence.private_ip && !another
+        }
+        index => spec.secondary.contains(&index),
+    };
+    let mut going: Vec<HeldInterface> = Vec::new();
+    going.extend(desk.record.interface.take_if(|held| !keeps(held)));
+    going.extend(desk.record.secondary.extract_if(.., |held| !keeps(held)));
+    for held in going {
+        let why = "the spec keeps it no longer";
+        supersede(&mut desk.record, held.id.as_str(), why, 0);
+        let message = format!("{} with {} is given back: {why}", held.id, held.private_ip);
+        desk.tell(Severity::Info, "address-given-back", message);
+    }
+}
+
+/// Forgets interfaces that were made for a zone in which the node has never run.
+pub(crate) fn leave_unused(desk: &mut Desk<'_>, market: &Market) {
+    if desk.record.generation > 0 {
+        return;
+    }
+    let elsewhere = |held: &mut HeldInterface| held.zone != market.zone;
+    let mut unused: Vec<HeldInterface> = Vec::new();
+    unused.extend(desk.record.interface.take_if(elsewhere));
+    unused.extend(desk.record.secondary.extract_if(.., elsewhere));
+    for held in unused {
+        let why = "it was made for a zone that had no capacity";
+        supersede(&mut desk.record, held.id.as_str(), why, 0);
+    }
+}
+
+/// Attaches the further interfaces, side by side. True once all are.
+pub(crate) fn attach(desk: &mut Desk<'_>, holder: &Holder) -> bool {
+    let mut complete = true;
+    for index in desk.spec.secondary.clone() {
+        let held = desk.record.secondary.iter().find(|i| i.device_index == index);
+        let Some(id) = held.map(|held| held.id.clone()) else {
+            desk.wait(format!("interface {index}"));
+            complete = false;
+            continue;
+        };
+        if let Known::Present(fact) = desk.scene.world.interface(id.as_str()) {
+            let here = fact.attached_to.as_ref() == Some(&holder.id);
+            if here && fact.device_index == Some(index) && fact.attachment_settled {
+                continue;
+            }
+            if let (false, Some(other)) = (here, fact.attached_to.clone()) {
+                let what = format!("{id} is attached to {other}, which is not this node's");
+                desk.need_decision(Row::Attach, what.clone());
+                desk.watch(id.as_str(), what);
+                complete = false;
+                continue;
+            }
+        }
+        complete = false;
+        let (interface, instance) = (id.clone(), holder.id.clone());
+        desk.ask(Row::Attach, &format!("interface:{index}"), |_, _| {
+            Command::AttachNetworkInterface { interface, instance, device_index: index }
+        });
+        desk.watch(id.as_str(), format!("{id} to be attached as interface {index}"));
+    }
+    complete
+}
+
+/// Lets the Elastic IP lead to the instance, or leads it away if the spec has none any more. True
+/// once it is so.
+pub(crate) fn associate(desk: &mut Desk<'_>, holder: &Holder) -> bool {
+    let (wanted, had) = (desk.spec.elastic_ip.clone(), desk.record.elastic_ip.clone());
+    if wanted.is_none() && had.is_none() {
+        return true;
+    }
+    let kept = desk.record.interface.as_ref().map(|i| i.id.clone());
+    let primary = kept.or_else(|| match desk.scene.world.instance(holder.id.as_str()) {
+        Known::Present(instance) => instance.interface.clone(),
+        Known::Absent | Known::Unknown => None,
+    });
+    let Some(interface) = primary else {
+        desk.watch(holder.id.as_str(), format!("the primary interface of {}", holder.id));
+        return false;
+    };
+    let Known::Present(fact) = desk.scene.world.interface(interface.as_str()) else {
+        desk.watch(interface.as_str(), format!("the interface {interface} to be visible"));
+        return false;
+    };
+    let leads_here = fact.association.clone();
+    let is = |allocation| leads_here.as_ref().is_some_and(|a| &a.allocation == allocation);
+    if let Some(old) = had.as_ref().filter(|had| wanted.as_ref() != Some(*had)) {
+        if is(old) {
+            lead_away(desk, Row::Attach, old, &interface);
+            return false;
+        }
+        desk.record.elastic_ip = None;
+    }
+    let Some(wanted) = wanted else { return true };
+    if let Some(association) = leads_here.as_ref().filter(|a| a.allocation == wanted) {
+        if had.as_ref() != Some(&wanted) {
+            let message = format!("the Elastic IP {} leads to the node", association.public_ip);
+            desk.tell(Severity::Info, "elastic-ip", message);
+            desk.record.elastic_ip = Some(wanted);
+        }
+        return true;
+    }
+    let (allocation, to) = (wanted.clone(), interface.clone());
+    // An address that never led to this node is not taken from whoever has it.
+    let allow_reassociation = had.as_ref() == Some(&wanted);
+    desk.ask(Row::Attach, &format!("associate:{wanted}"), |_, _| Command::AssociateAddress {
+        allocation,
+        interface: to,
+        allow_reassociation,
+    });
+    desk.watch(interface.as_str(), format!("{wanted} to lead to {interface}"));
+    false
+}
+
+/// Leads the Elastic IP of a node that is given up away from the interface that outlives it. True
+/// once nothing of the node has it.
+pub(crate) fn let_address_go(desk: &mut Desk<'_>) -> bool {
+    let Some(allocation) = desk.record.elastic_ip.clone() else { return true };
+    if let Some(interface) = desk.record.interface.as_ref().map(|i| i.id.clone()) {
+        match desk.scene.world.interface(interface.as_str()) {
+            Known::Present(fact) => {
+                if fact.association.as_ref().is_some_and(|a| a.allocation == allocation) {
+                    lead_away(desk, Row::Retire, &allocation, &interface);
+                    return false;
+                }
+            }
+            Known::Absent => {}
+            Known::Unknown => {
+                desk.watch(interface.as_str(), format!("the interface {interface} to be visible"));
+                return false;
+            }
+        }
+    }
+    desk.record.elastic_ip = None;
+    true
+}
+
+fn lead_away(
+    desk: &mut Desk<'_>,
+    row: Row,
+    allocation: &holdfast_model::AllocationId,
+    interface: &InterfaceId,
+) {
+    let (from, which) = (interface.clone(), allocation.clone());
+    desk.ask(row, &format!("disassociate:{allocation}"), |_, _| Command::DisassociateAddress {
+        allocation: which,
+        interface: from,
+    });
+    desk.watch(interface.as_str(), format!("{allocation} to lead no longer to {interface}"));
+}

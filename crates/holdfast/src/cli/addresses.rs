@@ -1,0 +1,84 @@
+//! `holdfast local address`: Elastic IPs of this host.
+
+use super::client::printable;
+use super::exit::{Code, Failure};
+use super::options::ServerOptions;
+use super::print;
+use super::tables;
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+/// `holdfast local address`.
+#[derive(Debug, Args)]
+pub struct AddressCommand {
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerOptions,
+    /// Write JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: AddressVerb,
+}
+
+/// What to do with Elastic IPs.
+#[derive(Debug, Subcommand)]
+pub enum AddressVerb {
+    /// Allocate one, and print its allocation id and the address
+    #[command(after_help = "Examples:
+  holdfast local address allocate
+  holdfast local address allocate --json | jq -r .allocationId
+
+A spec names the allocation id in compute.elasticIp.")]
+    Allocate,
+    /// Show them, and where they lead
+    #[command(after_help = "Examples:
+  holdfast local address list")]
+    List,
+    /// Release one that leads nowhere
+    #[command(after_help = "Examples:
+  holdfast local address release eipalloc-0123456789abcdef0")]
+    Release {
+        /// The allocation id
+        allocation: String,
+    },
+}
+
+fn path() -> String {
+    format!("{}/addresses", holdfast_api::LOCAL)
+}
+
+/// Does what the command line says.
+pub fn run(command: &AddressCommand) -> Result<(), Failure> {
+    let client = command.server.client()?;
+    match &command.verb {
+        AddressVerb::Allocate => {
+            let answer = client.send("POST", &path(), None)?;
+            let address = answer.pointer("/items/0").cloned().unwrap_or_default();
+            if command.json {
+                return print(&format!("{address}\n"));
+            }
+            let text = |name: &str| address[name].as_str().map(printable).unwrap_or_default();
+            print(&format!("{}  {}\n", text("allocationId"), text("publicIp")))
+        }
+        AddressVerb::List => {
+            let answer = client.get(&path())?;
+            let addresses = answer.get("items").and_then(Value::as_array).cloned();
+            let addresses = addresses.unwrap_or_default();
+            if command.json {
+                return print(&format!("{}\n", Value::Array(addresses)));
+            }
+            print(&tables::addresses(&addresses))
+        }
+        AddressVerb::Release { allocation } => {
+            let known = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            if allocation.is_empty() || !allocation.chars().all(known) {
+                let why = format!("{} is no allocation id", printable(allocation));
+                return Err(Failure::new(Code::Usage, why));
+            }
+            client.send("DELETE", &format!("{}/{allocation}", path()), None)?;
+            print(&format!("Released {allocation}.\n"))
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A node's network identity through replacements: a second interface and an Elastic IP.
+
+use crate::scene::{ROAMING, SNAPSHOTS, Scene, Shape, WHOLE, spec};
+use holdfast_model::time::MINUTE;
+use holdfast_model::user::UserCommand;
+use holdfast_model::{AllocationId, Kind};
+use serde_json::{Value, json};
+
+/// A node that serves, has a second interface and an Elastic IP, and whose user was told so.
+fn networked(seed: u64, shape: Shape) -> (Scene, AllocationId) {
+    let mut scene = Scene::empty(seed, shape);
+    let address = scene.sim.cloud.allocate_address(scene.sim.now).unwrap();
+    let truth = scene.sim.cloud.truth_mut();
+    truth.expect_elastic_ip(&scene.node);
+    truth.expect_interfaces(&scene.node, [1]);
+    let mut document = spec(shape);
+    document["compute"]["elasticIp"] = json!(address);
+    document["compute"]["launchSpecification"]["networkInterfaces"] =
+        json!([{"deviceIndex": 0}, {"deviceIndex": 1}]);
+    scene.sim.say(UserCommand::Create { id: scene.node.clone(), document });
+    scene.wait("ACTIVE", |s, node| s.record(node).is_some_and(|r| r.status() == "ACTIVE"));
+    scene.sim.run_for(2 * MINUTE);
+    (scene, address)
+}
+
+fn update(scene: &mut Scene, patch: Value) {
+    scene.sim.say(UserCommand::Update { id: scene.node.clone(), patch });
+}
+
+fn replace(scene: &mut Scene, kind: Kind, shape: Shape) {
+    let before = scene.generation();
+    scene.trigger(kind, shape);
+    scene.wait_for_end(kind, before);
+}
+
+#[test]
+fn a_second_interface_and_an_elastic_ip_survive_every_kind_of_replacement() {
+    for shape in [WHOLE, ROAMING, SNAPSHOTS] {
+        for kind in [Kind::Notice, Kind::Lost, Kind::Unhealthy, Kind::Recycle] {
+            for seed in 1..=3 {
+                let (mut scene, _) = networked(seed, shape);
+                replace(&mut scene, kind, shape);
+                scene.judge(kind);
+            }
+        }
+        let (mut scene, _) = networked(4, shape);
+        replace(&mut scene, Kind::Pause, shape);
+        scene.judge(Kind::Pause);
+        replace(&mut scene, Kind::Resume, shape);
+        scene.judge(Kind::Resume);
+    }
+}
+
+#[test]
+fn an_elastic_ip_on_a_kept_interface_costs_a_replacement_no_call() {
+    let (mut scene, _) = networked(1, WHOLE);
+    let asked = |s: &Scene| s.sim.calls.iter().filter(|c| **c == "AssociateAddress").count();
+    assert_eq!(asked(&scene), 1);
+    replace(&mut scene, Kind::Lost, WHOLE);
+    assert_eq!(asked(&scene), 1);
+    let (mut scene, _) = networked(1, ROAMING);
+    replace(&mut scene, Kind::Lost, ROAMING);
+    assert_eq!(asked(&scene), 2, "a new primary interface has to be given the address");
+}
+
+#[test]
+fn a_second_interface_pins_the_zone() {
+    let (mut scene, _) = networked(2, ROAMING);
+    let zone = |s: &Scene| s.sim.record(&s.node).unwrap().holder.clone().unwrap().market.zone;
+    let home = zone(&scene);
+    scene.drought(None, Some(home.as_str()), true);
+    scene.trigger(Kind::Lost, ROAMING);
+    scene.sim.run_for(30 * MINUTE);
+    assert_eq!(scene.status(), "RECYCLING");
+    scene.drought(None, Some(home.as_str()), false);
+    scene.wait_for_end(Kind::Lost, 1);
+    assert_eq!(zone(&scene), home);
+    scene.judge(Kind::Lost);
+}
+
+#[test]
+fn what_the_spec_no_longer_keeps_is_given_back_at_the_next_replacement() {
+    let (mut scene, address) = networked(3, WHOLE);
+    let node = scene.node.clone();
+    let before = scene.sim.record(&node).unwrap();
+    let old: Vec<String> = before.interfaces().map(|i| i.id.0.clone()).collect();
+    assert_eq!(old.len(), 2);
+    update(
+        &mut scene,
+        json!({
+            "persistence": {"persistPrivateIp": false},
+            "compute": {
+                "elasticIp": null,
+                "launchSpecification": {"networkInterfaces": null}
+            }
+        }),
+    );
+    let shape = Shape { private_ip: false, ..WHOLE };
+    scene.expect(shape);
+    scene.sim.run_for(5 * MINUTE);
+    assert_eq!(scene.sim.record(&node).unwrap().interfaces().count(), 2, "only at a replacement");
+    replace(&mut scene, Kind::Recycle, shape);
+    scene.judge(Kind::Recycle);
+    let record = scene.sim.record(&node).unwrap();
+    assert_eq!(record.interfaces().count(), 0);
+    assert_eq!(record.elastic_ip, None);
+    for id in old {
+        assert!(scene.sim.cloud.truly(&id).is_none(), "{id} is left");
+    }
+    // The address is the user's: it leads nowhere, and another node can have it.
+    let mut document = spec(ROAMING);
+    document["compute"]["elasticIp"] = json!(address);
+    scene.node = "smi-00000002".into();
+    scene.sim.say(UserCommand::Create { id: scene.node.clone(), document });
+    scene.wait("ACTIVE", |s, node| s.record(node).is_some_and(|r| r.status() == "ACTIVE"));
+}
+
+#[test]
+fn an_elastic_ip_that_leads_elsewhere_is_not_taken_and_the_user_is_told() {
+    let (mut scene, address) = networked(5, WHOLE);
+    let mut document = spec(ROAMING);
+    document["compute"]["elasticIp"] = json!(address);
+    scene.node = "smi-00000002".into();
+    scene.sim.say(UserCommand::Create { id: scene.node.clone(), document });
+    scene.wait("ERROR", |s, node| s.record(node).is_some_and(|r| r.status() == "ERROR"));
+    let why = scene.sim.record(&scene.node).unwrap().stuck.clone().unwrap().why;
+    assert!(why.contains("Resource.AlreadyAssociated"), "{why}");
+    assert!(why.contains(address.as_str()), "{why}");
+}
+
+#[test]
+fn a_node_that_is_given_up_leaves_its_elastic_ip_to_its_user() {
+    use holdfast_model::user::Deallocation;
+    let (mut scene, address) = networked(6, WHOLE);
+    let node = scene.node.clone();
+    scene.sim.cloud.truth_mut().release(&node);
+    // The interface is kept for its grace, but not the address.
+    let deallocation = Deallocation { should_terminate_instance: true, ..Deallocation::default() };
+    scene.sim.say(UserCommand::Delete { id: node.clone(), deallocation });
+    scene.wait("deallocated", |s, n| s.record(n).is_some_and(|r| r.status() == "DEALLOCATED"));
+    let mut document = spec(ROAMING);
+    document["compute"]["elasticIp"] = json!(address);
+    scene.node = "smi-00000002".into();
+    scene.sim.say(UserCommand::Create { id: scene.node.clone(), document });
+    scene.wait("ACTIVE", |s, node| s.record(node).is_some_and(|r| r.status() == "ACTIVE"));
+}
