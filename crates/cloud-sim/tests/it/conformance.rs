@@ -25,8 +25,10 @@ fn conforms(seed: u64, config: SimConfig) {
             Box::pin(async {})
         }),
         allocate_address: Box::new(move || {
-            let address = allocating.with(|cloud, now| cloud.allocate_address(now));
-            Box::pin(async { address.unwrap() })
+            match allocating.with(|cloud, now| cloud.allocate_address(now)) {
+                Some(address) => Box::pin(async { address }),
+                None => panic!("no address is left"),
+            }
         }),
         pass_time: Box::new(move || {
             passing.pass(STEP);
