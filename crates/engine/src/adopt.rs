@@ -5,6 +5,7 @@
 //! question that names its candidates, and a person answers it. What is not chosen is neither
 //! deleted nor forgotten: it is shown as unaccounted for.
 
+mod interfaces;
 mod parts;
 mod strays;
 
@@ -98,7 +99,7 @@ pub fn adopt(record: &Record, heads: &Heads, scene: &Scene<'_>) -> Result<Adopte
     let holder = holder(&mut work);
     parts::root(&mut work, holder);
     parts::data(&mut work, holder);
-    parts::interface(&mut work, holder);
+    interfaces::interfaces(&mut work, holder);
     parts::finals(&mut work, holder);
     if !work.questions.is_empty() {
         return Err(work.questions);

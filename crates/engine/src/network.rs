@@ -27,7 +27,7 @@ pub(crate) fn keep(desk: &mut Desk<'_>, market: &Market, device_index: u32) -> b
     if let Some(address) = &chosen {
         name = format!("{name}:{address}");
     }
-    let role = role(device_index);
+    let role = interface_role(device_index);
     let asked = desk.ask(Row::Launch, &name, |desk, token| Command::CreateNetworkInterface {
         subnet,
         private_ip: chosen,
@@ -65,7 +65,7 @@ pub(crate) fn keep(desk: &mut Desk<'_>, market: &Market, device_index: u32) -> b
 }
 
 /// The role in the tag of an interface that is kept.
-fn role(device_index: u32) -> String {
+pub(crate) fn interface_role(device_index: u32) -> String {
     if device_index == 0 { "interface".to_owned() } else { format!("interface:{device_index}") }
 }
 

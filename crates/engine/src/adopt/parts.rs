@@ -1,13 +1,13 @@
 //! The parts of a node's identity: root, data volumes, interface, and the copies that are kept.
 
 use super::Work;
+use crate::network::interface_role;
 use crate::quarantine::generation;
 use holdfast_model::adoption::{Candidate, FRESH};
 use holdfast_model::facts::{
-    Fact, ImageFact, ImageState, InstanceFact, InterfaceFact, SnapshotState, VolumeFact,
-    VolumeState,
+    Fact, ImageFact, ImageState, InstanceFact, SnapshotState, VolumeFact, VolumeState,
 };
-use holdfast_model::record::{DataHead, DataVolume, Final, HeldInterface, Record, RootHead};
+use holdfast_model::record::{DataHead, DataVolume, Final, Record, RootHead};
 use holdfast_model::tags::{GENERATION, ROLE, Tags};
 use holdfast_model::{ImageId, Known, SnapshotId, VolumeId};
 
@@ -16,11 +16,13 @@ const ROOT_DEVICE: &str = "/dev/xvda";
 
 /// The parts of which a person may be asked.
 pub(super) fn names(work: &Work<'_>) -> Vec<String> {
-    let fixed = ["instance", "root", "interface"].map(str::to_owned);
-    fixed.into_iter().chain(work.spec.data.iter().map(|d| d.device.clone())).collect()
+    let fixed = ["instance", "root"].map(str::to_owned);
+    let interfaces = [0].iter().chain(&work.spec.secondary).map(|index| interface_role(*index));
+    let devices = work.spec.data.iter().map(|d| d.device.clone());
+    fixed.into_iter().chain(interfaces).chain(devices).collect()
 }
 
-fn role(tags: &Tags) -> &str {
+pub(super) fn role(tags: &Tags) -> &str {
     tags.get(ROLE).map_or("", String::as_str)
 }
 
@@ -267,65 +269,6 @@ fn later_copy(work: &Work<'_>, wanted: &str, volumes: &[&VolumeFact]) -> Option<
         }
         _ => None,
     })
-}
-
-/// The interface whose address is the node's.
-pub(super) fn interface(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
-    let before = work.record.interface.take();
-    if !work.spec.persistence.private_ip {
-        return;
-    }
-    let pick = |f: &&Fact| match *f {
-        Fact::Interface(i) if role(&i.tags) == "interface" => Some(i.clone()),
-        _ => None,
-    };
-    let candidates: Vec<InterfaceFact> = work.facts.iter().filter_map(pick).collect();
-    let told: Vec<Candidate> = candidates
-        .iter()
-        .map(|i| Candidate { id: i.id.0.clone(), what: format!("{} in {}", i.private_ip, i.zone) })
-        .collect();
-    let by_id = |id: &str| candidates.iter().find(|i| i.id.as_str() == id);
-    let held = holder.and_then(|i| i.interface.as_ref()).and_then(|id| by_id(id.as_str()));
-    let known = before.as_ref().and_then(|b| by_id(b.id.as_str()));
-    let found = match work.head("interface").as_deref() {
-        Some(FRESH) => return,
-        Some(id) => match by_id(id) {
-            Some(found) => Some(found),
-            None => {
-                work.ask("interface", format!("{id} is none of its candidates"), told);
-                return;
-            }
-        },
-        None => match (held.or(known), candidates.as_slice()) {
-            (Some(found), _) => Some(found),
-            (None, [only]) => Some(only),
-            (None, _) => None,
-        },
-    };
-    match found {
-        Some(i) => {
-            let mut kept = HeldInterface {
-                id: i.id.clone(),
-                subnet: i.subnet.clone(),
-                zone: i.zone.clone(),
-                private_ip: i.private_ip.clone(),
-                mac: i.mac.clone(),
-            };
-            if let Some(before) = before.filter(|b| b.id == kept.id) {
-                kept = before;
-            }
-            work.record.interface = Some(kept);
-        }
-        None if candidates.is_empty() && before.is_none() && work.record.generation == 0 => {}
-        None => {
-            let why = if candidates.is_empty() {
-                "none is left; --head interface=fresh gives the node another address".to_owned()
-            } else {
-                "choose with --head interface=ID".to_owned()
-            };
-            work.ask("interface", why, told);
-        }
-    }
 }
 
 /// Final snapshots that are kept from now on. Of data only those of earlier generations: the
