@@ -15,8 +15,8 @@ use holdfast_cloud::Notice;
 use holdfast_model::facts::{Health, InstanceState, VolumeState};
 use holdfast_model::time::SECOND;
 use holdfast_model::{
-    AllocationId, CloudError, Command, ImageId, InstanceId, InterfaceId, NodeId, SnapshotId, Time, Token,
-    VolumeId, tags,
+    AllocationId, CloudError, Command, ImageId, InstanceId, InterfaceId, NodeId, SnapshotId, Time,
+    Token, VolumeId, tags,
 };
 use std::collections::{BTreeMap, BTreeSet};
 

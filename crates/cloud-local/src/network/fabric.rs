@@ -154,7 +154,7 @@ impl Fabric {
     /// [`NetworkError::NoFabric`], or what the system said.
     pub fn connected(&self, names: &[&str]) -> Result<BTreeSet<String>, NetworkError> {
         let up = self.within("links", async |session| session.links_up().await)?;
-        let is_up = |name: &&&str| up.binary_search(&link_name(name)).is_ok();
+        let is_up = |name: &&&str| up.binary_search(&link_name(name, 0)).is_ok();
         Ok(names.iter().filter(is_up).map(|name| (*name).to_owned()).collect())
     }
 
