@@ -1,6 +1,6 @@
 //! A node's network identity through replacements: a second interface and an Elastic IP.
 
-use crate::scene::{ROAMING, SNAPSHOTS, Scene, Shape, WHOLE, spec};
+use crate::scene::{ROAMING, SNAPSHOTS, Scene, Shape, WHOLE};
 use holdfast_model::time::MINUTE;
 use holdfast_model::user::UserCommand;
 use holdfast_model::{AllocationId, Kind};
@@ -13,7 +13,7 @@ fn networked(seed: u64, shape: Shape) -> (Scene, AllocationId) {
     let truth = scene.sim.cloud.truth_mut();
     truth.expect_elastic_ip(&scene.node);
     truth.expect_interfaces(&scene.node, [1]);
-    let mut document = spec(shape);
+    let mut document = shape.spec();
     document["compute"]["elasticIp"] = json!(address);
     document["compute"]["launchSpecification"]["networkInterfaces"] =
         json!([{"deviceIndex": 0}, {"deviceIndex": 1}]);
@@ -108,7 +108,7 @@ fn what_the_spec_no_longer_keeps_is_given_back_at_the_next_replacement() {
         assert!(scene.sim.cloud.truly(&id).is_none(), "{id} is left");
     }
     // The address is the user's: it leads nowhere, and another node can have it.
-    let mut document = spec(ROAMING);
+    let mut document = ROAMING.spec();
     document["compute"]["elasticIp"] = json!(address);
     scene.node = "smi-00000002".into();
     scene.sim.say(UserCommand::Create { id: scene.node.clone(), document });
@@ -118,7 +118,7 @@ fn what_the_spec_no_longer_keeps_is_given_back_at_the_next_replacement() {
 #[test]
 fn an_elastic_ip_that_leads_elsewhere_is_not_taken_and_the_user_is_told() {
     let (mut scene, address) = networked(5, WHOLE);
-    let mut document = spec(ROAMING);
+    let mut document = ROAMING.spec();
     document["compute"]["elasticIp"] = json!(address);
     scene.node = "smi-00000002".into();
     scene.sim.say(UserCommand::Create { id: scene.node.clone(), document });
@@ -138,7 +138,7 @@ fn a_node_that_is_given_up_leaves_its_elastic_ip_to_its_user() {
     let deallocation = Deallocation { should_terminate_instance: true, ..Deallocation::default() };
     scene.sim.say(UserCommand::Delete { id: node.clone(), deallocation });
     scene.wait("deallocated", |s, n| s.record(n).is_some_and(|r| r.status() == "DEALLOCATED"));
-    let mut document = spec(ROAMING);
+    let mut document = ROAMING.spec();
     document["compute"]["elasticIp"] = json!(address);
     scene.node = "smi-00000002".into();
     scene.sim.say(UserCommand::Create { id: scene.node.clone(), document });
