@@ -6,16 +6,19 @@
 //! plans, commits, and only then lets calls leave; every answer and every fact makes it plan again.
 
 mod adoption;
+mod buckets;
 mod calls;
 mod config;
+mod queue;
 mod reads;
 mod runner;
 mod standing;
 
+pub use buckets::{BucketSize, CallLimits};
 pub use config::FleetConfig;
 
 use crate::handle::{NodeView, Refusal};
-use calls::Queue;
+use buckets::Buckets;
 use holdfast_cloud::Notice;
 use holdfast_engine::World;
 use holdfast_model::facts::{Fact, Page, Query};
@@ -24,6 +27,7 @@ use holdfast_model::record::DataHead;
 use holdfast_model::standing::{Cause, Standing};
 use holdfast_model::user::UserCommand;
 use holdfast_model::{CloudError, Command, Event, NodeId, Record, Reply, Spec, Time};
+use queue::Queue;
 use reads::Reads;
 use runner::Runner;
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,6 +74,17 @@ pub enum Outcome {
     Failed(String),
 }
 
+/// One command of a request that leaves.
+#[derive(Debug, Clone)]
+pub struct Departure {
+    /// Names the answer.
+    pub id: u64,
+    /// For which node.
+    pub node: NodeId,
+    /// The command.
+    pub command: Command,
+}
+
 /// What the fleet wants done.
 #[derive(Debug, Clone)]
 pub enum Effect {
@@ -86,14 +101,10 @@ pub enum Effect {
         /// Its events.
         events: Vec<Event>,
     },
-    /// Let a command leave. Its record is durable.
+    /// Let commands leave in one request: one, or several terminations. Their records are durable.
     Call {
-        /// Names the answer.
-        id: u64,
-        /// For which node.
-        node: NodeId,
-        /// The command.
-        command: Command,
+        /// The commands.
+        calls: Vec<Departure>,
     },
     /// Look.
     Observe {
@@ -122,7 +133,7 @@ pub struct Fleet {
     reads: Reads,
     queue: Queue,
     dirty: BTreeSet<NodeId>,
-    /// Nodes that wait for something: only they are looked at between sweeps.
+    /// Nodes that wait for something: what changes for all concerns only them.
     waiting: BTreeSet<NodeId>,
     wakes: BTreeSet<(Time, NodeId)>,
     commits: BTreeMap<u64, NodeId>,
@@ -138,11 +149,11 @@ impl Fleet {
     pub fn new(config: FleetConfig) -> Fleet {
         Fleet {
             world: World::new(config.tuning.consistency_window),
+            queue: Queue::new(Buckets::new(config.limits)),
             config,
             catalogue: Arc::default(),
             runners: BTreeMap::new(),
             reads: Reads::default(),
-            queue: Queue::default(),
             dirty: BTreeSet::new(),
             waiting: BTreeSet::new(),
             wakes: BTreeSet::new(),
@@ -184,7 +195,8 @@ impl Fleet {
     #[must_use]
     pub fn next_wake(&self) -> Time {
         let runner = self.wakes.first().map(|(at, _)| *at);
-        let wakes = [runner, self.queue.next_try(), Some(self.reads.next(&self.config))];
+        let calls = self.queue.next_try(self.config.calls_at_once);
+        let wakes = [runner, calls, Some(self.next_read())];
         wakes.into_iter().flatten().min().unwrap_or(Time(u64::MAX))
     }
 
@@ -285,6 +297,7 @@ impl Fleet {
     fn run(&mut self, node: &NodeId, now: Time, effects: &mut Vec<Effect>) {
         let Some(mut runner) = self.runners.remove(node) else { return };
         let held = self.held();
+        let watched = runner.watch.clone();
         let next = runner.plan(&self.scene(now), held, &self.catalogue, effects);
         if let Some(at) = runner.wake {
             self.wakes.insert((at.max(Time(now.0 + 1)), node.clone()));
@@ -312,6 +325,8 @@ impl Fleet {
                 self.queue.offer(node, replacement);
             }
         }
+        self.reads.watch(node, &watched, &runner.watch);
+        self.reads.await_sweep(node, runner.awaits_sweep());
         if runner.waits_for.is_some() || !runner.watch.is_empty() || runner.is_over() {
             self.waiting.insert(node.clone());
         } else {

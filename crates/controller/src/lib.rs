@@ -11,5 +11,5 @@ pub mod offered;
 pub mod serve;
 pub mod standing;
 
-pub use fleet::{Effect, Fleet, FleetConfig, Input, Outcome};
+pub use fleet::{BucketSize, CallLimits, Departure, Effect, Fleet, FleetConfig, Input, Outcome};
 pub use handle::{Ask, Handle, NodeView, Refusal, View};

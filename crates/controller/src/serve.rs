@@ -255,18 +255,28 @@ impl Driver {
             Effect::Commit { id, node, expected, record, events } => {
                 self.commit(id, node, expected, record, events);
             }
-            Effect::Call { id, command, .. } => {
+            Effect::Call { calls } => {
                 let cloud = Arc::clone(&self.cloud);
                 tokio::spawn(async move {
-                    let action = command.action();
-                    let patience = patience(&command);
-                    let call = cloud.execute(vec![command]);
-                    let result = match tokio::time::timeout(patience, call).await {
-                        Ok(mut results) if results.len() == 1 => results.remove(0),
-                        Ok(_) => Err(unknown(action, "the cloud answered another batch")),
-                        Err(_) => Err(unknown(action, "no answer in time")),
+                    let patience = calls.iter().map(|c| patience(&c.command)).max();
+                    let (ids, commands): (Vec<u64>, Vec<Command>) =
+                        calls.into_iter().map(|c| (c.id, c.command)).unzip();
+                    let action = commands.first().map_or("nothing", Command::action);
+                    let call = cloud.execute(commands);
+                    let patience = patience.unwrap_or(CALL_TIMEOUT);
+                    let results = match tokio::time::timeout(patience, call).await {
+                        Ok(results) if results.len() == ids.len() => results,
+                        Ok(_) => {
+                            let why = "the cloud answered another batch";
+                            ids.iter().map(|_| Err(unknown(action, why))).collect()
+                        }
+                        Err(_) => {
+                            ids.iter().map(|_| Err(unknown(action, "no answer in time"))).collect()
+                        }
                     };
-                    let _ = inputs.send(Input::Replied(id, result));
+                    for (id, result) in ids.into_iter().zip(results) {
+                        let _ = inputs.send(Input::Replied(id, result));
+                    }
                 });
             }
             Effect::Observe { id, query } => {

@@ -5,7 +5,9 @@ use crate::digest::Digest;
 use crate::tally::Tally;
 use crate::watch::Watch;
 use holdfast_cloud_sim::{Class, SimCloud};
-use holdfast_controller::{Effect, Fleet, FleetConfig, Input, Outcome, Refusal, standing};
+use holdfast_controller::{
+    Departure, Effect, Fleet, FleetConfig, Input, Outcome, Refusal, standing,
+};
 use holdfast_model::facts::Page;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::UserCommand;
@@ -452,19 +454,24 @@ impl Simulation {
                 let outcome = self.commit(node, expected, record, events);
                 self.post(self.now.plus(COMMIT_TAKES), Message::Committed(id, outcome));
             }
-            Effect::Call { id, node, command } => {
-                self.calls.push(command.action());
-                self.digest.debug(&command);
-                self.watch.call(self.now, &node, &command, &mut self.cloud);
-                if self.cloud.faults().draw(Class::Death) {
-                    let after = self.cloud.faults().between(Class::Death, 0, DOOM);
-                    self.sequence += 1;
-                    self.dooms.insert((self.now.plus(after), self.sequence), node.clone());
+            Effect::Call { calls } => {
+                for Departure { node, command, .. } in &calls {
+                    self.calls.push(command.action());
+                    self.digest.debug(command);
+                    self.watch.call(self.now, node, command, &mut self.cloud);
+                    if self.cloud.faults().draw(Class::Death) {
+                        let after = self.cloud.faults().between(Class::Death, 0, DOOM);
+                        self.sequence += 1;
+                        self.dooms.insert((self.now.plus(after), self.sequence), node.clone());
+                    }
                 }
-                let scheduled = self.cloud.call(self.now, command.clone());
-                self.note(|| call_line(&node, &command, &scheduled.result));
-                self.tally_hits(Some((&node, &command)));
-                self.post(scheduled.reply_at, Message::Replied(id, scheduled.result));
+                let commands = calls.iter().map(|c| c.command.clone()).collect();
+                let answers = self.cloud.call_together(self.now, commands);
+                for (Departure { id, node, command }, answer) in calls.into_iter().zip(answers) {
+                    self.note(|| call_line(&node, &command, &answer.result));
+                    self.tally_hits(Some((&node, &command)));
+                    self.post(answer.reply_at, Message::Replied(id, answer.result));
+                }
             }
             Effect::Observe { id, query } => {
                 let (at, result) = self.cloud.observe(self.now, &query);

@@ -1,179 +1,111 @@
-//! Calls on their way: which may leave, in which order, and what happens when no definite answer
-//! comes.
+//! Calls on their way: which may leave, and what happens when no definite answer comes.
 //!
 //! A call whose outcome is unknown is repeated byte for byte. Where the cloud takes no token, an
 //! earlier attempt is looked for by its tag first, with a read that was asked after the
 //! consistency window.
 
+use super::queue::Waiting;
 use super::runner::Answered;
-use super::{Effect, Fleet};
-use holdfast_model::replacement::Replacement;
-use holdfast_model::{
-    CallState, CloudError, Command, ErrorClass, Kind, NodeId, Reply, Row, Time, Token, tags,
-};
-use std::collections::BTreeMap;
+use super::{Departure, Effect, Fleet};
+use holdfast_model::{CloudError, Command, ErrorClass, Reply, Time, Token, tags};
 
-/// Queues by priority: a smaller number goes first.
-fn priority(kind: Kind) -> u8 {
-    match kind {
-        Kind::Notice | Kind::Lost => 0,
-        Kind::Create | Kind::Recycle | Kind::Pause | Kind::Resume | Kind::Delete => 1,
-        Kind::Unhealthy => 2,
-    }
-}
-
-/// One call that should leave.
-#[derive(Debug, Clone)]
-struct Waiting {
-    node: NodeId,
-    row: Row,
-    name: String,
-    command: Command,
-    priority: u8,
-    /// Not before.
-    at: Time,
-    tries: u32,
-    /// Since when it may have been done by an attempt whose answer never came.
-    unknown_since: Option<Time>,
-}
-
-impl Waiting {
-    fn is_drain(&self) -> bool {
-        matches!(self.command, Command::Drain { .. })
-    }
-}
-
-/// Calls by their tokens: waiting, or under way.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    waiting: BTreeMap<Token, Waiting>,
-    under_way: BTreeMap<u64, (Token, Waiting)>,
-    sent: BTreeMap<Token, u64>,
-    /// Tokens that an earlier process may have sent, last at the time given.
-    suspects: BTreeMap<Token, Time>,
-    /// When calls were last let out: what waits from before waits for a free place.
-    tried: Time,
-}
-
-impl Queue {
-    /// Every started call of a record that an earlier process committed may have left.
-    pub(super) fn suspect(&mut self, replacement: &Replacement, now: Time) {
-        for call in replacement.rows.values().flat_map(|row| row.calls.values()) {
-            if call.state == CallState::Started {
-                self.suspects.insert(call.token.clone(), now);
-            }
-        }
-    }
-
-    /// Takes in the started calls of a committed record.
-    pub(super) fn offer(&mut self, node: &NodeId, replacement: &Replacement) {
-        self.waiting.retain(|token, waiting| {
-            &waiting.node != node
-                || replacement
-                    .rows
-                    .values()
-                    .filter(|row| row.done_at.is_none())
-                    .flat_map(|row| row.calls.values())
-                    .any(|call| &call.token == token && call.state == CallState::Started)
-        });
-        for (row, state) in &replacement.rows {
-            if state.done_at.is_some() {
-                continue;
-            }
-            for (name, call) in &state.calls {
-                let new = call.state == CallState::Started
-                    && !self.sent.contains_key(&call.token)
-                    && !self.waiting.contains_key(&call.token);
-                if new {
-                    let waiting = Waiting {
-                        node: node.clone(),
-                        row: *row,
-                        name: name.clone(),
-                        command: call.command.clone(),
-                        priority: priority(replacement.kind),
-                        at: Time(0),
-                        tries: 0,
-                        unknown_since: self.suspects.remove(&call.token),
-                    };
-                    self.waiting.insert(call.token.clone(), waiting);
-                }
-            }
-        }
-    }
-
-    /// Nothing of this node leaves any more.
-    pub(super) fn withdraw(&mut self, node: &NodeId) {
-        self.waiting.retain(|_, waiting| &waiting.node != node);
-    }
-
-    /// When a waiting call may leave.
-    pub(super) fn next_try(&self) -> Option<Time> {
-        self.waiting.values().map(|w| w.at).filter(|at| *at > self.tried).min()
-    }
-}
+/// The most instances that one TerminateInstances names (EC2 takes 1,000; a smaller request that
+/// is refused for one of them costs less).
+const MOST_TOGETHER: u64 = 100;
+/// A resource whose state will pass is tried again after this part of the time that it has been
+/// waited for: seldom enough, and soon after it has passed.
+const PART_OF_WAIT: u64 = 16;
+/// EC2's code for an empty bucket. Others of the class throttled speak of one resource.
+const BUCKET_IS_EMPTY: &str = "RequestLimitExceeded";
 
 impl Fleet {
-    /// Lets calls leave: the most urgent first, as many as may be under way.
+    /// Lets calls leave: the most urgent first, as many as the buckets let through and as may be
+    /// under way.
     pub(super) fn send(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        self.queue.tried = now;
-        if self.held().is_some() {
+        self.queue.ripen(now);
+        self.queue.held = self.held().is_some();
+        if self.queue.held {
             return;
         }
-        // Drains take as long as their scripts: they do not keep others waiting.
-        let busy = self.queue.under_way.values().filter(|(_, w)| !w.is_drain()).count();
-        let free = self.config.calls_at_once.saturating_sub(busy);
-        let mut ready: Vec<(u8, Token)> = self
-            .queue
-            .waiting
-            .iter()
-            .filter(|(_, w)| w.at <= now)
-            .map(|(token, w)| (w.priority, token.clone()))
-            .collect();
-        ready.sort();
-        for (_, token) in ready.into_iter().take(free) {
-            let Some(mut waiting) = self.queue.waiting.remove(&token) else { continue };
-            if let Some(since) = waiting.unknown_since
-                && waiting.command.needs_lookup()
-            {
-                match self.find_earlier(&waiting, &token, since) {
-                    Earlier::Found(reply) => {
-                        self.answer(waiting, token, Ok(reply));
-                        continue;
-                    }
-                    Earlier::Unsure => {
-                        self.reads.sweep_soon();
-                        waiting.at = now.plus(self.config.poll_interval);
-                        self.queue.waiting.insert(token, waiting);
-                        continue;
-                    }
-                    Earlier::None => waiting.unknown_since = None,
+        while let Some(token) = self.queue.next(now, self.config.calls_at_once) {
+            let Some(first) = self.check_out(&token, now) else { continue };
+            let action = first.command.action();
+            let mut leaving = vec![(token, first)];
+            self.gather(&mut leaving, now);
+            self.queue.buckets.take(action, leaving.len() as u64, now);
+            let together = leaving.len() > 1;
+            let mut calls = Vec::with_capacity(leaving.len());
+            for (token, mut waiting) in leaving {
+                for id in waiting.command.touches() {
+                    self.world.touch(id, now);
                 }
+                let id = self.id();
+                let (node, command) = (waiting.node.clone(), waiting.command.clone());
+                calls.push(Departure { id, node, command });
+                waiting.together = together;
+                waiting.left = now;
+                waiting.first_left.get_or_insert(now);
+                self.queue.leaves(id, token, waiting);
             }
-            let record = self.runners.get(&waiting.node).and_then(|r| r.record.clone());
-            if let Some(broken) =
-                record.and_then(|r| self.may_leave(&r, &waiting.command, now).err())
-            {
-                let error = CloudError {
-                    class: ErrorClass::Refused,
-                    code: broken.name.to_owned(),
-                    message: format!("Holdfast refuses this itself: {}", broken.what),
-                };
-                self.answer(waiting, token, Err(error));
-                continue;
-            }
-            for id in waiting.command.touches() {
-                self.world.touch(id, now);
-            }
-            let id = self.id();
-            let node = waiting.node.clone();
-            effects.push(Effect::Call { id, node, command: waiting.command.clone() });
-            self.queue.sent.insert(token.clone(), id);
-            self.queue.under_way.insert(id, (token, waiting));
+            effects.push(Effect::Call { calls });
         }
         // Answers that needed no call may already let a plan go on.
         if !self.dirty.is_empty() {
             self.run_dirty(now, effects);
         }
+    }
+
+    /// Further terminations that leave in the same request.
+    fn gather(&mut self, leaving: &mut Vec<(Token, Waiting)>, now: Time) {
+        let single =
+            |w: &Waiting| w.alone || !matches!(w.command, Command::TerminateInstances { .. });
+        if leaving.first().is_none_or(|(_, w)| single(w)) {
+            return;
+        }
+        let most = self.queue.buckets.room("TerminateInstances", now).min(MOST_TOGETHER);
+        while (leaving.len() as u64) < most {
+            let next = self.queue.first_of("TerminateInstances");
+            let Some(token) = next.filter(|(_, w)| !single(w)).map(|(t, _)| t.clone()) else {
+                return;
+            };
+            if let Some(waiting) = self.check_out(&token, now) {
+                leaving.push((token, waiting));
+            }
+        }
+    }
+
+    /// Takes a call out of its line, if it should leave now: not if an earlier attempt has done it,
+    /// or if it would break what may never happen.
+    fn check_out(&mut self, token: &Token, now: Time) -> Option<Waiting> {
+        let mut waiting = self.queue.remove(token)?;
+        if let Some(since) = waiting.unknown_since
+            && waiting.command.needs_lookup()
+        {
+            match self.find_earlier(&waiting, token, since) {
+                Earlier::Found(reply) => {
+                    self.answer(waiting, token.clone(), Ok(reply));
+                    return None;
+                }
+                Earlier::Unsure => {
+                    self.reads.sweep_soon();
+                    let at = now.plus(self.config.poll_interval);
+                    self.queue.put(token.clone(), waiting, at);
+                    return None;
+                }
+                Earlier::None => waiting.unknown_since = None,
+            }
+        }
+        let record = self.runners.get(&waiting.node).and_then(|r| r.record.clone());
+        if let Some(broken) = record.and_then(|r| self.may_leave(&r, &waiting.command, now).err()) {
+            let error = CloudError {
+                class: ErrorClass::Refused,
+                code: broken.name.to_owned(),
+                message: format!("Holdfast refuses this itself: {}", broken.what),
+            };
+            self.answer(waiting, token.clone(), Err(error));
+            return None;
+        }
+        Some(waiting)
     }
 
     /// Looks for what an attempt without an answer may have made.
@@ -194,41 +126,59 @@ impl Fleet {
 
     /// A call was answered, or its answer never came.
     pub(super) fn replied(&mut self, id: u64, result: Result<Reply, CloudError>, now: Time) {
-        let Some((token, mut waiting)) = self.queue.under_way.remove(&id) else { return };
-        self.queue.sent.remove(&token);
+        let Some((token, mut waiting)) = self.queue.returns(id) else { return };
         for id in waiting.command.touches() {
             self.world.touch(id, now);
         }
         self.dirty.insert(waiting.node.clone());
-        match result {
+        let error = match result {
             Ok(reply) => {
                 self.world.absorb_reply(&reply, now);
                 self.answer(waiting, token, Ok(reply));
+                return;
             }
-            Err(error) if error.class.is_definite() => self.answer(waiting, token, Err(error)),
-            Err(error) => {
-                if error.class == ErrorClass::OutcomeUnknown {
-                    waiting.unknown_since = Some(now);
-                }
-                waiting.tries = waiting.tries.saturating_add(1);
-                waiting.at = now.plus(self.pause(&error, waiting.tries));
-                if let Some(runner) = self.runners.get_mut(&waiting.node) {
-                    runner.waits_for = Some(format!("{}: {error}", waiting.command.action()));
-                }
-                // What it was about is looked at before it is said again.
-                for id in waiting.command.touches() {
-                    self.reads.want(id);
-                }
-                self.queue.waiting.insert(token, waiting);
+            Err(error) => error,
+        };
+        let action = waiting.command.action();
+        let empty = error.class == ErrorClass::Throttled && error.code == BUCKET_IS_EMPTY;
+        let bucket = empty && self.queue.buckets.limits(action);
+        if bucket {
+            self.queue.buckets.throttled(action, waiting.left, now);
+        } else if waiting.together {
+            // One of them may have spoilt it for all: each speaks for itself.
+            waiting.alone = true;
+        } else if error.class.is_definite() {
+            self.answer(waiting, token, Err(error));
+            return;
+        }
+        if error.class == ErrorClass::OutcomeUnknown {
+            waiting.unknown_since = Some(now);
+        }
+        if !bucket {
+            waiting.tries = waiting.tries.saturating_add(1);
+            // What it was about is looked at before it is said again.
+            for id in waiting.command.touches() {
+                self.reads.want(id);
             }
         }
+        let at = if bucket { now } else { now.plus(self.pause(&error, &waiting, now)) };
+        if let Some(runner) = self.runners.get_mut(&waiting.node) {
+            runner.waits_for = Some(format!("{action}: {error}"));
+        }
+        self.queue.put(token, waiting, at);
     }
 
-    fn pause(&self, error: &CloudError, tries: u32) -> u64 {
+    /// How long a call waits that came to no definite end.
+    fn pause(&self, error: &CloudError, waiting: &Waiting, now: Time) -> u64 {
+        let most = self.config.call_retry_most;
         match error.class {
-            ErrorClass::Unauthorised => self.config.call_retry_most,
-            _ => holdfast_engine::desk::pause(self.config.call_retry, tries)
-                .min(self.config.call_retry_most),
+            _ if waiting.together => 0,
+            ErrorClass::Unauthorised => most,
+            ErrorClass::Conflict | ErrorClass::NotYetVisible => {
+                let waited = now.since(waiting.first_left.unwrap_or(now));
+                (waited / PART_OF_WAIT).clamp(self.config.call_retry / 4, most)
+            }
+            _ => holdfast_engine::desk::pause(self.config.call_retry, waiting.tries).min(most),
         }
     }
 

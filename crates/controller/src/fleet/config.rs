@@ -1,5 +1,6 @@
 //! What the fleet is told at its start.
 
+use super::buckets::CallLimits;
 use holdfast_engine::Tuning;
 use holdfast_model::Installation;
 use holdfast_model::time::{MINUTE, SECOND};
@@ -11,10 +12,15 @@ pub struct FleetConfig {
     pub installation: Installation,
     /// Times that differ between clouds.
     pub tuning: Tuning,
-    /// From one sweep to the next: how late a loss without any hint is found, at most.
+    /// From one sweep over the instances to the next: how late a loss without any hint is found,
+    /// at most, besides the time that the sweep itself takes.
     pub sweep_interval: u64,
+    /// From one sweep over everything else to the next, while no node waits for one.
+    pub inventory_interval: u64,
     /// From one look at what is waited for to the next.
     pub poll_interval: u64,
+    /// The same while so many calls wait for tokens that nobody would act on a look.
+    pub poll_interval_most: u64,
     /// First pause before a call without a definite answer is repeated; it doubles.
     pub call_retry: u64,
     /// Longest pause before a call is repeated.
@@ -23,6 +29,8 @@ pub struct FleetConfig {
     pub commit_retry: u64,
     /// The most calls under way at once.
     pub calls_at_once: usize,
+    /// The cloud's own limits on calls.
+    pub limits: CallLimits,
 }
 
 impl FleetConfig {
@@ -33,11 +41,14 @@ impl FleetConfig {
             installation,
             tuning: Tuning::ec2(),
             sweep_interval: 15 * SECOND,
-            poll_interval: 2 * SECOND,
+            inventory_interval: MINUTE,
+            poll_interval: SECOND / 2,
+            poll_interval_most: 2 * SECOND,
             call_retry: SECOND,
             call_retry_most: MINUTE,
             commit_retry: SECOND,
             calls_at_once: 256,
+            limits: CallLimits::Ec2,
         }
     }
 
@@ -48,11 +59,14 @@ impl FleetConfig {
             installation,
             tuning: Tuning::local(),
             sweep_interval: SECOND,
+            inventory_interval: SECOND,
             poll_interval: 20,
+            poll_interval_most: 20,
             call_retry: 50,
             call_retry_most: 10 * SECOND,
             commit_retry: SECOND / 2,
             calls_at_once: 64,
+            limits: CallLimits::Unlimited,
         }
     }
 }

@@ -1,41 +1,73 @@
 //! Looking: sweeps of everything, and batched looks at what is waited for.
+//!
+//! Looks are paced by their pages and not by nodes: one look at a kind takes in everything that
+//! somebody waits for, and the next one comes after the poll's interval, or later if there are many
+//! pages, or if calls wait for tokens anyway, so that nobody would act on what it shows.
 
-use super::{Effect, Fleet, FleetConfig};
+use super::{Effect, Fleet};
 use holdfast_model::facts::{Page, Query, ResourceKind};
-use holdfast_model::{CloudError, Time};
+use holdfast_model::{CloudError, NodeId, Time, tags};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most ids of one look (EC2 takes 1,000 in one filter; smaller answers come faster).
-const MAX_IDS: usize = 200;
+/// The most ids of one look (EC2 API reference: at most 1,000 results of one Describe).
+const MAX_IDS: usize = 1_000;
 /// The most pages of one kind in one sweep: 1,000 facts each.
 const MAX_PAGES: u32 = 10_000;
+/// How often one page of a sweep is asked for again before the sweep is given up.
+const MAX_PAGE_TRIES: u32 = 5;
+/// How long hints are gathered before they are looked at together, in milliseconds at most.
+const GATHER: u64 = 200;
+/// A look's share of the time until all that waits for a bucket has left: a hundredth.
+const PART_OF_BACKLOG: u64 = 100;
+/// What one page of a look takes of the time to the next one, in milliseconds: half of what EC2's
+/// bucket for reads gives.
+const PAGE_TAKES: u64 = 100;
 
 /// One read under way.
 #[derive(Debug)]
 struct Read {
     query: Query,
     asked: Time,
-    /// For a sweep: when its first page was asked, and how many pages there were.
-    sweep: Option<(Time, u32)>,
+    sweep: Option<Sweep>,
+}
+
+/// Where a sweep is.
+#[derive(Debug, Clone, Copy)]
+struct Sweep {
+    /// When its first page was asked.
+    began: Time,
+    pages: u32,
+    /// How often this page was asked.
+    tries: u32,
+    /// Not before.
+    at: Time,
 }
 
 /// Reads under way and due.
 #[derive(Debug, Default)]
 pub(super) struct Reads {
     under_way: BTreeMap<u64, Read>,
-    wanted: BTreeSet<String>,
+    /// To be looked at as soon as may be.
+    wanted: BTreeMap<ResourceKind, BTreeSet<String>>,
+    /// Ids whose facts are waited for, and by whom.
+    watched: BTreeMap<ResourceKind, BTreeMap<String, BTreeSet<NodeId>>>,
+    /// Nodes that wait for a whole look.
+    for_sweep: BTreeSet<NodeId>,
+    /// Ids of looks under way.
+    looking: BTreeSet<String>,
     last_sweep: BTreeMap<ResourceKind, Time>,
-    last_poll: Option<Time>,
+    last_look: BTreeMap<ResourceKind, Time>,
     /// Next pages, to be asked.
-    more: Vec<(Query, Time, u32)>,
+    more: Vec<(Query, Sweep)>,
     soon: bool,
-    waiting: bool,
 }
 
 impl Reads {
     /// Something may have happened to this id: look at once.
     pub(super) fn want(&mut self, id: &str) {
-        self.wanted.insert(id.to_owned());
+        if let Some(kind) = ResourceKind::of_id(id) {
+            self.wanted.entry(kind).or_default().insert(id.to_owned());
+        }
     }
 
     /// A whole look is wanted before its time.
@@ -43,86 +75,178 @@ impl Reads {
         self.soon = true;
     }
 
-    /// When the next read is due.
-    pub(super) fn next(&self, config: &FleetConfig) -> Time {
-        if !self.wanted.is_empty() && self.under_way.is_empty() {
-            return Time(0);
+    /// A node waits for facts of other ids than before.
+    pub(super) fn watch(&mut self, node: &NodeId, before: &[String], now: &[String]) {
+        for id in before.iter().filter(|id| !now.contains(id)) {
+            let Some(kind) = ResourceKind::of_id(id) else { continue };
+            let Some(watched) = self.watched.get_mut(&kind) else { continue };
+            if let Some(nodes) = watched.get_mut(id) {
+                nodes.remove(node);
+                if nodes.is_empty() {
+                    watched.remove(id);
+                }
+            }
         }
-        let busy: BTreeSet<ResourceKind> =
-            self.under_way.values().filter(|r| r.sweep.is_some()).map(|r| r.query.kind).collect();
-        let interval = if self.soon { config.poll_interval } else { config.sweep_interval };
-        let sweep = ResourceKind::ALL
-            .iter()
-            .filter(|kind| !busy.contains(kind))
-            .map(|kind| self.last_sweep.get(kind).map_or(Time(0), |t| t.plus(interval)))
-            .min();
-        let poll =
-            self.waiting.then(|| self.last_poll.map_or(Time(0), |t| t.plus(config.poll_interval)));
-        sweep.into_iter().chain(poll).min().unwrap_or(Time(u64::MAX))
+        for id in now.iter().filter(|id| !before.contains(id)) {
+            let Some(kind) = ResourceKind::of_id(id) else { continue };
+            let nodes = self.watched.entry(kind).or_default().entry(id.clone()).or_default();
+            nodes.insert(node.clone());
+        }
+    }
+
+    /// Whether a node waits for a whole look.
+    pub(super) fn await_sweep(&mut self, node: &NodeId, waits: bool) {
+        if waits {
+            self.for_sweep.insert(node.clone());
+        } else {
+            self.for_sweep.remove(node);
+        }
+    }
+
+    fn is_sweeping(&self, kind: ResourceKind) -> bool {
+        let under_way = self.under_way.values().any(|r| r.sweep.is_some() && r.query.kind == kind);
+        under_way || self.more.iter().any(|(query, _)| query.kind == kind)
+    }
+
+    /// Whether any of these ids is not being looked at already.
+    fn idle<'a>(&self, mut ids: impl Iterator<Item = &'a String>) -> bool {
+        ids.any(|id| !self.looking.contains(id))
+    }
+
+    /// How many pages a look at everything that is watched of a kind has.
+    fn pages(&self, kind: ResourceKind) -> u64 {
+        let ids = self.watched.get(&kind).map_or(0, BTreeMap::len);
+        ids.div_ceil(MAX_IDS) as u64
+    }
+}
+
+/// EC2's name of the call that shows a kind.
+fn action(kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::Instance => "DescribeInstances",
+        ResourceKind::Volume => "DescribeVolumes",
+        ResourceKind::Snapshot => "DescribeSnapshots",
+        ResourceKind::Image => "DescribeImages",
+        ResourceKind::Interface => "DescribeNetworkInterfaces",
     }
 }
 
 impl Fleet {
+    /// When the next read is due.
+    pub(super) fn next_read(&self) -> Time {
+        let reads = &self.reads;
+        let mut next = Time(u64::MAX);
+        for (query, sweep) in &reads.more {
+            next = next.min(sweep.at.max(self.queue.buckets.next(action(query.kind))));
+        }
+        for kind in ResourceKind::ALL {
+            let mut due = Time(u64::MAX);
+            if !reads.is_sweeping(kind) {
+                due = due.min(self.sweep_due(kind));
+            }
+            if reads.idle(reads.wanted.get(&kind).into_iter().flatten()) {
+                due = due.min(self.look_due(kind, self.gathers()));
+            }
+            if reads.idle(reads.watched.get(&kind).into_iter().flat_map(BTreeMap::keys)) {
+                due = due.min(self.look_due(kind, self.poll_interval(kind)));
+            }
+            next = next.min(due.max(self.queue.buckets.next(action(kind))));
+        }
+        next
+    }
+
+    fn sweep_due(&self, kind: ResourceKind) -> Time {
+        let interval = if self.reads.soon {
+            self.config.poll_interval
+        } else if kind == ResourceKind::Instance || !self.reads.for_sweep.is_empty() {
+            self.config.sweep_interval
+        } else {
+            self.config.inventory_interval
+        };
+        self.reads.last_sweep.get(&kind).map_or(Time(0), |t| t.plus(interval))
+    }
+
+    fn look_due(&self, kind: ResourceKind, interval: u64) -> Time {
+        self.reads.last_look.get(&kind).map_or(Time(0), |t| t.plus(interval))
+    }
+
+    fn gathers(&self) -> u64 {
+        self.config.poll_interval.min(GATHER)
+    }
+
+    /// From one look at a kind to the next.
+    fn poll_interval(&self, kind: ResourceKind) -> u64 {
+        let least = self.config.poll_interval;
+        let idle = self.queue.backlog() / PART_OF_BACKLOG;
+        let by_pages = self.reads.pages(kind) * PAGE_TAKES;
+        least.max(idle.min(self.config.poll_interval_most)).max(if least < PAGE_TAKES {
+            0
+        } else {
+            by_pages
+        })
+    }
+
     /// Starts the reads that are due.
     pub(super) fn look(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        for (query, began, pages) in std::mem::take(&mut self.reads.more) {
-            self.read(query, now, Some((began, pages)), effects);
+        for (query, sweep) in std::mem::take(&mut self.reads.more) {
+            if sweep.at > now || self.queue.buckets.room(action(query.kind), now) == 0 {
+                self.reads.more.push((query, sweep));
+            } else {
+                self.read(query, now, Some(sweep), effects);
+            }
         }
-        let interval =
-            if self.reads.soon { self.config.poll_interval } else { self.config.sweep_interval };
         for kind in ResourceKind::ALL {
-            let due = self.reads.last_sweep.get(&kind).is_none_or(|t| now >= t.plus(interval));
-            let busy =
-                self.reads.under_way.values().any(|r| r.sweep.is_some() && r.query.kind == kind);
-            if due && !busy {
+            if now >= self.sweep_due(kind)
+                && !self.reads.is_sweeping(kind)
+                && self.queue.buckets.room(action(kind), now) > 0
+            {
                 self.reads.last_sweep.insert(kind, now);
                 let query = Query { kind, ids: Vec::new(), page: None };
-                self.read(query, now, Some((now, 1)), effects);
+                let sweep = Sweep { began: now, pages: 1, tries: 0, at: now };
+                self.read(query, now, Some(sweep), effects);
             }
         }
-        let sweeping = self.reads.under_way.values().any(|r| r.sweep.is_some());
+        let sweeping = ResourceKind::ALL.iter().any(|kind| self.reads.is_sweeping(*kind));
         // Until everything has been looked at once nothing is done: a failed look is soon repeated.
         self.reads.soon = (self.reads.soon && sweeping) || !self.world.is_swept();
-        let mut ids = std::mem::take(&mut self.reads.wanted);
-        let watched: BTreeSet<String> = self
-            .waiting
-            .iter()
-            .filter_map(|node| self.runners.get(node))
-            .flat_map(|r| r.watch.iter().cloned())
-            .collect();
-        self.reads.waiting = !watched.is_empty();
-        let poll_due =
-            self.reads.last_poll.is_none_or(|t| now >= t.plus(self.config.poll_interval));
-        if poll_due && !watched.is_empty() {
-            self.reads.last_poll = Some(now);
-            ids.extend(watched);
-        }
-        let busy: BTreeSet<String> =
-            self.reads.under_way.values().flat_map(|r| r.query.ids.iter().cloned()).collect();
-        let mut by_kind: BTreeMap<ResourceKind, Vec<String>> = BTreeMap::new();
-        for id in ids {
-            if busy.contains(&id) {
-                continue;
-            }
-            if let Some(kind) = ResourceKind::of_id(&id) {
-                by_kind.entry(kind).or_default().push(id);
-            }
-        }
-        for (kind, ids) in by_kind {
-            for chunk in ids.chunks(MAX_IDS) {
-                let query = Query { kind, ids: chunk.to_vec(), page: None };
-                self.read(query, now, None, effects);
-            }
+        for kind in ResourceKind::ALL {
+            self.look_at(kind, now, effects);
         }
     }
 
-    fn read(
-        &mut self,
-        query: Query,
-        asked: Time,
-        sweep: Option<(Time, u32)>,
-        effects: &mut Vec<Effect>,
-    ) {
+    /// Looks at what is wanted and watched of one kind, if it is due.
+    fn look_at(&mut self, kind: ResourceKind, now: Time, effects: &mut Vec<Effect>) {
+        let mut ids = BTreeSet::new();
+        let wanted = self.reads.wanted.get(&kind).is_some_and(|ids| !ids.is_empty());
+        if wanted && now >= self.look_due(kind, self.gathers()) {
+            let wanted = self.reads.wanted.remove(&kind).unwrap_or_default();
+            // What was asked before the hint does not answer it: that waits for the next look.
+            let (again, at_once): (BTreeSet<String>, BTreeSet<String>) =
+                wanted.into_iter().partition(|id| self.reads.looking.contains(id));
+            if !again.is_empty() {
+                self.reads.wanted.insert(kind, again);
+            }
+            ids = at_once;
+        }
+        if now >= self.look_due(kind, self.poll_interval(kind)) {
+            let watched = self.reads.watched.get(&kind).into_iter().flat_map(BTreeMap::keys);
+            ids.extend(watched.filter(|id| !self.reads.looking.contains(*id)).cloned());
+        }
+        let ids: Vec<String> = ids.into_iter().collect();
+        for chunk in ids.chunks(MAX_IDS) {
+            if self.queue.buckets.room(action(kind), now) == 0 {
+                self.reads.wanted.entry(kind).or_default().extend(chunk.iter().cloned());
+                continue;
+            }
+            self.reads.last_look.insert(kind, now);
+            self.reads.looking.extend(chunk.iter().cloned());
+            let query = Query { kind, ids: chunk.to_vec(), page: None };
+            self.read(query, now, None, effects);
+        }
+    }
+
+    fn read(&mut self, query: Query, asked: Time, sweep: Option<Sweep>, effects: &mut Vec<Effect>) {
+        self.queue.buckets.take(action(query.kind), 0, asked);
         let id = self.id();
         effects.push(Effect::Observe { id, query: query.clone() });
         self.reads.under_way.insert(id, Read { query, asked, sweep });
@@ -137,28 +261,79 @@ impl Fleet {
         effects: &mut Vec<Effect>,
     ) {
         let Some(read) = self.reads.under_way.remove(&id) else { return };
-        // A read that failed is asked again when it is next due: until then nothing is known.
-        let Ok(page) = result else { return };
-        let Some((began, pages)) = read.sweep else {
-            let ids: BTreeSet<&String> = read.query.ids.iter().collect();
-            self.world.absorb_ids(&read.query.ids, page.facts, read.asked);
-            let watching = self.waiting.iter().filter(|node| {
-                let watch = self.runners.get(*node).map(|r| r.watch.as_slice()).unwrap_or_default();
-                watch.iter().any(|watched| ids.contains(watched))
-            });
-            self.dirty.extend(watching.cloned());
+        for id in &read.query.ids {
+            self.reads.looking.remove(id);
+        }
+        let kind = read.query.kind;
+        let page = match result {
+            Ok(page) => page,
+            Err(error) => {
+                if error.class == holdfast_model::ErrorClass::Throttled {
+                    self.queue.buckets.throttled(action(kind), read.asked, now);
+                }
+                self.unanswered(read, now);
+                return;
+            }
+        };
+        let Some(sweep) = read.sweep else {
+            self.absorb_look(&read.query.ids, page, read.asked);
             return;
         };
         // Later pages may be newer than the first, but are taken to be as old as it is.
-        self.world.absorb_page(page.facts, began);
-        if let (Some(next), true) = (page.next, pages < MAX_PAGES) {
+        self.world.absorb_page(page.facts, sweep.began);
+        if let (Some(next), true) = (page.next, sweep.pages < MAX_PAGES) {
             let query = Query { page: Some(next), ..read.query };
-            self.reads.more.push((query, began, pages + 1));
+            let sweep = Sweep { pages: sweep.pages + 1, tries: 0, at: now, ..sweep };
+            self.reads.more.push((query, sweep));
             return;
         }
-        let kind = read.query.kind;
-        let vanished = self.world.complete_sweep(kind, began);
+        let first = !self.world.is_swept();
+        let vanished = self.world.complete_sweep(kind, sweep.began);
+        if first {
+            // Everybody has waited for this.
+            self.dirty.extend(self.waiting.iter().cloned());
+        }
         self.mind_vanished(&vanished, now, effects);
-        self.dirty.extend(self.waiting.iter().cloned());
+        self.dirty.extend(self.reads.for_sweep.iter().cloned());
+    }
+
+    /// A read that failed is asked again: until then nothing is known.
+    fn unanswered(&mut self, read: Read, now: Time) {
+        let at = now.plus(self.config.poll_interval);
+        match read.sweep {
+            Some(sweep) if sweep.tries < MAX_PAGE_TRIES => {
+                let sweep = Sweep { tries: sweep.tries + 1, at, ..sweep };
+                self.reads.more.push((read.query, sweep));
+            }
+            // The next sweep begins anew.
+            Some(_) => {}
+            None => {
+                let kind = read.query.kind;
+                let watched = self.reads.watched.get(&kind);
+                let nobodys = |id: &String| watched.is_none_or(|w| !w.contains_key(id));
+                let again: Vec<String> = read.query.ids.into_iter().filter(nobodys).collect();
+                if !again.is_empty() {
+                    self.reads.wanted.entry(kind).or_default().extend(again);
+                }
+            }
+        }
+    }
+
+    /// A look at some ids: whoever waits for one that does not show must think again, for absence
+    /// is a matter of time. What shows otherwise than before, the world says itself.
+    fn absorb_look(&mut self, ids: &[String], page: Page, asked: Time) {
+        let mut silent: BTreeSet<&String> = ids.iter().collect();
+        for fact in &page.facts {
+            if fact.tags().contains_key(tags::NODE) {
+                silent.remove(&fact.id().to_owned());
+            }
+        }
+        for id in silent {
+            let watched = ResourceKind::of_id(id).and_then(|kind| self.reads.watched.get(&kind));
+            if let Some(nodes) = watched.and_then(|watched| watched.get(id)) {
+                self.dirty.extend(nodes.iter().cloned());
+            }
+        }
+        self.world.absorb_ids(ids, page.facts, asked);
     }
 }

@@ -7,7 +7,9 @@ use holdfast_engine::words::{self, NotDone};
 use holdfast_engine::{Scene, invariants, plan, replies};
 use holdfast_model::market::Catalogue;
 use holdfast_model::user::UserCommand;
-use holdfast_model::{CloudError, Event, NodeId, Record, Reply, Row, Severity, Spec, Time, Token};
+use holdfast_model::{
+    CallState, CloudError, Event, NodeId, Record, Reply, Row, Severity, Spec, Time, Token,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -64,6 +66,22 @@ impl Runner {
         self.committing.is_none()
             && self.words.is_empty()
             && self.record.as_ref().is_some_and(|r| r.revision == 0)
+    }
+
+    /// Whether nothing but a whole look brings this node on: it waits for no resource by name and
+    /// for no answer.
+    pub(super) fn awaits_sweep(&self) -> bool {
+        let called = |record: &Arc<Record>| {
+            let rows = record.replacement.iter().flat_map(|r| r.rows.values());
+            rows.filter(|row| row.done_at.is_none())
+                .flat_map(|row| row.calls.values())
+                .any(|call| call.state == CallState::Started)
+        };
+        let waits = self.waits_for.is_some()
+            && self.watch.is_empty()
+            && self.committing.is_none()
+            && !self.record.as_ref().is_some_and(called);
+        waits || self.is_over()
     }
 
     /// Nothing more is done with this node.

@@ -7,7 +7,7 @@ use holdfast_engine::{Scene, retention};
 use holdfast_model::facts::ResourceKind;
 use holdfast_model::record::{DataHead, Goal, RootHead};
 use holdfast_model::standing::{Cause, Freeze, Standing};
-use holdfast_model::{Command, Event, NodeId, Record, Severity, Time};
+use holdfast_model::{Command, Event, NodeId, Record, Severity, Time, tags};
 
 /// If at least this many resources vanish at once, and they are most of them, something is wrong
 /// with the view and not with the resources.
@@ -153,15 +153,19 @@ impl Fleet {
         if vanished.len() < VANISHED_AT_ONCE {
             return (Vec::new(), 0);
         }
-        let records = || self.runners.values().filter_map(|r| r.record.as_ref());
-        let is_needed = |id: &&String| records().any(|r| retention::is_needed(r, id));
-        let missed: Vec<String> = vanished.iter().filter(is_needed).cloned().collect();
+        let is_needed = |id: &str| {
+            let node = self.world.last_seen(id).and_then(|fact| fact.tags().get(tags::NODE));
+            let runner = node.and_then(|node| self.runners.get(&NodeId(node.clone())));
+            let record = runner.and_then(|runner| runner.record.as_ref());
+            record.is_some_and(|record| retention::is_needed(record, id))
+        };
+        let missed: Vec<String> = vanished.iter().filter(|id| is_needed(id)).cloned().collect();
         let kind = vanished.first().and_then(|id| ResourceKind::of_id(id));
         let shown = self
             .world
             .all()
             .filter(|f| Some(f.kind()) == kind)
-            .filter(|f| records().any(|r| retention::is_needed(r, f.id())))
+            .filter(|f| is_needed(f.id()))
             .count();
         (missed, shown)
     }
