@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 #[utoipa::path(get, path = "/health", tag = "holdfast", security(()),
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub(crate) async fn health(State(app): State<App>) -> (StatusCode, Json<Health>) {
-    let (ready, frozen) = app.handle.look(|view| (view.ready, view.frozen.is_some()));
+    let (ready, frozen) = app.handle.look(|view| (view.ready, view.standing.frozen().is_some()));
     let (code, status) = match (ready, frozen) {
         (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "frozen"),
         (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),

@@ -7,6 +7,7 @@
 //! nodes.rs     /aws/ec2/managedInstance                  render.rs     nodes as clients read them
 //! log.rs       /aws/ec2/group/{id}/logs                  shape.rs      the document's members
 //! own.rs, live.rs, health.rs   what Holdfast adds        limits.rs     every limit
+//! fleet.rs     the fleet as a whole, adoption
 //! auth.rs      the token                                 serve.rs      connections
 //! openapi.rs, schema.rs   /openapi.json
 //! ```
@@ -17,6 +18,7 @@
 
 mod auth;
 mod envelope;
+mod fleet;
 mod gateway;
 mod health;
 pub mod limits;
@@ -80,6 +82,11 @@ pub fn router(handle: Handle, auth: Auth, local: Option<Router>) -> Router {
         .route("/holdfast/v1/nodes", get(own::list))
         .route("/holdfast/v1/nodes/{id}", get(own::show))
         .route("/holdfast/v1/nodes/{id}/decide", post(own::decide))
+        .route("/holdfast/v1/nodes/{id}/adopt", post(fleet::adopt))
+        .route("/holdfast/v1/fleet", get(fleet::status))
+        .route("/holdfast/v1/freeze", post(fleet::freeze))
+        .route("/holdfast/v1/thaw", post(fleet::thaw))
+        .route("/holdfast/v1/unaccounted", get(fleet::unaccounted))
         .route("/holdfast/v1/events", get(live::events))
         .route("/openapi.json", get(openapi::openapi))
         .route(gateway::HEALTH, get(health::health))

@@ -241,3 +241,80 @@ pub struct Health {
     /// `ready`, `starting` or `frozen`.
     pub status: String,
 }
+
+/// Why nothing is to be changed.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct FreezeRequest {
+    /// A sentence of at most 500 bytes.
+    pub reason: String,
+}
+
+/// How the fleet is.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FleetStatus {
+    /// Whether nothing is changed at the moment.
+    pub frozen: bool,
+    /// Why: `cause` (`asked`, `account`, `vanished`), `since`, `reason`.
+    #[schema(value_type = Vec<Object>)]
+    pub freezes: Vec<serde_json::Value>,
+    /// Counts the starts of this installation's server.
+    pub epoch: u64,
+    /// When this one began.
+    pub epoch_began: String,
+    /// Which installation this is.
+    pub installation: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// The program's version.
+    pub version: Option<String>,
+    /// The schema of records.
+    pub record_version: Option<u32>,
+    /// The version of the store's file.
+    pub store_version: Option<i64>,
+    /// Whether the first whole look at the cloud is over.
+    pub ready: Option<bool>,
+    /// How many nodes are in which state; `STOPPED`: their records cannot be used.
+    #[schema(value_type = Option<Object>)]
+    pub nodes: Option<serde_json::Value>,
+    /// How many nodes wait to be adopted.
+    pub quarantined: Option<u64>,
+    /// Markets that refused: `market`, `until`, and how many `nodes` leave it alone.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub cooled_markets: Option<Vec<serde_json::Value>>,
+}
+
+/// What no record accounts for, of one node.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Unaccounted {
+    /// Of which installation, by the tags.
+    pub installation: String,
+    /// Of which node.
+    pub node: String,
+    /// Whether it is of this installation.
+    pub ours: bool,
+    /// The generation of the record, if there is one.
+    pub recorded: Option<u64>,
+    /// What this means, and what would help.
+    pub why: String,
+    /// What an adoption would find.
+    pub found: Option<String>,
+    /// What only a person can decide: `part`, `why`, `candidates`.
+    #[schema(value_type = Vec<Object>)]
+    pub questions: Vec<serde_json::Value>,
+    /// The resources as the cloud shows them.
+    #[schema(value_type = Vec<Object>)]
+    pub resources: Vec<serde_json::Value>,
+}
+
+/// What is to be adopted, and how.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AdoptRequest {
+    /// The node's document: needed where there is no record.
+    pub managed_instance: Option<ManagedInstance>,
+    /// What a person has decided: parts of the node, each with an id or `fresh`.
+    #[schema(value_type = Option<Object>)]
+    pub heads: Option<serde_json::Value>,
+}

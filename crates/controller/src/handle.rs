@@ -1,10 +1,11 @@
 //! How the rest of the server speaks to the controller: words go in, views come out. Nobody else
 //! writes records, and nobody waits for a cloud here.
 
+use crate::orders::Order;
 use holdfast_model::facts::{ImageFact, InstanceFact, InterfaceFact, VolumeFact};
 use holdfast_model::market::Catalogue;
 use holdfast_model::user::UserCommand;
-use holdfast_model::{FieldError, NodeId, Record};
+use holdfast_model::{FieldError, NodeId, Record, Standing};
 use holdfast_store::{EventFilter, Store, StoreError, StoredEvent};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -67,8 +68,10 @@ pub struct View {
     pub stopped: BTreeMap<NodeId, String>,
     /// What the region offers.
     pub catalogue: Arc<Catalogue>,
-    /// Why nothing is changed at the moment, if so.
-    pub frozen: Option<String>,
+    /// Which installation this is.
+    pub installation: String,
+    /// What concerns the fleet as a whole: its epoch, and why nothing is changed, if so.
+    pub standing: Standing,
     /// Whether the first sweep has been completed.
     pub ready: bool,
 }
@@ -85,6 +88,7 @@ pub struct Ask {
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) words: mpsc::Sender<Ask>,
+    pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) view: Arc<RwLock<View>>,
     pub(crate) events: broadcast::Sender<StoredEvent>,
     pub(crate) store: Arc<dyn Store>,
@@ -100,7 +104,9 @@ impl Handle {
         let (events, _) = broadcast::channel(MAX_EVENTS_BEHIND);
         let view = Arc::new(RwLock::new(View::default()));
         let catalogue_changed = Arc::default();
-        let handle = Handle { words, view: Arc::clone(&view), events, store, catalogue_changed };
+        let (orders, _) = mpsc::channel(1);
+        let shown = Arc::clone(&view);
+        let handle = Handle { words, orders, view: shown, events, store, catalogue_changed };
         (handle, receiver, view)
     }
 

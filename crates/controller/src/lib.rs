@@ -8,8 +8,10 @@
 pub mod fleet;
 pub mod handle;
 pub mod offered;
+pub mod orders;
 pub mod serve;
 pub mod standing;
 
 pub use fleet::{BucketSize, CallLimits, Departure, Effect, Fleet, FleetConfig, Input, Outcome};
 pub use handle::{Ask, Handle, NodeView, Refusal, View};
+pub use orders::Order;

@@ -3,6 +3,7 @@
 
 use crate::fleet::{Effect, Fleet, FleetConfig, Input, Outcome};
 use crate::handle::{Ask, Handle, MAX_EVENTS_BEHIND, MAX_WAITING_WORDS, Refusal, View};
+use crate::orders::{MAX_WAITING_ORDERS, Order};
 use crate::standing::{self, StandingError};
 use holdfast_cloud::Cloud;
 use holdfast_model::standing::Cause;
@@ -97,10 +98,13 @@ pub async fn start(
     let catalogue = cloud.catalogue().await?;
     let (words, words_in) = mpsc::channel(MAX_WAITING_WORDS);
     let (events, _) = broadcast::channel(MAX_EVENTS_BEHIND);
-    let view = Arc::new(RwLock::new(View::default()));
+    let (orders, orders_in) = mpsc::channel(MAX_WAITING_ORDERS);
+    let view = View { installation: config.installation.0.clone(), ..View::default() };
+    let view = Arc::new(RwLock::new(view));
     let catalogue_changed = Arc::new(Notify::new());
     let handle = Handle {
         words,
+        orders,
         view: Arc::clone(&view),
         events: events.clone(),
         store: Arc::clone(&store),
@@ -127,7 +131,7 @@ pub async fn start(
     }
     driver.take(Input::Catalogue(catalogue));
     driver.take(Input::Loaded(records));
-    let task = tokio::spawn(driver.run(words_in, inputs_in));
+    let task = tokio::spawn(driver.run(words_in, orders_in, inputs_in));
     Ok(Controller { handle, task })
 }
 
@@ -193,6 +197,7 @@ impl Driver {
     async fn run(
         mut self,
         mut words: mpsc::Receiver<Ask>,
+        mut orders: mpsc::Receiver<Order>,
         mut inputs: mpsc::UnboundedReceiver<Input>,
     ) {
         self.keep_catalogue();
@@ -202,6 +207,10 @@ impl Driver {
             let input = tokio::select! {
                 biased;
                 Some(input) = inputs.recv() => input,
+                Some(order) = orders.recv() => {
+                    self.obey(order);
+                    continue;
+                }
                 Some(ask) = words.recv() => {
                     self.next_word += 1;
                     self.answers.insert(self.next_word, ask.answer);
@@ -213,6 +222,39 @@ impl Driver {
             };
             self.take(input);
         }
+    }
+
+    /// Carries out what is said to the fleet as a whole, and answers it.
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Freeze(reason, answer) => {
+                self.take(Input::Freeze(Cause::Asked, reason));
+                let _ = answer.send(self.standing());
+            }
+            Order::Thaw(answer) => {
+                self.take(Input::Thaw);
+                let _ = answer.send(self.standing());
+            }
+            Order::Strays(answer) => {
+                let looked = self.fleet.world().is_swept();
+                let _ = answer.send(
+                    looked.then(|| self.fleet.strays(self.clock.now())).ok_or_else(|| {
+                        let why = "the first whole look at the cloud is not over";
+                        Refusal::Unavailable(why.to_owned())
+                    }),
+                );
+            }
+        }
+    }
+
+    /// How the fleet stands, if that is durable.
+    fn standing(&self) -> Result<Standing, Refusal> {
+        let standing = self.fleet.standing();
+        if &self.kept == standing {
+            return Ok(standing.clone());
+        }
+        let why = "it holds for now, but could not be stored (see the server's log)";
+        Err(Refusal::Unavailable(why.to_owned()))
     }
 
     fn take(&mut self, input: Input) {
@@ -391,7 +433,9 @@ impl Driver {
         if !Arc::ptr_eq(&shown.catalogue, &self.fleet.catalogue()) {
             shown.catalogue = self.fleet.catalogue();
         }
-        shown.frozen = self.fleet.frozen().map(ToOwned::to_owned);
+        if &shown.standing != self.fleet.standing() {
+            shown.standing = self.fleet.standing().clone();
+        }
         shown.ready = self.fleet.world().is_swept();
     }
 }

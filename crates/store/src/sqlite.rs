@@ -31,6 +31,9 @@ use writing::WriteSide;
 /// The store's file in the data directory.
 pub const FILE: &str = "holdfast.db";
 
+/// The version of the file's schema that this program writes.
+pub const VERSION: i64 = migrations::NEWEST;
+
 /// How long a statement waits for another program that has the file open (a person's `sqlite3`).
 const BUSY_PATIENCE: Duration = Duration::from_secs(2);
 

@@ -4,6 +4,8 @@ use crate::server::{NODES, Server, TOKEN, sample};
 use axum::Router;
 use axum::routing::get;
 use holdfast_api::{Answer, Auth, Failure, TOKEN_FILE, limits};
+use holdfast_model::Time;
+use holdfast_model::standing::{Cause, Freeze};
 use holdfast_store::Store;
 use holdfast_store::memory::MemoryStore;
 use serde_json::json;
@@ -44,7 +46,9 @@ fn health_needs_no_token_and_says_one_word() {
     assert_eq!(ask(), (200, json!({ "status": "ready" })));
     server.view.write().unwrap().ready = false;
     assert_eq!(ask().1, json!({ "status": "starting" }));
-    server.view.write().unwrap().frozen = Some("a secret reason".to_owned());
+    let reason = "a secret reason".to_owned();
+    let freeze = Freeze { since: Time(0), reason, ids: Vec::new() };
+    server.view.write().unwrap().standing.freezes.insert(Cause::Asked, freeze);
     assert_eq!(ask().1, json!({ "status": "frozen" }));
 }
 

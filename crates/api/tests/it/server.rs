@@ -2,9 +2,10 @@
 //! that does to records what the engine's words do, and nothing else.
 
 use holdfast_api::{Auth, router, serve};
-use holdfast_controller::{Ask, Handle, NodeView, Refusal, View};
+use holdfast_controller::{Ask, Handle, NodeView, Order, Refusal, View};
 use holdfast_engine::words::{self, NotDone};
 use holdfast_model::record::{Goal, Holder, Record};
+use holdfast_model::standing::{Cause, Freeze};
 use holdfast_model::user::UserCommand;
 use holdfast_model::{
     Event, InstanceId, Lifecycle, Market, NodeId, Severity, Spec, SubnetId, Time, Zone, document,
@@ -78,6 +79,7 @@ impl Server {
     pub fn with_local(local: Option<axum::Router>) -> Server {
         let store = Arc::new(MemoryStore::new());
         let (handle, words, view) = Handle::detached(Arc::clone(&store) as Arc<dyn Store>);
+        let (handle, orders) = handle.with_orders();
         view.write().unwrap().ready = true;
         let (stop, stopped) = oneshot::channel::<()>();
         let (told, address) = std::sync::mpsc::channel();
@@ -89,6 +91,7 @@ impl Server {
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 told.send(listener.local_addr().unwrap()).unwrap();
+                tokio::spawn(obey(orders, Arc::clone(&shown)));
                 tokio::spawn(respond(words, shown, written));
                 let router = router(handle, Auth::of_token(TOKEN), local);
                 serve(listener, router, async {
@@ -222,6 +225,25 @@ pub fn sample(name: &str) -> Value {
             },
         },
     })
+}
+
+/// What the fleet does with orders, as far as it can be seen.
+async fn obey(mut orders: mpsc::Receiver<Order>, view: Arc<RwLock<View>>) {
+    while let Some(order) = orders.recv().await {
+        let standing = &mut view.write().unwrap().standing;
+        match order {
+            Order::Freeze(reason, answer) => {
+                let freeze = Freeze { since: NOW, reason, ids: Vec::new() };
+                standing.freezes.insert(Cause::Asked, freeze);
+                let _ = answer.send(Ok(standing.clone()));
+            }
+            Order::Thaw(answer) => {
+                standing.freezes.remove(&Cause::Asked);
+                let _ = answer.send(Ok(standing.clone()));
+            }
+            Order::Strays(answer) => drop(answer.send(Ok(Vec::new()))),
+        }
+    }
 }
 
 async fn respond(mut words: mpsc::Receiver<Ask>, view: Arc<RwLock<View>>, store: Arc<MemoryStore>) {

@@ -31,6 +31,31 @@ pub enum Command {
     Serve(ServeOptions),
     /// Make nodes, look at them, tell them what to do
     Node(NodeCommand),
+    /// Show how the fleet is: frozen or not, nodes by state, versions
+    #[command(after_help = "Examples:
+  holdfast status
+  holdfast status --json | jq .nodes")]
+    Status(FleetCommand),
+    /// Change nothing from now on, through restarts, until it is lifted
+    #[command(after_help = "Examples:
+  holdfast freeze --reason 'the network is being moved'")]
+    Freeze(FreezeCommand),
+    /// Lift a freeze
+    #[command(after_help = "Examples:
+  holdfast thaw
+
+Credentials of another account are put right only by starting the server with the right ones.")]
+    Thaw(FleetCommand),
+    /// Show what the cloud holds and no record accounts for, or take it up
+    #[command(after_help = "Examples:
+  holdfast adopt
+  holdfast adopt smi-1a2b3c4d
+  holdfast adopt smi-1a2b3c4d --spec postgres.yaml
+  holdfast adopt smi-1a2b3c4d --head root=ami-0a1b2c3d --head /dev/xvdb=vol-0a1b2c3d
+
+Nothing is deleted. What is not certain is asked: which part of the node, and what could stand for
+it; --head answers. The part begins anew with fresh, and its content is given up.")]
+    Adopt(AdoptCommand),
     /// What concerns this host's cloud as a whole
     #[command(subcommand)]
     Local(LocalCommand),
@@ -71,6 +96,9 @@ pub struct ServeOptions {
     /// Make a new token; the one before is no longer good
     #[arg(long)]
     pub new_token: bool,
+    /// Be this installation, where the store was lost: a store with nodes of its own keeps its name
+    #[arg(long, value_name = "ID")]
+    pub installation: Option<String>,
 }
 
 /// `holdfast node …`.
@@ -86,6 +114,44 @@ pub struct NodeCommand {
     /// What to do
     #[command(subcommand)]
     pub verb: NodeVerb,
+}
+
+/// What concerns the fleet as a whole.
+#[derive(Debug, Args)]
+pub struct FleetCommand {
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerOptions,
+    /// Write JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `holdfast freeze`.
+#[derive(Debug, Args)]
+pub struct FreezeCommand {
+    /// Why: whoever looks reads it
+    #[arg(long, value_name = "SENTENCE")]
+    pub reason: String,
+    /// Which server.
+    #[command(flatten)]
+    pub fleet: FleetCommand,
+}
+
+/// `holdfast adopt`.
+#[derive(Debug, Args)]
+pub struct AdoptCommand {
+    /// The node's id, or its name if it has a record; without it, everything is listed
+    pub node: Option<String>,
+    /// The node's spec: needed where there is no record
+    #[arg(long, value_name = "SPEC")]
+    pub spec: Option<PathBuf>,
+    /// Which resource stands for a part of the node: root, interface, instance, or a device
+    #[arg(long = "head", value_name = "PART=ID")]
+    pub heads: Vec<String>,
+    /// Which server.
+    #[command(flatten)]
+    pub fleet: FleetCommand,
 }
 
 /// How to wait for the end of something.

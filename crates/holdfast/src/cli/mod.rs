@@ -8,7 +8,7 @@
 //! wait.rs        long waits and their progress          tables.rs   what people read
 //! events.rs      a node's events                        routes.rs   the server's routes for this host
 //! duration.rs    120s, 2m                               options.rs  which server, which token
-//! bench.rs       holdfast bench …
+//! bench.rs       holdfast bench …                      fleet.rs    holdfast status, freeze, thaw, adopt
 //! market.rs      holdfast local market …                market_routes.rs   its server side
 //! addresses.rs   holdfast local address                 address_routes.rs  its routes
 //! ```
@@ -22,6 +22,7 @@ mod duration;
 mod events;
 mod exec;
 mod exit;
+mod fleet;
 mod local;
 mod market;
 mod market_routes;
@@ -49,6 +50,10 @@ pub fn run() -> ExitCode {
         Command::Local(LocalCommand::Reset(options)) => {
             local::reset(&options).map(|()| ExitCode::SUCCESS)
         }
+        Command::Status(command) => fleet::status(&command).map(|()| ExitCode::SUCCESS),
+        Command::Freeze(command) => fleet::freeze(&command).map(|()| ExitCode::SUCCESS),
+        Command::Thaw(command) => fleet::thaw(&command).map(|()| ExitCode::SUCCESS),
+        Command::Adopt(command) => fleet::adopt(&command).map(|()| ExitCode::SUCCESS),
         Command::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
         Command::Local(LocalCommand::Market(command)) => {
             market::run(&command).map(|()| ExitCode::SUCCESS)

@@ -22,6 +22,8 @@ use tracing_subscriber::EnvFilter;
 pub const CLOUD_DIR: &str = "local";
 /// The store's setting that names this installation.
 const INSTALLATION: &str = "installation";
+/// The longest name of an installation.
+const MAX_INSTALLATION: usize = 64;
 /// The program that becomes a node's shim: this one.
 const SELF: &str = "/proc/self/exe";
 
@@ -41,7 +43,7 @@ pub fn run(options: &ServeOptions) -> Result<(), Failure> {
     }
     let store = Arc::new(SqliteStore::open(&options.data_dir).map_err(failed)?);
     let listener = listen(options.listen)?;
-    let installation = installation(&*store)?;
+    let installation = installation(&*store, options.installation.as_deref())?;
     let auth = authentication(&*store, options)?;
     let dir = options.data_dir.join(CLOUD_DIR);
     tracing::info!(data_dir = %options.data_dir.display(), %installation, "opening the local cloud");
@@ -81,14 +83,39 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     Ok(listener)
 }
 
-/// The installation's name, made at the first start: what is ours in the cloud carries it.
-fn installation(store: &dyn Store) -> Result<Installation, Failure> {
-    if let Some(name) = store.setting(INSTALLATION).map_err(failed)? {
-        return Ok(Installation(name));
-    }
-    let mut bytes = [0_u8; 8];
-    getrandom::fill(&mut bytes).map_err(|e| failed(format!("no random bytes: {e}")))?;
-    let name = format!("hf-{:016x}", u64::from_be_bytes(bytes));
+/// The installation's name: what is ours in the cloud carries it. It is made at the first start,
+/// or given where a store was lost; a store that holds nodes is not renamed, for its nodes'
+/// resources carry the name.
+fn installation(store: &dyn Store, wanted: Option<&str>) -> Result<Installation, Failure> {
+    let stored = store.setting(INSTALLATION).map_err(failed)?;
+    let name = match (stored, wanted) {
+        (Some(name), None) => return Ok(Installation(name)),
+        (Some(name), Some(wanted)) if name == wanted => return Ok(Installation(name)),
+        (None, None) => {
+            let mut bytes = [0_u8; 8];
+            let filled = getrandom::fill(&mut bytes);
+            filled.map_err(|e| failed(format!("no random bytes: {e}")))?;
+            format!("hf-{:016x}", u64::from_be_bytes(bytes))
+        }
+        (stored, Some(wanted)) => {
+            let sound = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            if wanted.is_empty() || wanted.len() > MAX_INSTALLATION || !wanted.chars().all(sound) {
+                return Err(failed(format!(
+                    "--installation {wanted}: must be an installation's name, as holdfast adopt \
+                     shows it, such as hf-0123456789abcdef"
+                )));
+            }
+            let nodes = store.load().map_err(failed)?.len();
+            if let (Some(stored), 1..) = (stored, nodes) {
+                return Err(failed(format!(
+                    "--installation {wanted}: this store is of {stored} and has {nodes} nodes; \
+                     only a store without nodes can become another installation's: give another \
+                     --data-dir"
+                )));
+            }
+            wanted.to_owned()
+        }
+    };
     store.set_setting(INSTALLATION, &name).map_err(failed)?;
     Ok(Installation(name))
 }

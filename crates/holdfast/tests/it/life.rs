@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// A server may take this long to answer after its start, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a node waits for until the server has looked at everything once.
+const LOOK: &str = "a whole look at the cloud";
+
 /// A server process; at the end every trace of it and its nodes goes.
 pub struct Real {
     dir: PathBuf,
@@ -41,7 +44,43 @@ impl Real {
         real
     }
 
+    /// Where it keeps everything.
+    pub fn dir(&self) -> &std::path::Path {
+        &self.dir
+    }
+
     fn serve(&mut self) {
+        self.serve_with(&[]);
+    }
+
+    /// Whether the server answers and has looked at everything once.
+    fn is_ready(&self) -> bool {
+        let status = self.top(&["status", "--json"]);
+        status.code == 0 && status.json()["ready"] == true
+    }
+
+    /// Waits until every node is at rest, or waits for a person.
+    pub fn wait_until_quiet(&self) {
+        let began = Instant::now();
+        let rests = |n: &serde_json::Value| {
+            let status = n["status"].as_str().unwrap_or_default();
+            ["ACTIVE", "PAUSED", "ERROR"].contains(&status) && n["waitsFor"] != LOOK
+        };
+        while !self.node(&["list", "--json"]).json().as_array().unwrap().iter().all(rests) {
+            assert!(began.elapsed() < PATIENCE, "{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// A second server on the same data directory.
+    pub fn second_server(&self) -> Ended {
+        let mut command = holdfast();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.dir);
+        command.output().unwrap().into()
+    }
+
+    /// Starts the server, with these options besides.
+    pub fn serve_with(&mut self, options: &[&str]) {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -50,20 +89,31 @@ impl Real {
         let server = holdfast()
             .args(["serve", "--listen", &self.address, "--data-dir"])
             .arg(&self.dir)
+            .args(options)
             .stderr(log)
             .spawn()
             .unwrap();
         self.server = Some(server);
         let began = Instant::now();
-        while self.node(&["list"]).code != 0 {
+        while !self.is_ready() {
             let ended = self.server.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none() && began.elapsed() < PATIENCE, "{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.with_extension("log")).unwrap_or_default()
+    }
+
+    /// A command that is no node's.
+    pub fn top(&self, arguments: &[&str]) -> Ended {
+        let mut command = holdfast();
+        command
+            .args(arguments)
+            .args(["--server", &format!("http://{}", self.address), "--data-dir"])
+            .arg(&self.dir);
+        command.output().unwrap().into()
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -76,7 +126,7 @@ impl Real {
         command
     }
 
-    fn node(&self, arguments: &[&str]) -> Ended {
+    pub fn node(&self, arguments: &[&str]) -> Ended {
         self.command(arguments).output().unwrap().into()
     }
 
@@ -187,7 +237,7 @@ impl Real {
     }
 
     /// Ends the server in order, and gives its exit code.
-    fn terminate(&mut self) -> Option<i32> {
+    pub fn terminate(&mut self) -> Option<i32> {
         let mut server = self.server.take().unwrap();
         let pid = i32::try_from(server.id()).unwrap();
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGTERM).unwrap();

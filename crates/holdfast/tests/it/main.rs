@@ -12,3 +12,4 @@ mod markets;
 mod network;
 mod played;
 mod refusals;
+mod restore;
