@@ -30,13 +30,26 @@ pub(crate) async fn create(State(app): State<App>, body: Bytes) -> Result<Answer
         let id = free_id(&app)?;
         let word = UserCommand::Create { id, document: document.clone() };
         match app.handle.say(word).await {
-            Ok(record) => return Ok(Answer::item(NODE, render::item(&record))),
+            Ok(record) => return Ok(answer_with_remarks(&app, &record)),
             // The id was taken since it was looked for: another one.
             Err(Refusal::Conflict { .. }) => {}
             Err(refusal) => return Err(refusal.into()),
         }
     }
     Err(no_free_id())
+}
+
+/// A node whose spec was accepted; what its author should know stands in the status' message.
+fn answer_with_remarks(app: &App, record: &Record) -> Answer {
+    let answer = Answer::item(NODE, render::item(record));
+    let Ok(spec) = Spec::read(&record.document) else { return answer };
+    let catalogue = app.handle.look(|view| Arc::clone(&view.catalogue));
+    let remarks = holdfast_controller::offered::remarks(&spec, &catalogue);
+    if remarks.is_empty() {
+        return answer;
+    }
+    let sentences: Vec<String> = remarks.into_iter().map(|(_, sentence)| sentence).collect();
+    answer.noting(format!("OK; {}", sentences.join("; ")))
 }
 
 /// Which nodes to list. Both are Holdfast's own; without them the list is whole.
@@ -96,7 +109,7 @@ pub(crate) async fn update(
     document::merge(&mut merged, &patch);
     check_whole(conforms, &merged)?;
     let record = say(&app, UserCommand::Update { id, patch }).await?;
-    Ok(Answer::item(NODE, render::item(&record)))
+    Ok(answer_with_remarks(&app, &record))
 }
 
 /// Gives a node up. From this answer on it is not found any more; what is not chosen to go at

@@ -1,7 +1,8 @@
-//! Whether what a spec names is offered in this region.
+//! Whether what a spec names is offered in this region, and what its author should know.
 
 use holdfast_model::market::Catalogue;
 use holdfast_model::{FieldError, Spec};
+use std::collections::BTreeSet;
 
 /// How many names an error lists.
 const MAX_NAMED: usize = 12;
@@ -38,4 +39,37 @@ pub fn check(spec: &Spec, catalogue: &Catalogue) -> Vec<FieldError> {
         }
     }
     errors
+}
+
+/// What the author of a spec that is accepted should know: an event's code and a sentence each.
+#[must_use]
+pub fn remarks(spec: &Spec, catalogue: &Catalogue) -> Vec<(&'static str, String)> {
+    let mut remarks = Vec::new();
+    let zones: BTreeSet<&str> = spec
+        .subnets
+        .iter()
+        .filter_map(|id| catalogue.subnet(id))
+        .map(|s| s.zone.as_str())
+        .collect();
+    let kept = if spec.persistence.private_ip {
+        "a private IP that is kept"
+    } else {
+        "a further network interface, which is kept,"
+    };
+    let pins = spec.persistence.private_ip || !spec.secondary.is_empty();
+    if pins && zones.len() > 1 {
+        let zones: Vec<&str> = zones.into_iter().collect();
+        let message = format!(
+            "{kept} cannot leave its zone: of {} the node stays in the one in which it first runs, \
+             also when that has no capacity (compute.subnetIds)",
+            zones.join(", ")
+        );
+        remarks.push(("zone-pinned", message));
+    }
+    if !spec.not_acted_on.is_empty() {
+        let what = spec.not_acted_on.join(", ");
+        let message = format!("kept, but not acted on by this version: {what}");
+        remarks.push(("not-acted-on", message));
+    }
+    remarks
 }

@@ -160,3 +160,15 @@ fn the_description_has_every_path_and_the_documents_members() {
     let schema = &reply.body["components"]["schemas"]["ManagedInstance"]["properties"];
     assert_eq!(schema["strategy"]["properties"]["drainingTimeout"]["type"], "integer");
 }
+
+#[test]
+fn what_the_author_of_a_spec_should_know_stands_in_the_answer() {
+    let server = Server::start();
+    let mut document = sample("a");
+    assert_eq!(server.post(&document).response()["status"]["message"], "OK");
+    document["scheduling"] = json!({ "tasks": [{ "taskType": "pause", "frequency": "daily" }] });
+    let reply = server.post(&document);
+    assert_eq!(reply.status, 200);
+    let message = reply.response()["status"]["message"].as_str().unwrap().to_owned();
+    assert!(message.starts_with("OK; ") && message.contains("scheduling.tasks"), "{message}");
+}

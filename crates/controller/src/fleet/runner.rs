@@ -126,7 +126,7 @@ impl Runner {
                 adoption::hear(&mut record, &word, scene).map(|event| vec![event])
             } else {
                 let done = hear(&mut record, &word, catalogue, scene.now);
-                done.map(|()| echo(&record, &word, scene.now))
+                done.map(|()| echo(&record, &word, catalogue, scene.now))
             };
             match told {
                 Ok(told) => {
@@ -213,7 +213,7 @@ fn hear(
 }
 
 /// What people are told of a word that was heard.
-fn echo(record: &Record, word: &UserCommand, now: Time) -> Vec<Event> {
+fn echo(record: &Record, word: &UserCommand, catalogue: &Catalogue, now: Time) -> Vec<Event> {
     let (code, message) = match word {
         UserCommand::Create { .. } => ("created", "the node was created".to_owned()),
         UserCommand::Update { .. } => {
@@ -232,11 +232,10 @@ fn echo(record: &Record, word: &UserCommand, now: Time) -> Vec<Event> {
     let mut events = vec![event(&record.id, now, Severity::Info, code, message)];
     if let UserCommand::Create { .. } | UserCommand::Update { .. } = word
         && let Ok(spec) = Spec::read(&record.document)
-        && !spec.not_acted_on.is_empty()
     {
-        let message =
-            format!("kept, but not acted on by this version: {}", spec.not_acted_on.join(", "));
-        events.push(event(&record.id, now, Severity::Warn, "not-acted-on", message));
+        for (code, message) in offered::remarks(&spec, catalogue) {
+            events.push(event(&record.id, now, Severity::Warn, code, message));
+        }
     }
     events
 }

@@ -1,7 +1,7 @@
 //! `holdfast node …`.
 
 use super::arguments::{KeepOptions, NodeCommand, NodeVerb, WaitOptions};
-use super::client::{Client, Summary};
+use super::client::{Client, Summary, printable};
 use super::exit::{Code, Failure};
 use super::wait::{self, Until};
 use super::{complain, confirm, events, exec, print, print_json, spec, tables};
@@ -41,6 +41,14 @@ struct Asked {
     json: bool,
 }
 
+/// Says what the server says beside its answer.
+fn remark(response: &Value) {
+    let message = response.pointer("/status/message").and_then(Value::as_str).unwrap_or_default();
+    if let Some(remarks) = message.strip_prefix("OK; ") {
+        complain(&printable(remarks));
+    }
+}
+
 impl Asked {
     fn create(&self, file: &Path, options: &WaitOptions) -> Result<(), Failure> {
         let document = read_spec(file)?;
@@ -52,6 +60,7 @@ impl Asked {
         })?;
         if !self.json {
             complain(&format!("made {} ({id})", item["name"].as_str().unwrap_or_default()));
+            remark(&response);
         }
         if wait::is_wanted(options) {
             wait::wait(&self.client, id, Until::Active, options.timeout)?;
@@ -79,9 +88,10 @@ impl Asked {
         let document = read_spec(file)?;
         let node = self.client.find(name)?;
         let body = json!({ "managedInstance": document });
-        self.client.send("PUT", &format!("{NODES}/{}", node.id), Some(&body))?;
+        let response = self.client.send("PUT", &format!("{NODES}/{}", node.id), Some(&body))?;
         if !self.json {
             complain("changed; it takes effect at the next replacement");
+            remark(&response);
         }
         self.tell(&node.id)
     }

@@ -6,6 +6,7 @@
 mod adoption;
 mod crashes;
 mod faults;
+mod matrix;
 mod network;
 mod regressions;
 mod restored;
