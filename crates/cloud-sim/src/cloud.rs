@@ -29,7 +29,7 @@ pub struct Scheduled {
 /// A simulated EC2 region. Every method takes the time; earlier times than before count as the
 /// latest one.
 pub struct SimCloud {
-    world: World,
+    pub(crate) world: World,
     calls: Vec<(Time, &'static str, String)>,
     calls_made: u64,
 }

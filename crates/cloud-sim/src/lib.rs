@@ -14,6 +14,7 @@ pub mod config;
 mod describe;
 mod events;
 pub mod faults;
+pub mod given;
 mod handle;
 pub mod latency;
 mod refusal;

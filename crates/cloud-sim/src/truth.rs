@@ -112,6 +112,13 @@ impl Truth {
         expectation.devices.iter().any(|device| self.acknowledged(node, device) > 0)
     }
 
+    /// What was acknowledged to a node, by device.
+    pub(crate) fn acknowledged_ranges(&self, node: &NodeId) -> BTreeMap<String, Vec<(u64, u64)>> {
+        let from = (node.clone(), String::new());
+        let ours = self.acknowledged.range(from..).take_while(|((owner, _), _)| owner == node);
+        ours.map(|((_, device), writes)| (device.clone(), writes.ranges().collect())).collect()
+    }
+
     /// The number of a node's last write.
     pub(crate) fn last_number(&self, node: &NodeId) -> u64 {
         self.numbers.get(node).copied().unwrap_or_default()

@@ -27,6 +27,11 @@ impl Writes {
         self.ranges.insert(first, last);
     }
 
+    /// The ranges, both ends inclusive.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.ranges.iter().map(|(first, last)| (*first, *last))
+    }
+
     /// Adds all of another set.
     pub fn add_all(&mut self, other: &Writes) {
         for (&first, &last) in &other.ranges {

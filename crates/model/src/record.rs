@@ -229,7 +229,7 @@ pub struct Record {
     /// When `grace_ms` of the superseded was last counted down.
     pub grace_counted_at: Time,
     /// Why nothing is done with the node until it is adopted, if so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub quarantine: Option<Quarantine>,
 }
 

@@ -51,6 +51,15 @@ impl MemoryStore {
         self.content().failures = n;
     }
 
+    /// A store that holds these records as they were stored once.
+    #[must_use]
+    pub fn holding(records: impl IntoIterator<Item = StoredRecord>) -> MemoryStore {
+        let store = MemoryStore::new();
+        let each = records.into_iter().map(|r| (r.node, (r.revision, r.json)));
+        store.content().records.extend(each);
+        store
+    }
+
     /// A store with the same content, as a backup has it.
     #[must_use]
     pub fn copy(&self) -> MemoryStore {

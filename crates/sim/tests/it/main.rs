@@ -12,5 +12,6 @@ mod regressions;
 mod restored;
 mod scene;
 mod swarm;
+mod upgrades;
 mod words;
 mod works;
