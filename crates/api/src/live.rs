@@ -13,7 +13,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use holdfast_controller::Handle;
-use holdfast_model::{NodeId, Time};
+use holdfast_model::{Event, NodeId, Time};
 use holdfast_store::{EventFilter, MAX_EVENTS_READ, StoredEvent};
 use serde::Deserialize;
 use serde_json::json;
@@ -87,7 +87,7 @@ struct Stage {
 /// Live events only wake; what is told is read from the store, so that nothing is missed or told
 /// twice, however slow the reader is.
 struct Reader {
-    live: Receiver<StoredEvent>,
+    live: Receiver<Event>,
     handle: Handle,
     node: Option<NodeId>,
     after: u64,
@@ -134,7 +134,7 @@ impl Reader {
             match live {
                 Err(_) => return Some("\n".to_owned()),
                 Ok(Err(RecvError::Closed)) => return None,
-                Ok(Ok(live)) if self.node.as_ref().is_some_and(|n| n != &live.event.node) => {}
+                Ok(Ok(live)) if self.node.as_ref().is_some_and(|n| n != &live.node) => {}
                 Ok(Ok(_) | Err(RecvError::Lagged(_))) => {
                     let found = self.read(MAX_EVENTS_READ).await.ok()?;
                     if !found.is_empty() {

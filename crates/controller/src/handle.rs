@@ -5,7 +5,7 @@ use crate::orders::Order;
 use holdfast_model::facts::{ImageFact, InstanceFact, InterfaceFact, VolumeFact};
 use holdfast_model::market::Catalogue;
 use holdfast_model::user::UserCommand;
-use holdfast_model::{FieldError, NodeId, Record, Standing};
+use holdfast_model::{Event, FieldError, NodeId, Record, Standing};
 use holdfast_store::{EventFilter, Store, StoreError, StoredEvent};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -90,7 +90,7 @@ pub struct Handle {
     pub(crate) words: mpsc::Sender<Ask>,
     pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) view: Arc<RwLock<View>>,
-    pub(crate) events: broadcast::Sender<StoredEvent>,
+    pub(crate) events: broadcast::Sender<Event>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) catalogue_changed: Arc<Notify>,
 }
@@ -160,9 +160,9 @@ impl Handle {
         self.store.events(filter)
     }
 
-    /// Events as they are committed.
+    /// Events as they are committed, without numbers: whoever needs those reads [`Handle::events`].
     #[must_use]
-    pub fn live_events(&self) -> broadcast::Receiver<StoredEvent> {
+    pub fn live_events(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
     }
 }

@@ -11,7 +11,7 @@ use holdfast_model::{
     CloudError, Command, ErrorClass, Event, NodeId, Record, Standing, Time, versions,
 };
 use holdfast_store::writer::Writer;
-use holdfast_store::{Store, StoreError, StoredEvent, Write, Written};
+use holdfast_store::{Store, StoreError, Write, Written};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -189,7 +189,7 @@ struct Driver {
     answers: BTreeMap<u64, oneshot::Sender<Result<Arc<Record>, Refusal>>>,
     next_word: u64,
     view: Arc<RwLock<View>>,
-    events: broadcast::Sender<StoredEvent>,
+    events: broadcast::Sender<Event>,
     catalogue_changed: Arc<Notify>,
 }
 
@@ -364,7 +364,7 @@ impl Driver {
                 Ok(Written::Done) => {
                     for event in events {
                         log(&event);
-                        let _ = live.send(StoredEvent { sequence: 0, event });
+                        let _ = live.send(event);
                     }
                     Outcome::Done
                 }

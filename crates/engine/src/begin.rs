@@ -211,7 +211,7 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
                 desk.cool(&market, holdfast_model::ErrorClass::Capacity);
             }
             close(desk, End::LostAgain);
-        } else if goal != Goal::Running {
+        } else if goal != Goal::Running || desk.record.recycle_wanted {
             close(desk, End::Overtaken);
         }
         return;

@@ -1,6 +1,7 @@
 //! What a user's word does to a record, or why it is refused.
 
 use holdfast_model::record::{Goal, Record};
+use holdfast_model::time::MINUTE;
 use holdfast_model::user::{Choice, Deallocation, UserCommand};
 use holdfast_model::{CallState, FieldError, Spec, Time, document};
 
@@ -12,6 +13,10 @@ pub enum NotDone {
     /// The node's state forbids it: why, and what would help.
     Conflict(String),
 }
+
+/// For so long after its launch a new instance is given time to become ready: a recycle that is
+/// said meanwhile means the same one. In milliseconds.
+pub const JOINS_FOR: u64 = MINUTE;
 
 /// Members that cannot change once a node exists.
 const FIXED: [&str; 2] = ["region", "compute.product"];
@@ -38,7 +43,7 @@ pub fn apply(record: &mut Record, word: &UserCommand, now: Time) -> Result<(), N
             record.recycle_wanted = false;
         }
         UserCommand::Resume(_) => record.goal = Goal::Running,
-        UserCommand::Recycle(_) => recycle(record),
+        UserCommand::Recycle(_) => recycle(record, now),
         UserCommand::Delete { deallocation, .. } => delete(record, *deallocation),
         UserCommand::Decide { choice, .. } => decide(record, *choice, now)?,
     }
@@ -81,15 +86,22 @@ fn update(record: &mut Record, patch: &serde_json::Value, now: Time) -> Result<(
 }
 
 /// A recycle of a node without an instance is a resume; a second one during a replacement that
-/// launches anyway joins it.
-fn recycle(record: &mut Record) {
+/// launches anyway joins it, unless the new instance has had its time and is still not ready: then
+/// it is replaced.
+fn recycle(record: &mut Record, now: Time) {
     let had_instance = record.goal == Goal::Running;
     record.goal = Goal::Running;
-    let joins = record.replacement.as_ref().is_some_and(|r| {
+    let Some(holder) = &record.holder else { return };
+    let launches = record.replacement.as_ref().filter(|r| {
         crate::replacement::has(r.kind, holdfast_model::Row::Launch)
             && !r.is_done(holdfast_model::Row::Ready)
     });
-    if had_instance && !joins && record.holder.is_some() {
+    let joins = launches.is_some_and(|r| {
+        let has_left = r.has_called(holdfast_model::Row::Launch);
+        let overdue = record.stuck.is_some() || now >= holder.launched_at.plus(JOINS_FOR);
+        !(has_left && overdue)
+    });
+    if had_instance && !joins {
         record.recycle_wanted = true;
     }
 }

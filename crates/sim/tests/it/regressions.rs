@@ -204,3 +204,96 @@ fn launches_that_are_never_ready_end_with_a_question_and_do_not_pile_up() {
     let record = scene.sim.record(&scene.node).expect("it serves");
     assert_eq!(record.finals.len(), holdfast_engine::retention::FINALS_KEPT);
 }
+
+#[test]
+fn a_recycle_of_an_instance_that_is_never_ready_replaces_it() {
+    let mut scene = Scene::serving(11, WHOLE);
+    let before = scene.generation();
+    scene.trigger(Kind::Lost, WHOLE);
+    scene.wait("launched again", |s, n| {
+        s.record(n).is_some_and(|r| r.generation > before && r.holder.is_some())
+    });
+    // Its agent never answers: it will never be ready.
+    let record = scene.sim.record(&scene.node).expect("it is there");
+    let first = record.holder.clone().expect("an instance").id;
+    let dumb = first.clone();
+    let its_gate = move |command: &holdfast_model::Command| matches!(command, holdfast_model::Command::OpenGate { instance, .. } if instance == &dumb);
+    let when = holdfast_cloud_sim::When::Matches(std::sync::Arc::new(its_gate), u32::MAX);
+    scene.sim.cloud.faults().add(when, holdfast_cloud_sim::Fault::conflict());
+    scene.sim.run_for(5 * MINUTE);
+    assert_eq!(scene.status(), "RECYCLING", "{}", scene.sim.told());
+    scene.trigger(Kind::Recycle, WHOLE);
+    scene.wait_for_end(Kind::Recycle, before + 1);
+    let record = scene.sim.record(&scene.node).expect("it serves");
+    assert_ne!(record.holder.as_ref().map(|h| &h.id), Some(&first));
+    assert_eq!(record.generation, before + 2);
+    scene.judge(Kind::Recycle);
+}
+
+#[test]
+fn a_commit_conflict_stops_its_node_once_and_is_not_tried_again_and_again() {
+    use holdfast_store::{Store, Write, Written};
+    let mut scene = Scene::serving(12, WHOLE);
+    let before = scene.generation();
+    // Another process writes the record behind this one's back.
+    let stored = scene.sim.store.load().expect("the store").pop().expect("a record");
+    let mut record = holdfast_model::versions::read(&stored.json).expect("readable");
+    record.revision += 1;
+    let write = Write {
+        node: stored.node,
+        expected: stored.revision,
+        record: serde_json::to_string(&record).ok(),
+        events: Vec::new(),
+    };
+    assert_eq!(scene.sim.store.commit(&[write]), Ok(vec![Written::Done]));
+    let (effects, calls) = (scene.sim.effects, scene.sim.calls.len());
+    scene.trigger(Kind::Lost, WHOLE);
+    scene.sim.run_for(HOUR);
+    assert_eq!(scene.sim.effects - effects, 1, "one commit was tried, and no call left");
+    assert_eq!(scene.sim.calls.len(), calls);
+    let stopped = scene.sim.fleet().stopped(&scene.node).expect("it is stopped");
+    assert!(stopped.contains("written by another process"), "{stopped}");
+    let number = scene.sim.say(UserCommand::Pause(scene.node.clone()));
+    scene.sim.run_for(SECOND);
+    assert!(scene.sim.answers[&number].is_err(), "a word to it is refused, and not left waiting");
+    // Started again, the server goes on from what is stored.
+    scene.sim.kill_controller();
+    scene.wait_for_end(Kind::Lost, before);
+    // The watch of the simulation takes a stopped node for one that nobody is told of.
+    let others = |v: &&holdfast_cloud_sim::Violation| format!("{:?}", v.name) != "UserTold";
+    let violations: Vec<_> = scene.sim.cloud.violations().iter().filter(others).collect();
+    assert!(violations.is_empty(), "{violations:#?}");
+}
+
+#[test]
+fn with_one_place_for_calls_a_slow_drain_keeps_nobody_waiting() {
+    let mut scene = Scene::empty_with(13, WHOLE, |config| config.calls_at_once = 1);
+    scene.sim.cloud.config().drain = holdfast_cloud_sim::Span::exactly(25 * SECOND);
+    let nodes: Vec<holdfast_model::NodeId> =
+        (1..=3).map(|n| holdfast_model::NodeId(format!("smi-0000000{n}"))).collect();
+    for node in &nodes {
+        scene.node = node.clone();
+        scene.create(WHOLE);
+    }
+    scene.wait("all serving", |s, _| {
+        s.fleet().nodes().count() == 3
+            && s.fleet().nodes().all(|n| s.record(n).is_some_and(|r| r.status() == "ACTIVE"))
+    });
+    scene.node = nodes[0].clone();
+    scene.trigger(Kind::Recycle, WHOLE);
+    scene.wait("draining", |s, _| s.calls.last() == Some(&"Drain"));
+    // While the drain takes its time, the others are lost and come on.
+    for node in &nodes[1..] {
+        scene.node = node.clone();
+        scene.trigger(Kind::Lost, WHOLE);
+    }
+    let calls = scene.sim.calls.len();
+    scene.sim.run_for(20 * SECOND);
+    let since: Vec<_> = scene.sim.calls[calls..].to_vec();
+    assert!(since.contains(&"CreateSnapshot"), "{since:?}");
+    for node in nodes {
+        scene.node = node;
+        scene.wait_for_end(Kind::Lost, 1);
+    }
+    scene.judge(Kind::Lost);
+}

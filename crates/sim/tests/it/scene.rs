@@ -22,9 +22,15 @@ pub struct Scene {
 impl Scene {
     /// A cloud and a controller; no node yet.
     pub fn empty(seed: u64, shape: Shape) -> Scene {
+        Scene::empty_with(seed, shape, |_| {})
+    }
+
+    /// A cloud, and a controller that is told something else than usual.
+    pub fn empty_with(seed: u64, shape: Shape, tell: impl FnOnce(&mut FleetConfig)) -> Scene {
         let cloud = SimCloud::new(seed, SimConfig::default());
         let node = NodeId::from("smi-00000001");
-        let config = FleetConfig::ec2(Installation::from("0123abcd"));
+        let mut config = FleetConfig::ec2(Installation::from("0123abcd"));
+        tell(&mut config);
         let mut scene = Scene { sim: Simulation::new(cloud, config), node, seed };
         scene.expect(shape);
         scene
