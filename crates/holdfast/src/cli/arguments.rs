@@ -354,6 +354,16 @@ pub enum BenchCommand {
   holdfast bench storm
   holdfast bench storm --nodes 10,100 --json")]
     Storm(StormArgs),
+    /// How long a node is away, and how much of that is Holdfast's own (needs root)
+    #[command(after_help = "Examples:
+  holdfast bench blackout
+  holdfast bench blackout --rounds 20 --workload redis --kind hard,recycle
+  holdfast bench blackout --json
+
+Real servers on this host lose their machine again and again: in pairs, once brought back by
+Holdfast, and once on the same volumes restarted by hand. The difference of a pair is Holdfast's own
+share.")]
+    Blackout(crate::blackout::BlackoutArgs),
 }
 
 /// Options of `holdfast bench storm`.

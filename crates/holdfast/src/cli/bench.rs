@@ -1,8 +1,10 @@
-//! `holdfast bench …`: benchmarks on the simulated EC2. They touch nothing of this host.
+//! `holdfast bench …`: benchmarks. All but `blackout` run on the simulated EC2 and touch nothing of
+//! this host.
 
 use super::arguments::{BenchCommand, StormArgs};
 use super::exit::{Code, Failure};
 use super::{complain, print};
+use crate::blackout::{self, BlackoutArgs};
 use holdfast_bench::BenchError;
 use holdfast_bench::storm::{self, StormOptions};
 use serde::Serialize;
@@ -11,6 +13,7 @@ use serde::Serialize;
 pub fn run(bench: &BenchCommand) -> Result<(), Failure> {
     match bench {
         BenchCommand::Storm(args) => run_storm(args),
+        BenchCommand::Blackout(args) => run_blackout(args),
     }
 }
 
@@ -19,6 +22,20 @@ fn run_storm(args: &StormArgs) -> Result<(), Failure> {
         StormOptions { nodes: args.nodes.clone(), volumes: args.volumes.into(), seed: args.seed };
     let report = storm::run(&options, &mut |what| complain(what)).map_err(no_result)?;
     if args.json { print_json(&report) } else { print(&report.table()) }
+}
+
+fn run_blackout(args: &BlackoutArgs) -> Result<(), Failure> {
+    let failed = |why: String| Failure::new(Code::Failed, why);
+    let report = blackout::run(args).map_err(failed)?;
+    if args.json {
+        print_json(&report)?
+    } else {
+        print(&report.text())?
+    }
+    if report.nothing_lost() {
+        return Ok(());
+    }
+    Err(failed("acknowledged writes were lost, or none was acknowledged".to_owned()))
 }
 
 fn no_result(error: BenchError) -> Failure {

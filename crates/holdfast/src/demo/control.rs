@@ -5,7 +5,7 @@ use super::report::Control;
 use crate::trial::commands::Commands;
 use crate::trial::node::{create, interrupt, now, start_writer, wait_for_ack, wait_for_generation};
 use crate::trial::say;
-use crate::trial::workload::Workload;
+use crate::trial::workload::{Patience, Workload};
 use std::time::Duration;
 
 /// How long the control is written to.
@@ -23,7 +23,7 @@ pub fn play(commands: &Commands) -> Result<Control, String> {
         .replace("name: redis", "name: control")
         .replace("--appendfsync always", "--appendfsync no");
     let node = create(commands, NAME, &spec)?;
-    let writer = start_writer(commands, NAME, Workload::Redis, &node.ip)?;
+    let writer = start_writer(commands, NAME, Workload::Redis, &node.ip, Patience::USUAL)?;
     std::thread::sleep(WRITE_FOR);
     interrupt(commands, NAME, None)?;
     wait_for_generation(commands, NAME, node.generation)?;

@@ -3,7 +3,7 @@
 use super::report::{Changed, NodeReport};
 use crate::trial::commands::{Commands, Server};
 use crate::trial::node::{create, interrupt, now, start_writer, wait_for_ack, wait_for_generation};
-use crate::trial::workload::Workload;
+use crate::trial::workload::{Patience, Workload};
 use crate::trial::{Spread, say};
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,7 +37,7 @@ pub fn play(
     let name = plan.workload.name();
     say(&format!("{name}: creating the node"));
     let first = create(commands, name, plan.workload.spec())?;
-    let writer = start_writer(commands, name, plan.workload, &first.ip)?;
+    let writer = start_writer(commands, name, plan.workload, &first.ip, Patience::USUAL)?;
     say(&format!("{name}: serves at {}, on {}", first.ip, first.market));
     let mut blackouts = Vec::new();
     let mut last = first.clone();
@@ -53,8 +53,8 @@ pub fn play(
         }
         last = wait_for_generation(commands, name, last.generation)?;
         wait_for_ack(&writer, name, now())?;
-        let gap = writer.longest_gap(began);
-        blackouts.push(gap);
+        let gap = writer.longest_gap(began).map(|(last, next)| next - last).unwrap_or_default();
+        blackouts.push(i64::try_from(gap.as_millis()).unwrap_or(i64::MAX));
         let how = if notice.is_some() { "with notice" } else { "hard" };
         say(&format!(
             "{name}: interruption {} of {} ({how}): away {} ms, {} acknowledged so far",
@@ -71,7 +71,7 @@ pub fn play(
         acked,
         lost,
         interruptions: plan.rounds,
-        blackout_ms: Spread::of(&blackouts),
+        blackout_ms: Spread::of(blackouts),
         ip: Changed { before: first.ip, after: last.ip },
         mac: Changed { before: first.mac, after: last.mac },
         data_volume: Changed { before: first.volume, after: last.volume },

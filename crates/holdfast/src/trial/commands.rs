@@ -1,6 +1,7 @@
 //! The commands that a trial gives, and the server process that it starts and kills.
 
 use super::say;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
@@ -152,6 +153,22 @@ impl Server {
             }
             std::thread::sleep(ASK_EVERY);
         }
+    }
+
+    /// Stops its process where it is, as a debugger would; the nodes go on.
+    pub fn stop(&self) -> Result<(), String> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets a stopped process go on.
+    pub fn go_on(&self) -> Result<(), String> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), String> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or("the server's process has no number")?;
+        kill_process(pid, signal).map_err(|e| format!("the server's process: {e}"))
     }
 
     /// Kills it with SIGKILL, and starts it again after a while.

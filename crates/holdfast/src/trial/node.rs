@@ -1,7 +1,7 @@
 //! One node, used from outside: made, looked at, interrupted, waited for.
 
 use super::commands::Commands;
-use super::workload::Workload;
+use super::workload::{Patience, Workload};
 use super::writer::Writer;
 use serde_json::Value;
 use std::net::Ipv4Addr;
@@ -63,9 +63,10 @@ pub fn start_writer(
     name: &str,
     workload: Workload,
     ip: &str,
+    patience: Patience,
 ) -> Result<Writer, String> {
     let address: Ipv4Addr = ip.parse().map_err(|e| format!("{name} has the address {ip}: {e}"))?;
-    let writer = Writer::start(&commands.cloud_dir(), workload, address);
+    let writer = Writer::start(&commands.cloud_dir(), workload, address, patience);
     wait_for_ack(&writer, name, now())?;
     Ok(writer)
 }

@@ -1,24 +1,22 @@
 //! Smallest, middle and largest.
 
 use serde::Serialize;
-use std::time::Duration;
 
-/// Smallest, middle and largest of some durations, in milliseconds.
+/// Smallest, middle and largest of some lengths, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Spread {
     /// The shortest.
-    pub min: u64,
+    pub min: i64,
     /// The middle one (of an even number, the later of the two in the middle).
-    pub median: u64,
+    pub median: i64,
     /// The longest.
-    pub max: u64,
+    pub max: i64,
 }
 
 impl Spread {
-    /// Of these durations.
-    pub fn of(durations: &[Duration]) -> Spread {
-        let mut millis: Vec<u64> =
-            durations.iter().map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)).collect();
+    /// Of these.
+    pub fn of(lengths: impl IntoIterator<Item = i64>) -> Spread {
+        let mut millis: Vec<i64> = lengths.into_iter().collect();
         millis.sort_unstable();
         Spread {
             min: millis.first().copied().unwrap_or_default(),

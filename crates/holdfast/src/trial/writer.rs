@@ -1,7 +1,7 @@
 //! A writer outside the nodes: it journals an id only after the server has acknowledged it, and
 //! remembers when. What it journalled must be there at the end.
 
-use super::workload::Workload;
+use super::workload::{Patience, Workload};
 use holdfast_cloud_local::network;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 /// Pause between attempts to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(5);
+
 /// What was acknowledged, and when.
 #[derive(Debug, Default)]
 pub struct Journal {
@@ -31,14 +32,19 @@ pub struct Writer {
 
 impl Writer {
     /// Starts writing to a server inside the nodes' network.
-    pub fn start(data_dir: &Path, workload: Workload, address: Ipv4Addr) -> Writer {
+    pub fn start(
+        data_dir: &Path,
+        workload: Workload,
+        address: Ipv4Addr,
+        patience: Patience,
+    ) -> Writer {
         let journal = Arc::new(Mutex::new(Journal::default()));
         let stop = Arc::new(AtomicBool::new(false));
         let (to, until, dir) = (Arc::clone(&journal), Arc::clone(&stop), data_dir.to_owned());
         let thread = std::thread::spawn(move || {
             let outcome = network::in_fabric(&dir, {
                 let to = Arc::clone(&to);
-                move || write(workload, address, &to, &until)
+                move || write(workload, address, patience, &to, &until)
             });
             if let Err(error) = outcome {
                 lock(&to).last_error = Some(error.to_string());
@@ -62,11 +68,11 @@ impl Writer {
         lock(&self.journal).last_error.clone()
     }
 
-    /// The longest time without an acknowledgement that ended after `since`.
-    pub fn longest_gap(&self, since: Instant) -> Duration {
+    /// The longest time without an acknowledgement that ended after `since`: its two ends.
+    pub fn longest_gap(&self, since: Instant) -> Option<(Instant, Instant)> {
         let journal = lock(&self.journal);
         let pairs = journal.times.windows(2).filter(|pair| pair[1] > since);
-        pairs.map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+        pairs.max_by_key(|pair| pair[1] - pair[0]).map(|pair| (pair[0], pair[1]))
     }
 
     /// Stops writing and reads everything back: how many ids were acknowledged, and how many of
@@ -95,10 +101,16 @@ fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
     journal.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn write(workload: Workload, address: Ipv4Addr, journal: &Mutex<Journal>, stop: &AtomicBool) {
+fn write(
+    workload: Workload,
+    address: Ipv4Addr,
+    patience: Patience,
+    journal: &Mutex<Journal>,
+    stop: &AtomicBool,
+) {
     let mut acknowledge = Acknowledge { journal, stop, next: 1 };
     while !stop.load(Ordering::Relaxed) {
-        if let Err(error) = workload.write(address, &mut acknowledge) {
+        if let Err(error) = workload.write(address, patience, &mut acknowledge) {
             lock(journal).last_error = Some(error);
         }
         std::thread::sleep(RECONNECT_PAUSE);

@@ -1,6 +1,6 @@
 //! MariaDB.
 
-use super::{ANSWER_TIMEOUT, READ_TIMEOUT};
+use super::{Patience, READ_TIMEOUT};
 use crate::trial::writer::Acknowledge;
 use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder};
@@ -11,21 +11,25 @@ use std::time::Duration;
 /// Its user, without a password, and its database: as in the example.
 const USER: &str = "orders";
 
-fn connect(address: Ipv4Addr, timeout: Duration) -> Result<Conn, String> {
+fn connect(address: Ipv4Addr, connect: Duration, answer: Duration) -> Result<Conn, String> {
     let options = OptsBuilder::new()
         .ip_or_hostname(Some(address.to_string()))
         .user(Some(USER))
         .db_name(Some(USER))
         // Else it would look for a socket on this host.
         .prefer_socket(false)
-        .tcp_connect_timeout(Some(ANSWER_TIMEOUT))
-        .read_timeout(Some(timeout))
-        .write_timeout(Some(timeout));
+        .tcp_connect_timeout(Some(connect))
+        .read_timeout(Some(answer))
+        .write_timeout(Some(answer));
     Conn::new(options).map_err(|e| e.to_string())
 }
 
-pub(super) fn write(address: Ipv4Addr, journal: &mut Acknowledge<'_>) -> Result<(), String> {
-    let mut connection = connect(address, ANSWER_TIMEOUT)?;
+pub(super) fn write(
+    address: Ipv4Addr,
+    patience: Patience,
+    journal: &mut Acknowledge<'_>,
+) -> Result<(), String> {
+    let mut connection = connect(address, patience.connect, patience.answer)?;
     connection
         .query_drop("CREATE TABLE IF NOT EXISTS acked (id bigint PRIMARY KEY) ENGINE=InnoDB")
         .map_err(|e| e.to_string())?;
@@ -39,7 +43,7 @@ pub(super) fn write(address: Ipv4Addr, journal: &mut Acknowledge<'_>) -> Result<
 }
 
 pub(super) fn read_back(address: Ipv4Addr) -> Result<BTreeSet<u64>, String> {
-    let mut connection = connect(address, READ_TIMEOUT)?;
+    let mut connection = connect(address, READ_TIMEOUT, READ_TIMEOUT)?;
     let ids: Vec<u64> = connection.query("SELECT id FROM acked").map_err(|e| e.to_string())?;
     Ok(ids.into_iter().collect())
 }

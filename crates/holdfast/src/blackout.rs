@@ -1,0 +1,120 @@
+//! `holdfast bench blackout`: how long a node is away, and how much of that is Holdfast's own.
+//!
+//! In pairs: a replacement by Holdfast; and, on the same volumes after the same end of the machine,
+//! a bare restart of the same server with no controller. The difference of a pair is Holdfast's
+//! own share. The machine's speed, the journals' replay, the server's own recovery and the client's
+//! retries are on both sides.
+
+mod bare;
+mod pair;
+mod report;
+mod timeline;
+
+use crate::trial::commands::{Commands, Server};
+use crate::trial::node::{create, start_writer};
+use crate::trial::say;
+use crate::trial::workload::{Patience, Workload};
+use bare::Machine;
+use pair::{Kind, Order, Stage};
+use report::{Entry, Report};
+use std::path::PathBuf;
+
+/// The most `--rounds`.
+const MAX_ROUNDS: usize = 1_000;
+
+/// Options of `holdfast bench blackout`.
+#[derive(Debug, clap::Args)]
+pub struct BlackoutArgs {
+    /// Pairs of each kind and server
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub rounds: usize,
+    /// Which servers
+    #[arg(long = "workload", value_name = "SERVER,…", value_delimiter = ',', value_enum)]
+    pub workloads: Vec<Workload>,
+    /// Which ways of losing the machine
+    #[arg(long = "kind", value_name = "KIND,…", value_delimiter = ',', value_enum)]
+    pub kinds: Vec<Kind>,
+    /// Write JSON for programs instead of tables
+    #[arg(long)]
+    pub json: bool,
+    /// Where the benchmark's nodes live; it is emptied first and at the end
+    #[arg(long, value_name = "DIR", default_value = "target/bench/blackout")]
+    pub data_dir: PathBuf,
+}
+
+/// Runs the benchmark.
+///
+/// # Errors
+/// A sentence, if it could not be carried out.
+pub fn run(args: &BlackoutArgs) -> Result<Report, String> {
+    if args.rounds == 0 || args.rounds > MAX_ROUNDS {
+        return Err(format!("--rounds must be from 1 to {MAX_ROUNDS}"));
+    }
+    let workloads = chosen(&args.workloads);
+    let kinds = chosen(&args.kinds);
+    let commands = Commands::new(&args.data_dir)?;
+    commands.reset()?;
+    let outcome = play(args, &commands, &workloads, &kinds);
+    commands.reset()?;
+    outcome
+}
+
+/// All of them, if none was named.
+fn chosen<T: clap::ValueEnum + Clone>(named: &[T]) -> Vec<T> {
+    if named.is_empty() { T::value_variants().to_vec() } else { named.to_vec() }
+}
+
+fn play(
+    args: &BlackoutArgs,
+    commands: &Commands,
+    workloads: &[Workload],
+    kinds: &[Kind],
+) -> Result<Report, String> {
+    let server = Server::start(commands)?;
+    // The server is idle: it has no node yet.
+    let machine = Machine::open(&commands.cloud_dir())?;
+    let mut entries = Vec::new();
+    for workload in workloads {
+        entries.extend(play_one(args, commands, &server, &machine, *workload, kinds)?);
+    }
+    Ok(Report { rounds: args.rounds, workloads: entries })
+}
+
+/// One server through all kinds.
+fn play_one(
+    args: &BlackoutArgs,
+    commands: &Commands,
+    server: &Server,
+    machine: &Machine,
+    workload: Workload,
+    kinds: &[Kind],
+) -> Result<Vec<Entry>, String> {
+    let name = workload.name();
+    say(&format!("{name}: creating the node"));
+    let first = create(commands, name, workload.spec())?;
+    let writer = start_writer(commands, name, workload, &first.ip, Patience::SHORT)?;
+    let stage = Stage { commands, server, machine, workload, writer: &writer };
+    let mut entries = Vec::new();
+    for kind in kinds {
+        let mut pairs = Vec::new();
+        for round in 0..args.rounds {
+            let pair = stage.play(*kind, round % 2 == 1)?;
+            say(&format!(
+                "{name}, {}, pair {} of {}: {} ms, bare {} ms",
+                kind.name(),
+                round + 1,
+                args.rounds,
+                pair.holdfast.blackout.as_millis(),
+                pair.bare.blackout.as_millis(),
+            ));
+            pairs.push(pair);
+        }
+        entries.push(Entry::of(workload, *kind, Order::Ordinary, &pairs));
+    }
+    let (acked, lost) = writer.finish(&commands.cloud_dir())?;
+    for entry in &mut entries {
+        (entry.acked, entry.lost) = (acked, lost);
+    }
+    commands.node(&["delete", name, "--yes", "--wait"])?;
+    Ok(entries)
+}
