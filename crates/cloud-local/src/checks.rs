@@ -7,7 +7,7 @@ use crate::refusal::LocalError;
 use crate::rows::InstanceRow;
 use holdfast_agent::{AgentError, ShimHandle};
 use holdfast_model::facts::{Health, InstanceState};
-use holdfast_model::{CloudError, InstanceId};
+use holdfast_model::{CloudError, InstanceId, VolumeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -30,9 +30,9 @@ pub(crate) fn start(inner: &Arc<Inner>) -> Result<(), LocalError> {
 }
 
 fn check(weak: &Weak<Inner>) {
-    let mut failures = BTreeMap::new();
+    let mut memory = Memory::default();
     while let Some(inner) = weak.upgrade() {
-        if let Err(e) = round(&inner, &mut failures) {
+        if let Err(e) = round(&inner, &mut memory) {
             tracing::warn!(error = %e, "the status checks");
         }
         drop(inner);
@@ -40,13 +40,26 @@ fn check(weak: &Weak<Inner>) {
     }
 }
 
+/// What a round knows of the rounds before it.
+#[derive(Default)]
+struct Memory {
+    /// Failed checks on end.
+    failures: BTreeMap<InstanceId, u32>,
+    /// Writes that a volume's device has had.
+    written: BTreeMap<VolumeId, u64>,
+}
+
 /// Checks every instance whose gate is open.
-fn round(inner: &Inner, failures: &mut BTreeMap<InstanceId, u32>) -> Result<(), LocalError> {
+fn round(inner: &Inner, memory: &mut Memory) -> Result<(), LocalError> {
     let mut rows: Vec<InstanceRow> = inner.state.look(|t| t.all())?;
     rows.retain(is_checked);
-    failures.retain(|id, _| rows.iter().any(|row| &row.fact.id == id));
+    memory.failures.retain(|id, _| rows.iter().any(|row| &row.fact.id == id));
     if rows.is_empty() {
+        memory.written.clear();
         return Ok(());
+    }
+    for (id, fault) in lasting_faults(inner, &rows, &mut memory.written)? {
+        inner.keep_fault(&id, &fault)?;
     }
     let names: Vec<&str> = rows.iter().map(|row| row.fact.id.as_str()).collect();
     let connected = inner.fabric.connected(&names)?;
@@ -62,7 +75,7 @@ fn round(inner: &Inner, failures: &mut BTreeMap<InstanceId, u32>) -> Result<(), 
         });
         for (row, fault) in found {
             let id = &row.fact.id;
-            let count = failures.entry(id.clone()).or_default();
+            let count = memory.failures.entry(id.clone()).or_default();
             *count = if fault.is_some() { count.saturating_add(1) } else { 0 };
             if fault.is_none() || *count >= FAILURES {
                 inner.show_health(id, fault)?;
@@ -70,6 +83,40 @@ fn round(inner: &Inner, failures: &mut BTreeMap<InstanceId, u32>) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Instances whose volumes have a fault that lasts as long as they do: the kernel says so, or they
+/// were written to while there was no space.
+fn lasting_faults(
+    inner: &Inner,
+    rows: &[InstanceRow],
+    written: &mut BTreeMap<VolumeId, u64>,
+) -> Result<Vec<(InstanceId, String)>, LocalError> {
+    let full = inner.pool.is_full()?;
+    let mut now = BTreeMap::new();
+    let mut found = Vec::new();
+    for row in rows {
+        for attachment in &row.fact.attachments {
+            let target = inner.mountpoint(&attachment.volume);
+            let count = inner.pool.written(&target)?.unwrap_or_default();
+            let before = written.get(&attachment.volume).copied();
+            now.insert(attachment.volume.clone(), count);
+            let fault = match inner.pool.fault(&target)? {
+                None if full && before.is_some_and(|before| before < count) => {
+                    Some("the pool of volumes was full while it was written to".to_owned())
+                }
+                fault => fault,
+            };
+            if row.lasting_fault.is_none()
+                && let Some(fault) = fault
+            {
+                let what = format!("{} ({}): {fault}", attachment.volume, attachment.device);
+                found.push((row.fact.id.clone(), what));
+            }
+        }
+    }
+    *written = now;
+    Ok(found)
 }
 
 fn is_checked(row: &InstanceRow) -> bool {
@@ -83,16 +130,17 @@ impl Inner {
         if !connected.contains(id.as_str()) {
             return Some("its network interface is gone or down".to_owned());
         }
-        for attachment in &row.fact.attachments {
-            match self.pool.fault(&self.mountpoint(&attachment.volume)) {
-                Ok(None) => {}
-                Ok(Some(fault)) => {
-                    return Some(format!("{} ({}): {fault}", attachment.volume, attachment.device));
-                }
-                Err(error) => tracing::warn!(instance = %id, %error, "a volume was not checked"),
-            }
-        }
-        self.silence_of(id)
+        row.lasting_fault.clone().or_else(|| self.silence_of(id))
+    }
+
+    /// Remembers a fault, also for a server that is started anew.
+    fn keep_fault(&self, id: &InstanceId, fault: &str) -> Result<(), CloudError> {
+        self.state.change(|table| {
+            let Some(mut row) = table.get::<InstanceRow>(id.as_str())? else { return Ok(()) };
+            row.lasting_fault.get_or_insert_with(|| fault.to_owned());
+            table.put(&row)?;
+            Ok(())
+        })
     }
 
     /// Why the instance does not answer, if it does not.

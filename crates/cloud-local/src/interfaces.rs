@@ -297,7 +297,8 @@ fn new_interface(
     let id = new_id("eni")?;
     Ok(InterfaceRow {
         fact: InterfaceFact {
-            mac: MacAddress::for_id(&id).to_string(),
+            // By its address: whoever has talked to an earlier holder of the address finds it.
+            mac: MacAddress::for_id(&address.to_string()).to_string(),
             id: InterfaceId(id),
             state: InterfaceState::Available,
             subnet: region::subnet_of(zone.as_str()),

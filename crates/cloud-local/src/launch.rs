@@ -8,6 +8,7 @@ use crate::refusal::{LocalError, conflict, not_found, refused};
 use crate::region;
 use crate::rows::{Ending, ImageRow, InstanceRow, InterfaceRow, Row, VolumeRow};
 use crate::state::Table;
+use crate::storage::StorageError;
 use crate::types;
 use crate::volumes::{Answer, check_size, request_text, same_request, usable_snapshot};
 use base64::Engine as _;
@@ -80,11 +81,15 @@ impl Inner {
             Ok(false) => self.finish(id)?,
             Err(e) => {
                 tracing::warn!(instance = %id, error = %e, "an instance did not start");
-                let no_space = matches!(&e, LocalError::Storage(storage) if storage.is_no_space());
-                let reason = if no_space {
-                    format!("Server.InsufficientVolumeCapacity: {e}")
-                } else {
-                    format!("Server.InternalError: {e}")
+                let reason = match &e {
+                    LocalError::Storage(storage) if storage.is_no_space() => {
+                        format!("Server.InsufficientVolumeCapacity: {e}")
+                    }
+                    // What it was to start from is broken, not this host.
+                    LocalError::Storage(StorageError::FilesystemDoesNotMount { .. }) => {
+                        format!("Client.InternalError: {e}")
+                    }
+                    _ => format!("Server.InternalError: {e}"),
                 };
                 self.give_up(id, &reason)?;
                 self.finish(id)?;
@@ -255,6 +260,7 @@ impl Inner {
         let instance = InstanceRow {
             fact,
             launch: launch.clone(),
+            lasting_fault: None,
             own_interface,
             ending: None,
             ended_at: None,

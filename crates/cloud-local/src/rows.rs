@@ -33,6 +33,9 @@ pub(crate) struct InstanceRow {
     pub(crate) fact: InstanceFact,
     /// The request, with user data and script.
     pub(crate) launch: Launch,
+    /// What was found wrong with its volumes and cannot become right while it runs.
+    #[serde(default)]
+    pub(crate) lasting_fault: Option<String>,
     /// Whether the interface was made for it, and dies with it.
     pub(crate) own_interface: bool,
     /// Set once it is to end.

@@ -44,10 +44,13 @@ pub(crate) fn begin(desk: &mut Desk<'_>) {
             return;
         }
     }
-    if failures > 0 && failures.is_multiple_of(MAX_FAILURES) {
+    let most = if cannot_start(desk) { FAILURES_BEFORE_PAUSE } else { MAX_FAILURES };
+    if failures > 0 && failures.is_multiple_of(most) {
         let decided = desk.record.stuck.as_ref().is_some_and(|s| s.choices.is_empty());
         if !decided {
-            let why = format!("{failures} launches in a row were lost before they were ready");
+            let why = format!(
+                "{failures} launches in a row were lost before they were ready; the last: {reason}"
+            );
             desk.need_decision(Row::Launch, why.clone());
             desk.wait(why);
             return;
@@ -55,6 +58,16 @@ pub(crate) fn begin(desk: &mut Desk<'_>) {
         desk.record.stuck = None;
     }
     start(desk, kind, reason, deadline);
+}
+
+/// Whether the cloud says that the instance ended because of what it was given to start from: the
+/// next one will end like it (EC2 user guide, "Troubleshoot instance termination": the state
+/// reason `Client.InternalError`).
+fn cannot_start(desk: &Desk<'_>) -> bool {
+    let Some(holder) = &desk.record.holder else { return false };
+    let seen = desk.scene.world.last_seen(holder.id.as_str());
+    let Some(Fact::Instance(instance)) = seen else { return false };
+    instance.reason.as_ref().is_some_and(|reason| reason.starts_with("Client.InternalError"))
 }
 
 fn start(desk: &mut Desk<'_>, kind: Kind, reason: String, deadline: Option<Time>) {

@@ -287,6 +287,10 @@ impl Record {
         let Some(replacement) = &self.replacement else {
             return match (self.goal, self.holder.is_some()) {
                 (Goal::Running, true) if self.recycle_wanted => "RECYCLE",
+                // The next attempt is about to begin, and nothing serves meanwhile.
+                (Goal::Running, true) if self.history.last().is_some_and(|h| h.lost_again) => {
+                    "RECYCLING"
+                }
                 (Goal::Running, true) => "ACTIVE",
                 (Goal::Running, false) => "RESUME",
                 (Goal::Paused, true) => "PAUSE",

@@ -7,6 +7,10 @@ use std::path::Path;
 /// cut. `emergency_ro`, `ro`: the kernel gave it up after an error.
 const NO_MORE_WRITES: [&str; 3] = ["shutdown", "emergency_ro", "ro"];
 
+/// With less than this, XFS refuses writes, at the latest: some of what it shows as free it keeps for
+/// itself.
+const FULL_BYTES: u64 = 16 << 20;
+
 impl Pool {
     /// What is wrong with the volume that is mounted at a path, as a sentence; `None`: nothing, or
     /// nothing is mounted there.
@@ -29,5 +33,28 @@ impl Pool {
         let warnings = std::fs::read_to_string(counter).unwrap_or_default();
         let warnings: u64 = warnings.trim().parse().unwrap_or_default();
         Ok((warnings > 0).then(|| "writes to it have failed".to_owned()))
+    }
+
+    /// Whether the pool, or the disk under it, has next to no space: what is written to a volume now
+    /// may fail, and some of these failures only the writer hears of (a flush that fails, say).
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn is_full(&self) -> Result<bool, StorageError> {
+        Ok(self.free_bytes()?.0 < FULL_BYTES)
+    }
+
+    /// How many writes and flushes the device of the volume that is mounted at a path has had.
+    ///
+    /// # Errors
+    /// If the kernel's list of mounts cannot be read.
+    pub fn written(&self, target: &Path) -> Result<Option<u64>, StorageError> {
+        let Some(mounted) = mounts::at(target)? else { return Ok(None) };
+        let path = format!("/sys/block/loop{}/stat", mounted.device.1);
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let numbers: Vec<u64> = text.split_whitespace().filter_map(|n| n.parse().ok()).collect();
+        // Linux, Documentation/block/stat.rst: write I/Os are the fifth number, flushes the 16th.
+        let flushes = numbers.get(15).copied().unwrap_or_default();
+        Ok(numbers.get(4).map(|writes| writes.saturating_add(flushes)))
     }
 }

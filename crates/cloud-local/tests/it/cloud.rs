@@ -4,6 +4,7 @@ mod faults;
 mod health;
 mod killed;
 mod markets;
+mod neighbours;
 mod times;
 
 use holdfast_cloud::conformance::{self, Subject};

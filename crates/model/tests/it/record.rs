@@ -33,3 +33,34 @@ fn a_newer_record_is_refused_with_the_remedy_and_a_damaged_one_with_its_damage()
         assert!(matches!(read(damaged), Err(RecordError::Damaged(_))), "{damaged}");
     }
 }
+
+#[test]
+fn a_node_whose_last_launch_was_lost_before_it_was_ready_is_not_active() {
+    use holdfast_model::record::Holder;
+    use holdfast_model::replacement::Finished;
+    use holdfast_model::{Kind, Lifecycle, Market};
+    let mut record = Record::new(NodeId::from("smi-0000abcd"), json!({"name": "n"}), Time(7));
+    let market = Market {
+        instance_type: "m5.large".to_owned(),
+        zone: "local-1a".into(),
+        subnet: "subnet-local-1a".into(),
+        lifecycle: Lifecycle::Spot,
+    };
+    record.holder =
+        Some(Holder { id: "i-1".into(), market, launched_at: Time(8), impaired_since: None });
+    assert_eq!(record.status(), "ACTIVE");
+    record.history.push(Finished {
+        number: 1,
+        kind: Kind::Lost,
+        reason: "i-1 is lost".to_owned(),
+        started_at: Time(8),
+        finished_at: Time(9),
+        from_generation: 1,
+        to_generation: 2,
+        market: None,
+        rows: Vec::new(),
+        completed: false,
+        lost_again: true,
+    });
+    assert_eq!(record.status(), "RECYCLING");
+}

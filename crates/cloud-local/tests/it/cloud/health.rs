@@ -76,8 +76,8 @@ async fn a_node_whose_writes_failed_because_the_pool_was_full_is_impaired_until_
     let pool = scratch.path().join("pool");
     let ballast = fill(&pool);
     let why = becomes(&cloud, &node.id, Health::Impaired).await.unwrap();
-    // Which of the two depends on what the write was for.
-    let says = ["writes to it have failed", "takes no more writes"];
+    // Which of them depends on what the write was for.
+    let says = ["writes to it have failed", "takes no more writes", "was full while"];
     assert!(says.iter().any(|s| why.contains(s)), "{why}");
     drop(ballast);
     std::fs::remove_file(pool.join("ballast")).unwrap();
