@@ -7,11 +7,15 @@ export CARGO_INCREMENTAL ?= 1
 PATH := $(HOME)/.cargo/bin:$(PATH)
 export PATH
 
-.PHONY: demo test check build setup clean
+.PHONY: demo soak test check build setup clean
 
 ## Watch a PostgreSQL and a Redis live through hard interruptions. KEEP=1 leaves the server running.
 demo: setup build
 	./target/debug/holdfast demo $(if $(KEEP),--keep)
+
+## Ten nodes of five servers under every kind of trouble for MINUTES (10). SEED=n repeats a choice.
+soak: setup build
+	./target/debug/holdfast soak --for $(or $(MINUTES),10)m $(if $(SEED),--seed $(SEED))
 
 ## Formatting, lints and all tests.
 test: setup check

@@ -4,14 +4,15 @@
 //!
 //! It does what a user would do, by the same commands.
 
-mod control;
+pub mod control;
 mod report;
 mod rounds;
 
 use crate::trial::commands::{Commands, Server};
 use crate::trial::say;
 use crate::trial::workload::Workload;
-use report::{Control, NodeReport, Report};
+pub use report::Control;
+use report::{NodeReport, Report};
 use rounds::Plan;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

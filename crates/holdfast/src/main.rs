@@ -4,6 +4,7 @@
 mod blackout;
 mod cli;
 mod demo;
+mod soak;
 mod trial;
 
 use std::process::ExitCode;

@@ -61,6 +61,11 @@ it; --head answers. The part begins anew with fresh, and its content is given up
     Local(LocalCommand),
     /// Watch a PostgreSQL and a Redis live through hard interruptions
     Demo(crate::demo::DemoArgs),
+    /// Do everything to many nodes that can be done to a machine, and count what is lost
+    #[command(after_help = "Examples:
+  holdfast soak --for 10m
+  holdfast soak --for 90s --nodes 4 --seed 7")]
+    Soak(crate::soak::SoakArgs),
     /// Measure, on a simulated EC2: nothing of this host is touched
     #[command(subcommand)]
     Bench(BenchCommand),

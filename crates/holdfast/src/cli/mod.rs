@@ -18,7 +18,7 @@ mod addresses;
 mod arguments;
 mod bench;
 mod client;
-mod duration;
+pub(crate) mod duration;
 mod events;
 mod exec;
 mod exit;
@@ -61,6 +61,11 @@ pub fn run() -> ExitCode {
         Command::Local(LocalCommand::Address(options)) => {
             addresses::run(&options).map(|()| ExitCode::SUCCESS)
         }
+        Command::Soak(options) => match crate::soak::run(&options) {
+            Ok(true) => Ok(ExitCode::SUCCESS),
+            Ok(false) => Ok(Code::Failed.into()),
+            Err(why) => Err(Failure::new(Code::Failed, why)),
+        },
         Command::Demo(options) => match crate::demo::run(&options) {
             Ok(true) => Ok(ExitCode::SUCCESS),
             Ok(false) => Ok(Code::Failed.into()),

@@ -64,10 +64,21 @@ impl Commands {
         }
     }
 
-    /// Gives a command to the server, with `--json`.
+    /// Gives a command about nodes, with `--json`.
     pub fn node(&self, arguments: &[&str]) -> Result<Value, String> {
+        self.ask(&["node"], arguments)
+    }
+
+    /// Gives a command about markets.
+    pub fn market(&self, arguments: &[&str]) -> Result<(), String> {
+        self.ask(&["local", "market"], arguments).map(|_| ())
+    }
+
+    /// Gives a command to the server, with `--json`.
+    fn ask(&self, subject: &[&str], arguments: &[&str]) -> Result<Value, String> {
+        let said = || format!("holdfast {} {}", subject.join(" "), arguments.join(" "));
         let output = Command::new(&self.exe)
-            .arg("node")
+            .args(subject)
             .args(arguments)
             .arg("--json")
             .args(["--server", &self.server_url()])
@@ -80,13 +91,16 @@ impl Commands {
         let text = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
             let why = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("holdfast node {}: {}{text}", arguments.join(" "), why.trim()));
+            return Err(format!("{}: {}{text}", said(), why.trim()));
         }
         if text.trim().is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_str(&text)
-            .map_err(|e| format!("holdfast node {}: no JSON: {e}", arguments.join(" ")))
+        // Events come one in a line.
+        serde_json::from_str(&text).or_else(|e| {
+            let lines: Result<Vec<Value>, _> = text.lines().map(serde_json::from_str).collect();
+            lines.map(Value::from).map_err(|_| format!("{}: no JSON: {e}", said()))
+        })
     }
 
     /// Leaves the server running; says how to go on with it.

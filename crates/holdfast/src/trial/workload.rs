@@ -1,8 +1,11 @@
 //! The servers that are tried: what runs in the node, and what speaks to it from outside.
 
+mod etcd;
+mod lines;
 mod mariadb;
 mod postgres;
 mod redis;
+mod sqlite;
 
 use super::writer::Acknowledge;
 use std::collections::BTreeSet;
@@ -48,6 +51,12 @@ pub enum Workload {
     Redis,
     /// MariaDB: one INSERT per id.
     Mariadb,
+    /// etcd: one put per id. Not for benchmarks.
+    #[value(skip)]
+    Etcd,
+    /// A small server before SQLite. Not for benchmarks.
+    #[value(skip)]
+    Sqlite,
 }
 
 impl Workload {
@@ -57,6 +66,8 @@ impl Workload {
             Workload::Postgres => "postgres",
             Workload::Redis => "redis",
             Workload::Mariadb => "mariadb",
+            Workload::Etcd => "etcd",
+            Workload::Sqlite => "sqlite",
         }
     }
 
@@ -66,6 +77,8 @@ impl Workload {
             Workload::Postgres => include_str!("../../../../examples/postgres.yaml"),
             Workload::Redis => include_str!("../../../../examples/redis.yaml"),
             Workload::Mariadb => include_str!("../../../../examples/mariadb.yaml"),
+            Workload::Etcd => include_str!("../../../../examples/etcd.yaml"),
+            Workload::Sqlite => include_str!("../../../../examples/sqlite.yaml"),
         }
     }
 
@@ -80,6 +93,8 @@ impl Workload {
             Workload::Postgres => postgres::write(address, patience, journal),
             Workload::Redis => redis::write(address, patience, journal),
             Workload::Mariadb => mariadb::write(address, patience, journal),
+            Workload::Etcd => etcd::write(address, patience, journal),
+            Workload::Sqlite => sqlite::write(address, patience, journal),
         }
     }
 
@@ -89,6 +104,8 @@ impl Workload {
             Workload::Postgres => postgres::read_back(address),
             Workload::Redis => redis::read_back(address),
             Workload::Mariadb => mariadb::read_back(address),
+            Workload::Etcd => etcd::read_back(address),
+            Workload::Sqlite => sqlite::read_back(address),
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct Writer {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     workload: Workload,
-    address: Ipv4Addr,
+    address: Arc<Mutex<Ipv4Addr>>,
 }
 
 impl Writer {
@@ -38,19 +38,44 @@ impl Writer {
         address: Ipv4Addr,
         patience: Patience,
     ) -> Writer {
+        Writer::paced(data_dir, workload, address, patience, Duration::ZERO)
+    }
+
+    /// The same, with a pause after each write.
+    pub fn paced(
+        data_dir: &Path,
+        workload: Workload,
+        address: Ipv4Addr,
+        patience: Patience,
+        pause: Duration,
+    ) -> Writer {
+        let address = Arc::new(Mutex::new(address));
+        let at = Arc::clone(&address);
         let journal = Arc::new(Mutex::new(Journal::default()));
         let stop = Arc::new(AtomicBool::new(false));
         let (to, until, dir) = (Arc::clone(&journal), Arc::clone(&stop), data_dir.to_owned());
         let thread = std::thread::spawn(move || {
             let outcome = network::in_fabric(&dir, {
                 let to = Arc::clone(&to);
-                move || write(workload, address, patience, &to, &until)
+                move || write(workload, &at, patience, pause, &to, &until)
             });
             if let Err(error) = outcome {
                 lock(&to).last_error = Some(error.to_string());
             }
         });
         Writer { journal, stop, thread: Some(thread), workload, address }
+    }
+
+    /// From the next connection on it writes to this address: the node has moved.
+    pub fn goes_to(&self, address: Ipv4Addr) {
+        *lock(&self.address) = address;
+    }
+
+    /// The first acknowledgement after `since`.
+    pub fn first_ack_after(&self, since: Instant) -> Option<Instant> {
+        let journal = lock(&self.journal);
+        let first = journal.times.partition_point(|at| *at <= since);
+        journal.times.get(first).copied()
     }
 
     /// How many ids have been acknowledged.
@@ -82,7 +107,7 @@ impl Writer {
         if let Some(thread) = self.thread.take() {
             thread.join().map_err(|_| "the writer panicked".to_owned())?;
         }
-        let (workload, address) = (self.workload, self.address);
+        let (workload, address) = (self.workload, *lock(&self.address));
         let found = network::in_fabric(data_dir, move || workload.read_back(address))
             .map_err(|e| e.to_string())??;
         let journal = lock(&self.journal);
@@ -97,19 +122,21 @@ impl Drop for Writer {
     }
 }
 
-fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
-    journal.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write(
     workload: Workload,
-    address: Ipv4Addr,
+    address: &Mutex<Ipv4Addr>,
     patience: Patience,
+    pause: Duration,
     journal: &Mutex<Journal>,
     stop: &AtomicBool,
 ) {
-    let mut acknowledge = Acknowledge { journal, stop, next: 1 };
+    let mut acknowledge = Acknowledge { journal, stop, pause, next: 1 };
     while !stop.load(Ordering::Relaxed) {
+        let address = *lock(address);
         if let Err(error) = workload.write(address, patience, &mut acknowledge) {
             lock(journal).last_error = Some(error);
         }
@@ -121,6 +148,7 @@ fn write(
 pub struct Acknowledge<'a> {
     journal: &'a Mutex<Journal>,
     stop: &'a AtomicBool,
+    pause: Duration,
     next: u64,
 }
 
@@ -133,9 +161,14 @@ impl Acknowledge<'_> {
     /// The server has acknowledged the id: it is journalled after that, never before.
     pub fn acknowledged(&mut self) {
         let now = Instant::now();
-        let mut journal = lock(self.journal);
-        journal.ids.push(self.next);
-        journal.times.push(now);
+        {
+            let mut journal = lock(self.journal);
+            journal.ids.push(self.next);
+            journal.times.push(now);
+        }
         self.next += 1;
+        if !self.pause.is_zero() {
+            std::thread::sleep(self.pause);
+        }
     }
 }

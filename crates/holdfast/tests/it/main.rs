@@ -13,3 +13,4 @@ mod network;
 mod played;
 mod refusals;
 mod restore;
+mod soak;

@@ -1,0 +1,265 @@
+//! What is done to nodes, and how it must end.
+
+use super::faults::{self, FullPool, GoodCopy};
+use super::field::{Field, InUse, lock};
+use super::subjects::Kept;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// The notice of an interruption.
+const NOTICE: &str = "2s";
+/// How long the pool stays full.
+const FULL_FOR: Duration = Duration::from_secs(2);
+/// How long a node may take to say what it cannot do by itself.
+const SAYS_SO: Duration = Duration::from_secs(90);
+
+/// Something that is done to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    Hard,
+    Notice,
+    Recycle,
+    Pause,
+    ZoneMove,
+    Drought,
+    ServerKilled,
+    Stopped,
+    InterfaceDeleted,
+    OldSnapshotSpoilt,
+    NeededSnapshotSpoilt,
+    FullPool,
+}
+
+impl Action {
+    /// Every one, and how often it is done in one round.
+    pub const ALL: [(Action, usize); 12] = [
+        (Action::Hard, 4),
+        (Action::Notice, 3),
+        (Action::Recycle, 2),
+        (Action::Pause, 2),
+        (Action::ZoneMove, 3),
+        (Action::Drought, 1),
+        (Action::ServerKilled, 3),
+        (Action::Stopped, 1),
+        (Action::InterfaceDeleted, 1),
+        (Action::OldSnapshotSpoilt, 1),
+        (Action::NeededSnapshotSpoilt, 1),
+        (Action::FullPool, 1),
+    ];
+
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Hard => "hard interruption",
+            Action::Notice => "interruption with notice",
+            Action::Recycle => "recycle",
+            Action::Pause => "pause, then resume",
+            Action::ZoneMove => "drought in its zone",
+            Action::Drought => "drought in every zone",
+            Action::ServerKilled => "server killed -9 in a replacement",
+            Action::Stopped => "process tree stopped",
+            Action::InterfaceDeleted => "interface deleted from outside",
+            Action::OldSnapshotSpoilt => "superseded snapshot spoilt",
+            Action::NeededSnapshotSpoilt => "needed snapshot spoilt",
+            Action::FullPool => "pool full",
+        }
+    }
+
+    /// Whether it can be done to such a node.
+    pub fn fits(self, kept: Kept) -> bool {
+        match self {
+            Action::ZoneMove => kept == Kept::Nothing,
+            Action::OldSnapshotSpoilt | Action::NeededSnapshotSpoilt => {
+                kept == Kept::AddressAndRoot
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether everybody feels it, so that nothing else is done meanwhile.
+    pub fn is_for_all(self) -> bool {
+        self == Action::FullPool
+    }
+
+    /// Does it, and waits until the node serves as it must.
+    pub fn carry_out(self, field: &Field, node: &InUse, pause: Duration) -> Result<(), String> {
+        let name = node.subject.name.as_str();
+        let began = Instant::now();
+        let before = field.see(name)?;
+        let away = match self {
+            Action::Hard => {
+                field.insist(&["interrupt", name])?;
+                field.comes_back(node, before.generation)?;
+                None
+            }
+            Action::Notice => {
+                field.insist(&["interrupt", name, "--notice", NOTICE])?;
+                field.comes_back(node, before.generation)?;
+                None
+            }
+            Action::Recycle => {
+                field.insist(&["recycle", name])?;
+                field.comes_back(node, before.generation)?;
+                None
+            }
+            Action::Pause => Some(pause_and_resume(field, node, pause, before.generation)?),
+            Action::ZoneMove => {
+                drought(field, node, &before.zone)?;
+                None
+            }
+            Action::Drought => {
+                drought(field, node, "all")?;
+                None
+            }
+            Action::ServerKilled => {
+                field.insist(&["interrupt", name])?;
+                std::thread::sleep(pause / 8);
+                field.kill_server(pause / 2)?;
+                field.comes_back(node, before.generation)?;
+                None
+            }
+            Action::Stopped => {
+                let stopped = faults::stop_processes(&before.instance)?;
+                field.say(&format!("{name}: {stopped} processes are stopped"));
+                field.comes_back(node, before.generation)?;
+                None
+            }
+            Action::InterfaceDeleted => {
+                faults::delete_interface(&field.commands.cloud_dir(), &before.instance)?;
+                field.comes_back(node, before.generation)?;
+                None
+            }
+            Action::OldSnapshotSpoilt => {
+                spoil_an_old_one(field, node, &before.whole)?;
+                field.insist(&["recycle", name])?;
+                field.comes_back(node, before.generation)?;
+                None
+            }
+            Action::NeededSnapshotSpoilt => Some(spoil_a_needed_one(field, node, &before)?),
+            Action::FullPool => {
+                fill_the_pool(field, node, before.generation)?;
+                None
+            }
+        };
+        field.serves(node)?;
+        let away = match away {
+            Some(since) => node.first_ack_after(since),
+            None => node.away_since(began),
+        };
+        field.done(self, name, away);
+        Ok(())
+    }
+}
+
+/// When it was told to resume.
+fn pause_and_resume(
+    field: &Field,
+    node: &InUse,
+    pause: Duration,
+    generation: u64,
+) -> Result<Instant, String> {
+    let name = node.subject.name.as_str();
+    field.insist(&["pause", name])?;
+    is_paused(field, name)?;
+    std::thread::sleep(pause);
+    let resumed = Instant::now();
+    field.insist(&["resume", name])?;
+    field.comes_back(node, generation)?;
+    Ok(resumed)
+}
+
+fn is_paused(field: &Field, name: &str) -> Result<(), String> {
+    field.until(&format!("{name} is paused"), SAYS_SO, || {
+        let look = field.look(name)?;
+        if look.status == "PAUSED" { Ok(()) } else { Err(format!("it is {}", look.status)) }
+    })
+}
+
+/// No spot capacity in a zone, or anywhere: the node is taken back, and must go elsewhere, or on
+/// demand.
+fn drought(field: &Field, node: &InUse, zone: &str) -> Result<(), String> {
+    let name = node.subject.name.as_str();
+    let _alone = lock(&field.markets);
+    field.set_markets(&["set", "all", zone, "--spot-capacity", "0"])?;
+    let came_back = field.see(name).and_then(|before| {
+        field.insist(&["interrupt", name])?;
+        field.comes_back(node, before.generation)
+    });
+    field.set_markets(&["set", "all", "all", "--usual"])?;
+    let now = came_back?;
+    if now.lifecycle == "spot" && (zone == "all" || now.zone == zone) {
+        return Err(format!("{name} runs as spot in {} in spite of the drought", now.zone));
+    }
+    field.say(&format!("{name}: went to {} in {}", now.lifecycle, now.zone));
+    Ok(())
+}
+
+/// While a node runs, its content is on its volumes: its snapshots are all older.
+fn spoil_an_old_one(field: &Field, node: &InUse, whole: &Value) -> Result<(), String> {
+    let name = &node.subject.name;
+    match faults::snapshots_of(&field.commands.cloud_dir(), whole).first() {
+        Some(oldest) => {
+            field.say(&format!("{name}: {} is spoilt", oldest.display()));
+            // It may be deleted in this very moment: it is superseded.
+            let _ = faults::spoil(oldest);
+        }
+        None => field.say(&format!("{name}: there is no superseded snapshot yet")),
+    }
+    Ok(())
+}
+
+/// A paused node's root is a snapshot and nothing else. When that is broken, the node must say so
+/// and neither begin with an older or an empty root nor give up; once the operator has put a good
+/// copy there, it must go on. When it was told to.
+fn spoil_a_needed_one(
+    field: &Field,
+    node: &InUse,
+    before: &super::field::Look,
+) -> Result<Instant, String> {
+    let name = node.subject.name.as_str();
+    let cloud_dir = field.commands.cloud_dir();
+    field.insist(&["pause", name])?;
+    is_paused(field, name)?;
+    let root = field.see(name)?.whole.pointer("/record/root").cloned().unwrap_or_default();
+    let snapshots = faults::snapshots_of(&cloud_dir, &root);
+    let needed = snapshots.last().ok_or_else(|| format!("{name} is paused without a root"))?;
+    let copy = GoodCopy::make(&cloud_dir, needed)?;
+    faults::spoil(needed)?;
+    field.say(&format!("{name}: {}, which it needs, is spoilt", needed.display()));
+    field.insist(&["resume", name])?;
+    let said = field.until(&format!("{name} says what is wrong"), SAYS_SO, || {
+        let look = field.look(name)?;
+        if look.status == "ACTIVE" {
+            return Ok(Err(format!("{name} serves without its root")));
+        }
+        let stuck = look.whole.pointer("/record/stuck").is_some_and(|s| !s.is_null());
+        if stuck { Ok(Ok(look.waits_for)) } else { Err(format!("it waits for {}", look.waits_for)) }
+    })??;
+    let short: String = said.chars().take(200).collect();
+    field.say(&format!("{name}: says {short} …"));
+    copy.put_back()?;
+    let decided = Instant::now();
+    field.insist(&["decide", name, "retry"])?;
+    field.comes_back(node, before.generation)?;
+    Ok(decided)
+}
+
+/// ENOSPC for everybody, and one node is lost in it: it must wait, and say for what.
+fn fill_the_pool(field: &Field, node: &InUse, generation: u64) -> Result<(), String> {
+    let name = node.subject.name.as_str();
+    let full = FullPool::fill(&field.commands.cloud_dir())?;
+    field.say("the pool is full");
+    std::thread::sleep(FULL_FOR / 2);
+    field.insist(&["interrupt", name])?;
+    let said = field.until(&format!("{name} says that there is no room"), SAYS_SO, || {
+        let look = field.look(name)?;
+        let says = look.waits_for.contains("MaxStorageExceeded");
+        if says { Ok(look.waits_for) } else { Err(format!("it waits for {}", look.waits_for)) }
+    })?;
+    field.say(&format!("{name}: waits for {said}"));
+    std::thread::sleep(FULL_FOR / 2);
+    drop(full);
+    field.say("there is room again");
+    field.comes_back(node, generation)?;
+    field.everybody_serves(Instant::now())
+}
