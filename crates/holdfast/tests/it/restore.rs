@@ -72,7 +72,8 @@ fn a_store_that_was_lost_or_restored_is_put_right_as_the_page_says() {
             // Nothing was touched: it still serves what the lost store knew of.
             let listed = real.top(&["adopt", "--json"]).json();
             let (_, instance) = of_node_before(&before_restore);
-            let resources = listed[0]["resources"].as_array().unwrap();
+            let resources = listed[0]["resources"].as_array();
+            let resources = resources.unwrap_or_else(|| panic!("{listed}\n{}", real.log()));
             let serves = |f: &&Value| f["id"] == instance.as_str() && f["state"] == "running";
             assert!(resources.iter().any(|f| serves(&f)), "{listed}");
             let node = real.node(&["show", "redis", "--json"]).json();
