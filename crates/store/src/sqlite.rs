@@ -94,6 +94,18 @@ impl SqliteStore {
         work(&conn).map_err(|e| sqlite_error(&conn, &self.path, &e))
     }
 
+    /// Folds the log into the file and empties it, so that a copy of the file alone is a whole
+    /// backup until the next commit. Closing does so too, but a process may end without it.
+    ///
+    /// # Errors
+    /// If the disk refuses; nothing is lost by that.
+    pub fn fold(&self) -> Result<(), StoreError> {
+        self.write(|side| {
+            // Answers one row: whether it was kept from it, and two counts.
+            side.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        })
+    }
+
     fn write<T>(
         &self,
         work: impl FnOnce(&mut WriteSide) -> rusqlite::Result<T>,

@@ -2,5 +2,6 @@
 //! fault; here stands what can be said of its parts alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
+mod others;
 mod table;
 mod world;

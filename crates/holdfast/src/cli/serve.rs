@@ -53,9 +53,14 @@ pub fn run(options: &ServeOptions) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|e| failed(format!("threads cannot be started: {e}")))?;
-    let ended = runtime.block_on(serve(store, cloud, installation, auth, listener));
+    let serving = Arc::clone(&store);
+    let ended = runtime.block_on(serve(serving, cloud, installation, auth, listener));
     // What still runs is idempotent and is taken up at the next start.
     runtime.shutdown_background();
+    // Whoever copies the file of a server that was stopped has everything.
+    if let Err(error) = store.fold() {
+        tracing::warn!(%error, "the store's log was not folded in; copy holdfast.db-wal as well");
+    }
     ended
 }
 

@@ -44,7 +44,11 @@ fn a_store_that_was_lost_or_restored_is_put_right_as_the_page_says() {
                 assert_eq!(real.terminate(), Some(0), "{}", real.log());
             }
             "cp" => drop(std::fs::copy(words[1], words[2]).unwrap()),
-            "rm" => std::fs::remove_file(words[1]).unwrap(),
+            "rm" => {
+                for file in &words[2..] {
+                    let _ = std::fs::remove_file(file);
+                }
+            }
             "holdfast" if words[1] == "serve" => {
                 real.serve_with(&words[2..]);
                 // What was seen first is committed a moment later.

@@ -150,3 +150,18 @@ fn reading_does_not_wait_for_a_writer() {
     assert_eq!(store.commit(&[write]).unwrap(), [Written::Done]);
     assert_eq!(store.events(&ALL).unwrap().len(), 2);
 }
+
+#[test]
+fn a_copy_of_the_file_of_a_folded_store_is_a_whole_backup() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    for number in 0..50 {
+        store.set_setting(&format!("name-{number}"), "value").unwrap();
+    }
+    store.fold().unwrap();
+    // The store is still open, as in a process that ends without closing it.
+    let other = tempfile::tempdir().unwrap();
+    std::fs::copy(dir.path().join(FILE), other.path().join(FILE)).unwrap();
+    let copy = SqliteStore::open(other.path()).unwrap();
+    assert_eq!(copy.setting("name-49").unwrap().as_deref(), Some("value"));
+}
