@@ -24,6 +24,9 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         if !kept && desk.scene.world.volume(id.as_str()).is_absent() {
             // It was launched before the user asked for its root to be kept, and died as agreed.
             desk.record.root = RootHead::Fresh;
+        } else if ended_at_launch(desk) && desk.scene.world.volume(id.as_str()).is_absent() {
+            // It was seen while it was made, and went with the launch: nobody has run on it.
+            back_to_where_it_was(desk);
         } else {
             free &= is_free(desk, &id);
         }
@@ -94,10 +97,46 @@ fn is_free(desk: &mut Desk<'_>, id: &VolumeId) -> bool {
     }
 }
 
+/// Why an instance ended that never ran (EC2 API reference, StateReason: these are "at launch", or
+/// say that what the launch needed was not to be had).
+const AT_LAUNCH: [&str; 6] = [
+    "Client.InternalError",
+    "Client.InvalidSnapshot.NotFound",
+    "Client.VolumeLimitExceeded",
+    "Server.InsufficientInstanceCapacity",
+    "Server.InsufficientVolumeCapacity",
+    "Server.InternalError",
+];
+
+/// Whether the holder was never seen to run, and the cloud says that it ended while it was launched.
+fn ended_at_launch(desk: &Desk<'_>) -> bool {
+    let Some(holder) = &desk.record.holder else { return false };
+    let never_ran = desk.record.history.last().is_some_and(|h| {
+        let ran = h.rows.iter().any(|(row, _, done)| *row == Row::Launch && done.is_some());
+        h.lost_again && !ran
+    });
+    let seen = desk.scene.world.last_seen(holder.id.as_str());
+    let Some(Fact::Instance(instance)) = seen else { return false };
+    let reason = instance.reason.as_deref().unwrap_or_default();
+    never_ran && AT_LAUNCH.iter().any(|code| reason.starts_with(code))
+}
+
+/// Nothing was written since the launch left: the root's head is what it was launched from.
+fn back_to_where_it_was(desk: &mut Desk<'_>) {
+    if let RootHead::Live { from, .. } = desk.record.root.clone() {
+        desk.record.root = match from {
+            Some((snapshot, image, root_device)) => {
+                RootHead::Captured { snapshot, image, root_device }
+            }
+            None => RootHead::Fresh,
+        };
+    }
+}
+
 /// A launch that was lost before its root volume was seen: the volume is found by its tags; or,
 /// if there positively is none, nothing was ever written and the root is where it was.
 fn find_root(desk: &mut Desk<'_>) -> bool {
-    let RootHead::Live { volume: None, generation, from, .. } = desk.record.root.clone() else {
+    let RootHead::Live { volume: None, generation, .. } = desk.record.root.clone() else {
         return true;
     };
     let wanted = generation.to_string();
@@ -119,12 +158,7 @@ fn find_root(desk: &mut Desk<'_>) -> bool {
     let certain = started.plus(desk.scene.tuning.consistency_window);
     match desk.scene.world.swept(ResourceKind::Volume) {
         Some(asked) if asked > certain => {
-            desk.record.root = match from {
-                Some((snapshot, image, root_device)) => {
-                    RootHead::Captured { snapshot, image, root_device }
-                }
-                None => RootHead::Fresh,
-            };
+            back_to_where_it_was(desk);
             true
         }
         _ => {
