@@ -184,6 +184,7 @@ impl Inner {
     fn execute(&self, command: Command) -> Answer {
         match command {
             Command::RunInstances(launch) => self.run_instances(*launch),
+            Command::Probe { market, .. } => self.probe(&market),
             Command::Drain { instance, timeout_ms } => self.drain(&instance, timeout_ms),
             Command::TerminateInstances { instance } => self.terminate(&instance),
             Command::SetDeleteOnTermination { instance, device, value } => {

@@ -269,7 +269,7 @@ impl Inner {
     }
 }
 
-fn check_place(market: &Market) -> Result<(), CloudError> {
+pub(crate) fn check_place(market: &Market) -> Result<(), CloudError> {
     let zone = region::zone_of(&market.subnet).ok_or_else(|| {
         let known: Vec<_> = region::ZONES.iter().map(|z| region::subnet_of(z).0).collect();
         let message =

@@ -1,14 +1,16 @@
 //! Markets as they are set: what each costs, how many instances it takes, how many the account may
 //! have there, and who runs in it. All of it is remembered.
 
-use crate::cloud::LocalCloud;
+use crate::cloud::{Inner, LocalCloud};
+use crate::launch;
 use crate::refusal::{LocalError, error, refused};
 use crate::region;
 use crate::rows::InstanceRow;
 use crate::state::{StateError, Table};
 use crate::types;
+use crate::volumes::Answer;
 use holdfast_model::facts::InstanceState;
-use holdfast_model::{CloudError, ErrorClass, InstanceId, Lifecycle, Market};
+use holdfast_model::{CloudError, ErrorClass, InstanceId, Lifecycle, Market, Reply};
 
 /// The highest price of a market, in US dollars for an hour.
 pub const MAX_HOURLY_USD: f64 = 1_000.0;
@@ -157,6 +159,16 @@ fn view(
         instances: inside.map(|row| row.fact.id.clone()).collect(),
         market,
     })
+}
+
+impl Inner {
+    /// A launch that is given back at once: only whether there is room can be learnt from it.
+    pub(crate) fn probe(&self, market: &Market) -> Answer {
+        types::known(&market.instance_type)?;
+        launch::check_place(market)?;
+        self.state.look(|table| check_room(table, market))?;
+        Ok(Reply { facts: Vec::new(), gone: Vec::new() })
+    }
 }
 
 /// Whether the market takes one more instance.

@@ -21,6 +21,7 @@ use crate::handle::{NodeView, Refusal};
 use buckets::Buckets;
 use holdfast_cloud::Notice;
 use holdfast_engine::World;
+use holdfast_engine::markets::survival::Survival;
 use holdfast_model::facts::{Fact, Page, Query};
 use holdfast_model::market::Catalogue;
 use holdfast_model::record::DataHead;
@@ -139,6 +140,8 @@ pub struct Fleet {
     commits: BTreeMap<u64, NodeId>,
     next_id: u64,
     standing: Standing,
+    /// What all nodes together have seen of spot markets.
+    survival: Survival,
     /// Whether what the records need has been looked for since the start.
     looked: bool,
 }
@@ -160,6 +163,7 @@ impl Fleet {
             commits: BTreeMap::new(),
             next_id: 0,
             standing: Standing::default(),
+            survival: Survival::default(),
             looked: false,
         }
     }
@@ -209,6 +213,7 @@ impl Fleet {
         for (id, record) in records {
             let runner = match record {
                 Ok(record) => {
+                    self.survival.follow(None, Some(&record));
                     if let Some(replacement) = &record.replacement {
                         // What was committed by an earlier process may have left.
                         self.queue.suspect(replacement, now);
@@ -348,6 +353,7 @@ impl Fleet {
                     let answer = Ok(draft.record.clone().unwrap_or_else(|| draft.before.clone()));
                     effects.push(Effect::Answer { id: word, answer });
                 }
+                self.survival.follow(runner.record.as_deref(), draft.record.as_deref());
                 runner.record.clone_from(&draft.record);
                 if draft.record.is_none() {
                     self.runners.remove(&node);
@@ -402,6 +408,12 @@ impl Fleet {
     #[must_use]
     pub fn world(&self) -> &World {
         &self.world
+    }
+
+    /// What all nodes together have seen of spot markets.
+    #[must_use]
+    pub fn survival(&self) -> &Survival {
+        &self.survival
     }
 
     /// What the region offers.

@@ -4,6 +4,7 @@ use crate::desk::{Desk, pause};
 use crate::plan::{End, close};
 use crate::replacement::has;
 use crate::retention;
+use crate::revert;
 use crate::steps::{launch, stop};
 use holdfast_model::facts::{Fact, Health, InstanceState};
 use holdfast_model::record::{DataHead, Goal, RootHead};
@@ -129,6 +130,7 @@ fn reason(desk: &mut Desk<'_>) -> Option<Reason> {
             desk.record
                 .recycle_wanted
                 .then(|| (Kind::Recycle, "the user asked for another instance".to_owned(), None))
+                .or_else(|| revert::reason(desk).map(|why| (Kind::Revert, why, None)))
         }),
     }
 }

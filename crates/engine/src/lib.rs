@@ -17,6 +17,7 @@ pub mod quarantine;
 pub mod replacement;
 pub mod replies;
 pub mod retention;
+mod revert;
 pub mod steps;
 pub mod token;
 pub mod tuning;

@@ -3,6 +3,7 @@
 
 use crate::begin;
 use crate::desk::Desk;
+use crate::markets::survival::Survival;
 use crate::quarantine;
 use crate::replacement::{Progress, has, rows_of};
 use crate::retention;
@@ -27,6 +28,8 @@ pub struct Scene<'a> {
     pub installation: &'a Installation,
     /// Which controller of the installation we are.
     pub epoch: Epoch,
+    /// What has been seen of spot markets.
+    pub survival: &'a Survival,
     /// Times that differ between clouds.
     pub tuning: &'a Tuning,
     /// The time.
@@ -178,6 +181,8 @@ pub(crate) enum End {
     LostAgain,
     /// The user's word overtook it.
     Overtaken,
+    /// Nothing was given up for it, and nothing came of it: it leaves no trace in the history.
+    NotBegun,
 }
 
 /// Moves the replacement in flight to the history.
@@ -185,6 +190,9 @@ pub(crate) fn close(desk: &mut Desk<'_>, end: End) {
     let Some(replacement) = desk.record.replacement.take() else { return };
     let now = desk.scene.now;
     retention::supersede_unrecorded(&mut desk.record, &replacement.rows);
+    if end == End::NotBegun {
+        return;
+    }
     let rows = Row::ALL
         .iter()
         .filter_map(|row| {

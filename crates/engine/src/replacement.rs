@@ -41,17 +41,23 @@ pub struct RowSpec {
     pub step: fn(&mut Desk<'_>) -> Progress,
 }
 
-use Kind::{Create, Delete, Lost, Notice, Pause, Recycle, Resume, Unhealthy};
+use Kind::{Create, Delete, Lost, Notice, Pause, Recycle, Resume, Revert, Unhealthy};
 
-const DOWN: &[Kind] = &[Notice, Lost, Unhealthy, Recycle, Pause, Delete];
-const UP: &[Kind] = &[Create, Notice, Lost, Unhealthy, Recycle, Resume];
-const KEEP: &[Kind] = &[Create, Notice, Lost, Unhealthy, Recycle, Pause, Resume];
-const CLEAN: &[Kind] = &[Create, Notice, Lost, Unhealthy, Recycle, Resume, Delete];
+const DOWN: &[Kind] = &[Notice, Lost, Unhealthy, Recycle, Revert, Pause, Delete];
+const UP: &[Kind] = &[Create, Notice, Lost, Unhealthy, Recycle, Revert, Resume];
+const KEEP: &[Kind] = &[Create, Notice, Lost, Unhealthy, Recycle, Revert, Pause, Resume];
+const CLEAN: &[Kind] = &[Create, Notice, Lost, Unhealthy, Recycle, Revert, Resume, Delete];
 
 /// The table.
 #[rustfmt::skip]
 pub const TABLE: &[RowSpec] = &[
-    RowSpec { row: Row::Drain, after: &[], kinds: DOWN,
+    RowSpec { row: Row::Place, after: &[], kinds: UP,
+        does: "chooses a market that fits the root, the volumes and the pinned zone",
+        done_when: "a market is chosen", patience_minutes: None, step: steps::place::step },
+    RowSpec { row: Row::Probe, after: &[Row::Place], kinds: &[Revert],
+        does: "asks the market for an instance and gives it back: nothing is given up before it is known to have capacity",
+        done_when: "granted", patience_minutes: Some(15), step: steps::probe::step },
+    RowSpec { row: Row::Drain, after: &[Row::Probe], kinds: DOWN,
         does: "runs the shutdown script and waits for its end, the draining timeout or the notice, whichever is first",
         done_when: "drained", patience_minutes: Some(70), step: steps::drain::step },
     RowSpec { row: Row::Stop, after: &[Row::Drain], kinds: DOWN,
@@ -60,9 +66,6 @@ pub const TABLE: &[RowSpec] = &[
     RowSpec { row: Row::Fence, after: &[Row::Stop], kinds: DOWN,
         does: "nothing but look: from here on the old generation can write no more",
         done_when: "volumes and interfaces are free", patience_minutes: Some(30), step: steps::fence::step },
-    RowSpec { row: Row::Place, after: &[], kinds: UP,
-        does: "chooses a market that fits the root, the volumes and the pinned zone",
-        done_when: "a market is chosen", patience_minutes: None, step: steps::place::step },
     RowSpec { row: Row::Capture, after: &[Row::Fence, Row::Place], kinds: KEEP,
         does: "saves what this market needs: a kept root as snapshot and image, data as snapshots where it does not travel as the same volume",
         done_when: "complete", patience_minutes: Some(360), step: steps::capture::step },

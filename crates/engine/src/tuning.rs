@@ -15,6 +15,12 @@ pub struct Tuning {
     pub retry_base: u64,
     /// How much earlier than an announced interruption a drain must end.
     pub notice_reserve: u64,
+    /// How often a node on demand looks for a way back to spot.
+    pub revert_interval: u64,
+    /// The blackout that a replacement in the same zone is taken to cost when markets are weighed.
+    pub blackout_same_zone: u64,
+    /// The same for a move to another zone, by snapshots.
+    pub blackout_zone_move: u64,
     /// How long what a deallocation did not select is kept.
     pub deallocation_grace: u64,
 }
@@ -29,6 +35,9 @@ impl Tuning {
             quota_cooldown: 10 * MINUTE,
             retry_base: 2 * SECOND,
             notice_reserve: 15 * SECOND,
+            revert_interval: 10 * MINUTE,
+            blackout_same_zone: 90 * SECOND,
+            blackout_zone_move: 4 * MINUTE,
             deallocation_grace: 96 * HOUR,
         }
     }
@@ -42,6 +51,9 @@ impl Tuning {
             quota_cooldown: 10 * SECOND,
             retry_base: SECOND / 5,
             notice_reserve: SECOND,
+            revert_interval: 10 * SECOND,
+            blackout_same_zone: SECOND,
+            blackout_zone_move: 2 * SECOND,
             deallocation_grace: 96 * HOUR,
         }
     }

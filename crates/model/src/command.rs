@@ -55,6 +55,15 @@ pub struct Launch {
 pub enum Command {
     /// RunInstances for one instance. Takes a client token.
     RunInstances(Box<Launch>),
+    /// Asks a market for an instance and gives it back at once, to learn whether it has capacity:
+    /// EC2 has no question for that but a launch (RunInstances of one bare one-time spot instance,
+    /// then TerminateInstances), for which it bills its least time, a minute. Takes a client token.
+    Probe {
+        /// ClientToken.
+        token: Token,
+        /// Which market.
+        market: Market,
+    },
     /// Runs the shutdown script in the node and waits for its end. Idempotent: it runs once.
     Drain {
         /// The instance.
@@ -212,6 +221,8 @@ impl Command {
     pub fn action(&self) -> &'static str {
         match self {
             Command::RunInstances(_) => "RunInstances",
+            // It spends the same tokens.
+            Command::Probe { .. } => "RunInstances",
             Command::Drain { .. } => "Drain",
             Command::TerminateInstances { .. } => "TerminateInstances",
             Command::SetDeleteOnTermination { .. } => "ModifyInstanceAttribute",
@@ -271,7 +282,8 @@ impl Command {
             | Command::DetachNetworkInterface { interface, .. }
             | Command::AssociateAddress { interface, .. }
             | Command::DisassociateAddress { interface, .. } => vec![interface.as_str()],
-            Command::CreateVolume { .. }
+            Command::Probe { .. }
+            | Command::CreateVolume { .. }
             | Command::CreateSnapshot { .. }
             | Command::RegisterImage { .. }
             | Command::CreateNetworkInterface { .. } => Vec::new(),

@@ -165,6 +165,22 @@ pub struct Quarantine {
     pub ids: Vec<String>,
 }
 
+/// How long one instance served on a spot market. From these the choice of markets learns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// The market.
+    pub market: Market,
+    /// When it ended.
+    pub ended_at: Time,
+    /// How long it lasted, in milliseconds.
+    pub lived_ms: u64,
+    /// Whether the cloud took it; otherwise it was given up.
+    pub lost: bool,
+}
+
+/// The most lives that a record keeps.
+pub const MAX_LIVES: usize = 64;
+
 /// The most ids that a quarantine names.
 pub const MAX_EVIDENCE: usize = 20;
 
@@ -217,6 +233,12 @@ pub struct Record {
     pub superseded: Vec<Superseded>,
     /// Markets that refused, and until when they are not asked again. Keyed by the market's text.
     pub cooled: BTreeMap<String, Time>,
+    /// How long instances on spot markets lived, oldest first, at most [`MAX_LIVES`].
+    #[serde(default)]
+    pub lives: Vec<Life>,
+    /// Until when no way back to spot is looked for again.
+    #[serde(default)]
+    pub revert_after: Option<Time>,
     /// Why it cannot go on, if it cannot.
     pub stuck: Option<NeedsDecision>,
     /// What the user wanted deleted, once the node is given up.
@@ -260,6 +282,8 @@ impl Record {
             finals: Vec::new(),
             superseded: Vec::new(),
             cooled: BTreeMap::new(),
+            lives: Vec::new(),
+            revert_after: None,
             stuck: None,
             deallocation: None,
             deallocated: false,
@@ -303,6 +327,9 @@ impl Record {
             Kind::Pause => "PAUSING",
             Kind::Delete => "DEALLOCATING",
             Kind::Notice | Kind::Lost | Kind::Unhealthy | Kind::Recycle => "RECYCLING",
+            // Until a market has been found that has capacity, the node serves as before.
+            Kind::Revert if !replacement.is_done(Row::Probe) => "ACTIVE",
+            Kind::Revert => "RECYCLING",
         }
     }
 }

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Row {
+    /// Ask whether a market has capacity, before anything is given up for it.
+    Probe,
     /// Let the workload finish what it is doing.
     Drain,
     /// Terminate the instance.
@@ -32,7 +34,8 @@ pub enum Row {
 
 impl Row {
     /// Every row.
-    pub const ALL: [Row; 9] = [
+    pub const ALL: [Row; 10] = [
+        Row::Probe,
         Row::Drain,
         Row::Stop,
         Row::Fence,
@@ -48,6 +51,7 @@ impl Row {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Row::Probe => "probe",
             Row::Drain => "drain",
             Row::Stop => "stop",
             Row::Fence => "fence",
@@ -75,6 +79,8 @@ pub enum Kind {
     Unhealthy,
     /// The user asked for another instance.
     Recycle,
+    /// From on-demand back to spot, as the spec allows.
+    Revert,
     /// The user asked for none.
     Pause,
     /// The user asked for one again.
@@ -85,12 +91,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Create,
         Kind::Notice,
         Kind::Lost,
         Kind::Unhealthy,
         Kind::Recycle,
+        Kind::Revert,
         Kind::Pause,
         Kind::Resume,
         Kind::Delete,
@@ -105,6 +112,7 @@ impl Kind {
             Kind::Lost => "lost",
             Kind::Unhealthy => "unhealthy",
             Kind::Recycle => "recycle",
+            Kind::Revert => "revert",
             Kind::Pause => "pause",
             Kind::Resume => "resume",
             Kind::Delete => "delete",

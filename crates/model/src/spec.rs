@@ -5,6 +5,8 @@
 
 mod interfaces;
 mod reader;
+pub mod revert;
+pub mod windows;
 
 use crate::tags::{self, Tags};
 use crate::{AllocationId, FieldError, ImageId, Lifecycle, SnapshotId, SubnetId};
@@ -82,6 +84,8 @@ pub struct Spec {
     pub fallback_to_on_demand: bool,
     /// How to choose among markets.
     pub orientation: Orientation,
+    /// When to go back from on-demand to spot.
+    pub revert: revert::Revert,
     /// How long a drain may take, in milliseconds.
     pub draining_timeout_ms: u64,
     /// What is kept.

@@ -100,7 +100,11 @@ impl Shape {
         let mut spec = json!({
             "name": "simulated",
             "region": "sim-1",
-            "strategy": {"lifeCycle": lifecycle, "drainingTimeout": 30},
+            "strategy": {
+                "lifeCycle": lifecycle,
+                "drainingTimeout": 30,
+                "revertToSpot": {"performAt": "always"}
+            },
             "persistence": {
                 "persistRootDevice": self.root,
                 "persistBlockDevices": self.data.is_some(),

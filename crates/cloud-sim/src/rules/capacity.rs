@@ -1,11 +1,12 @@
 //! Which markets have room.
 
+use super::Answer;
 use crate::faults::Class;
-use crate::refusal::error;
+use crate::refusal::{error, refused};
 use crate::world::World;
 use holdfast_model::facts::InstanceState;
 use holdfast_model::time::MINUTE;
-use holdfast_model::{CloudError, Command, ErrorClass, Lifecycle, Market, Time, Zone};
+use holdfast_model::{CloudError, Command, ErrorClass, Lifecycle, Market, Reply, Time, Zone};
 use std::collections::BTreeMap;
 
 type Key = (String, Zone, Lifecycle);
@@ -41,10 +42,13 @@ impl Capacity {
 impl World {
     /// A market that has refused a launch goes on refusing for a while.
     pub(crate) fn dry_for_a_while(&mut self, command: &Command) {
-        if let Command::RunInstances(launch) = command {
-            let until = self.now.plus(self.faults.between(Class::Capacity, 1, 20 * MINUTE));
-            self.capacity.drought(&launch.market, until);
-        }
+        let market = match command {
+            Command::RunInstances(launch) => &launch.market,
+            Command::Probe { market, .. } => market,
+            _ => return,
+        };
+        let until = self.now.plus(self.faults.between(Class::Capacity, 1, 20 * MINUTE));
+        self.capacity.drought(market, until);
     }
 
     /// Refuses a launch for which the market has no room, or the account no quota.
@@ -78,6 +82,17 @@ impl World {
             return Err(error(ErrorClass::Capacity, "InsufficientInstanceCapacity", message));
         }
         Ok(())
+    }
+
+    /// A launch of one bare instance that is given back at once.
+    pub(crate) fn probe(&mut self, market: &Market) -> Answer {
+        let Some(kind) = self.config.types.iter().find(|t| t.offered.name == market.instance_type)
+        else {
+            let message = format!("{} is not offered here", market.instance_type);
+            return Err(refused("InvalidParameterValue", message));
+        };
+        self.check_capacity(market, kind.offered.vcpus)?;
+        Ok(Reply { facts: Vec::new(), gone: Vec::new() })
     }
 
     fn alive(

@@ -25,6 +25,7 @@ impl World {
         let answer = match command {
             Command::Drain { instance, timeout_ms } => return self.drain(instance, *timeout_ms),
             Command::RunInstances(launch) => self.run_instances(command, launch),
+            Command::Probe { market, .. } => self.probe(market),
             Command::TerminateInstances { instance } => self.terminate(instance),
             Command::SetDeleteOnTermination { instance, device, value } => {
                 self.set_delete_on_termination(instance, device, *value)

@@ -16,6 +16,8 @@ pub(super) enum Priority {
     User,
     /// A node that is unwell.
     Healing,
+    /// What could run somewhere better.
+    Optimising,
     /// Copies beyond what a replacement needs, and tidying up.
     Backup,
 }
@@ -26,6 +28,9 @@ impl Priority {
             (Kind::Delete, _) => Priority::User,
             (_, Row::Retire) => Priority::Backup,
             (Kind::Notice | Kind::Lost, _) => Priority::Interrupted,
+            // Once an instance has been given up, its node waits like one that was interrupted.
+            (Kind::Revert, Row::Probe | Row::Place | Row::Drain) => Priority::Optimising,
+            (Kind::Revert, _) => Priority::Interrupted,
             (Kind::Create | Kind::Recycle | Kind::Pause | Kind::Resume, _) => Priority::User,
             (Kind::Unhealthy, _) => Priority::Healing,
         }

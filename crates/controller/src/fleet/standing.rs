@@ -47,6 +47,7 @@ impl Fleet {
             catalogue: &self.catalogue,
             installation: &self.config.installation,
             epoch: self.standing.epoch,
+            survival: &self.survival,
             tuning: &self.config.tuning,
             now,
         }

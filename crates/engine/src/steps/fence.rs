@@ -5,8 +5,8 @@ use crate::desk::Desk;
 use crate::replacement::Progress;
 use crate::retention::supersede;
 use holdfast_model::facts::{Fact, InterfaceState, ResourceKind, VolumeState};
-use holdfast_model::record::{DataHead, RootHead};
-use holdfast_model::{Kind, Known, Row, VolumeId, tags};
+use holdfast_model::record::{DataHead, Life, MAX_LIVES, RootHead};
+use holdfast_model::{Kind, Known, Lifecycle, Row, VolumeId, tags};
 
 /// Looks at every volume and the interface; then the identity has no holder any more.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
@@ -75,6 +75,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             }
         }
     }
+    note_life(desk);
     desk.record.holder = None;
     Progress::Done
 }
@@ -166,4 +167,24 @@ fn find_root(desk: &mut Desk<'_>) -> bool {
             false
         }
     }
+}
+
+/// What is learnt from the instance that is gone: how long it lived on its spot market.
+fn note_life(desk: &mut Desk<'_>) {
+    let Some(holder) = &desk.record.holder else { return };
+    let Some(replacement) = desk.replacement() else { return };
+    if holder.market.lifecycle != Lifecycle::Spot {
+        return;
+    }
+    let life = Life {
+        market: holder.market.clone(),
+        ended_at: replacement.started_at,
+        lived_ms: replacement.started_at.since(holder.launched_at),
+        lost: matches!(replacement.kind, Kind::Notice | Kind::Lost)
+            || replacement.deadline.is_some(),
+    };
+    let lives = &mut desk.record.lives;
+    lives.push(life);
+    let excess = lives.len().saturating_sub(MAX_LIVES);
+    lives.drain(..excess);
 }

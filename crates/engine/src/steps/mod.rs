@@ -6,6 +6,7 @@ pub mod drain;
 pub mod fence;
 pub mod launch;
 pub mod place;
+pub mod probe;
 pub mod ready;
 pub mod retire;
 pub mod stop;

@@ -1,24 +1,35 @@
 //! Place: choose a market.
 
 use crate::desk::Desk;
-use crate::markets::{Choice, choose};
+use crate::markets::{Choice, choose, choose_spot};
 use crate::network;
 use crate::replacement::Progress;
-use holdfast_model::{Row, Severity};
+use crate::revert;
+use holdfast_model::{Kind, Row, Severity};
 
 /// Chooses, and tells people where the node goes or why it cannot.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
     let now = desk.scene.now;
-    network::give_back(desk);
-    match choose(desk) {
-        Choice::Market(market) => {
-            network::leave_unused(desk, &market);
-            desk.tell(Severity::Info, "placed", format!("the next instance is {market}"));
+    // Until a market has shown that it has capacity, nothing is given up for it.
+    let probing = desk.kind() == Some(Kind::Revert) && !revert::is_under_way(desk);
+    if !probing {
+        network::give_back(desk);
+    }
+    match if probing { choose_spot(desk) } else { choose(desk) } {
+        Choice::Market(market, why) => {
+            if !probing {
+                network::leave_unused(desk, &market);
+            }
+            desk.tell(Severity::Info, "placed", format!("the next instance is {market}: {why}"));
             if let Some(r) = desk.record.replacement.as_mut() {
                 r.market = Some(market);
                 r.without_market_since = None;
             }
             Progress::Done
+        }
+        Choice::NoneBefore(_) | Choice::Never(_) if probing => {
+            revert::not_now(desk);
+            Progress::Waiting
         }
         Choice::NoneBefore(at) => {
             let told = desk.replacement().is_some_and(|r| r.without_market_since.is_some());

@@ -26,13 +26,11 @@ const MAX_GIB: u64 = 65_536;
 const DEFAULT_GIB: u32 = 8;
 
 /// Members of the document that are echoed but not acted on yet.
-const NOT_ACTED_ON: [&str; 7] = [
+const NOT_ACTED_ON: [&str; 5] = [
     "scheduling.tasks",
     "integrations.loadBalancersConfig",
     "integrations.route53",
     "compute.volumeAttachments",
-    "strategy.revertToSpot",
-    "strategy.optimizationWindows",
     "persistence.persistApplication",
 ];
 
@@ -128,7 +126,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn texts(&mut self, path: &str, example: &str) -> Vec<String> {
+    pub(super) fn texts(&mut self, path: &str, example: &str) -> Vec<String> {
         let Some(value) = self.at(path) else { return Vec::new() };
         let Value::Array(items) = value else {
             self.wrong(path, format!("is {}", what(value)), "a list of texts", example);
@@ -151,7 +149,7 @@ impl<'a> Reader<'a> {
         texts
     }
 
-    fn one_of<T: Copy>(&mut self, path: &str, choices: &[(&str, T)], default: T) -> T {
+    pub(super) fn one_of<T: Copy>(&mut self, path: &str, choices: &[(&str, T)], default: T) -> T {
         let Some(value) = self.at(path) else { return default };
         let found = value.as_str().and_then(|text| choices.iter().find(|(name, _)| *name == text));
         if let Some((_, choice)) = found {
@@ -251,6 +249,7 @@ pub(super) fn read(document: &Value) -> Result<Spec, Vec<FieldError>> {
             &orientations,
             Orientation::AvailabilityOriented,
         ),
+        revert: super::revert::read(&mut r),
         draining_timeout_ms: seconds(&mut r, "strategy.drainingTimeout", DRAINING_DEFAULT),
         persistence,
         health_check: HealthCheck {

@@ -66,6 +66,11 @@ fn a_sudden_loss_survives_the_controllers_death_anywhere() {
 }
 
 #[test]
+fn a_return_to_spot_survives_the_controllers_death_anywhere() {
+    dies_everywhere(Kind::Revert, WHOLE);
+}
+
+#[test]
 fn an_unhealthy_instance_is_replaced_whatever_kills_the_controller() {
     dies_everywhere(Kind::Unhealthy, WHOLE);
 }

@@ -6,6 +6,7 @@
 mod adoption;
 mod crashes;
 mod faults;
+mod markets;
 mod matrix;
 mod network;
 mod regressions;

@@ -106,6 +106,16 @@ impl Scene {
                 scene.wait("PAUSED", |s, n| s.record(n).is_some_and(|r| r.status() == "PAUSED"));
                 scene
             }
+            Kind::Revert => {
+                let mut scene = Scene::empty(seed, shape);
+                scene.drought(Some(Lifecycle::Spot), None, true);
+                scene.create(shape);
+                scene.wait("ACTIVE on demand", |s, n| {
+                    s.record(n).is_some_and(|r| r.status() == "ACTIVE")
+                });
+                scene.sim.run_for(2 * MINUTE);
+                scene
+            }
             _ => Scene::serving(seed, shape),
         }
     }
@@ -121,6 +131,8 @@ impl Scene {
             (Kind::Lost, Some(id)) => self.sim.cloud.kill(now, &id),
             (Kind::Unhealthy, Some(id)) => self.sim.cloud.set_health(now, &id, Health::Impaired),
             (Kind::Recycle, _) => drop(self.sim.say(UserCommand::Recycle(node))),
+            // Looked for by itself, once spot has capacity again.
+            (Kind::Revert, _) => self.drought(Some(Lifecycle::Spot), None, false),
             (Kind::Pause, _) => drop(self.sim.say(UserCommand::Pause(node))),
             (Kind::Resume, _) => drop(self.sim.say(UserCommand::Resume(node))),
             (Kind::Delete, _) => {

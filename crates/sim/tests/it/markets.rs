@@ -1,0 +1,107 @@
+//! Where a node goes, and why: droughts, on-demand, the way back, and what is learnt on the way.
+
+use crate::scene::{ROAMING, Scene, WHOLE};
+use holdfast_model::time::{HOUR, MINUTE};
+use holdfast_model::user::UserCommand;
+use holdfast_model::{Kind, Lifecycle};
+
+fn lifecycle(scene: &Scene) -> Option<Lifecycle> {
+    let record = scene.sim.record(&scene.node)?;
+    record.holder.as_ref().map(|h| h.market.lifecycle)
+}
+
+fn told(scene: &Scene, code: &str) -> Vec<String> {
+    let of = scene.sim.story.iter().filter(|e| e.code == code);
+    of.map(|e| e.message.clone()).collect()
+}
+
+#[test]
+fn a_dry_zone_leads_to_the_next_and_dry_spot_to_on_demand_and_back() {
+    let mut scene = Scene::serving(11, ROAMING);
+    let home = scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).expect("serves");
+    scene.drought(Some(Lifecycle::Spot), Some(home.market.zone.as_str()), true);
+    let before = scene.generation();
+    scene.trigger(Kind::Lost, ROAMING);
+    scene.wait_for_end(Kind::Lost, before);
+    let moved = scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).expect("serves");
+    assert_ne!(moved.market.zone, home.market.zone);
+    assert_eq!(moved.market.lifecycle, Lifecycle::Spot);
+
+    scene.drought(Some(Lifecycle::Spot), None, true);
+    let before = scene.generation();
+    scene.trigger(Kind::Lost, ROAMING);
+    scene.wait_for_end(Kind::Lost, before);
+    assert_eq!(lifecycle(&scene), Some(Lifecycle::OnDemand));
+
+    scene.drought(Some(Lifecycle::Spot), None, false);
+    let before = scene.generation();
+    scene.wait_for_end(Kind::Revert, before);
+    assert_eq!(lifecycle(&scene), Some(Lifecycle::Spot));
+    scene.judge(Kind::Revert);
+    let placed = told(&scene, "placed");
+    assert!(
+        placed.iter().all(|why| why.contains("$")),
+        "every choice gives its reason: {placed:?}"
+    );
+}
+
+#[test]
+fn while_spot_is_dry_a_node_on_demand_is_left_alone() {
+    let mut scene = Scene::prepare(Kind::Revert, 12, WHOLE);
+    let before = scene.sim.record(&scene.node).expect("it is there");
+    scene.sim.run_for(3 * HOUR);
+    let after = scene.sim.record(&scene.node).expect("it is there");
+    assert_eq!(before.holder, after.holder, "{}", scene.sim.told());
+    assert!(!told(&scene, "revert-postponed").is_empty(), "people are told that it was asked");
+    assert_eq!(before.history.len(), after.history.len(), "what was not begun is no history");
+    scene.judge(Kind::Revert);
+}
+
+#[test]
+fn a_market_that_dries_up_after_it_was_asked_leads_back_to_on_demand() {
+    let mut scene = Scene::prepare(Kind::Revert, 13, WHOLE);
+    scene.trigger(Kind::Revert, WHOLE);
+    scene.wait("asked", |s, n| {
+        let probed = |r: &holdfast_model::Replacement| r.is_done(holdfast_model::Row::Probe);
+        s.record(n).is_some_and(|r| r.replacement.as_ref().is_some_and(probed))
+    });
+    scene.drought(Some(Lifecycle::Spot), None, true);
+    let before = scene.generation();
+    scene.wait_for_end(Kind::Revert, before);
+    assert_eq!(lifecycle(&scene), Some(Lifecycle::OnDemand));
+    scene.judge(Kind::Revert);
+}
+
+#[test]
+fn a_pause_during_the_question_wins() {
+    let mut scene = Scene::prepare(Kind::Revert, 14, WHOLE);
+    scene.trigger(Kind::Revert, WHOLE);
+    scene.wait("asking", |s, n| {
+        s.record(n).is_some_and(|r| r.replacement.as_ref().is_some_and(|r| r.kind == Kind::Revert))
+    });
+    scene.sim.say(UserCommand::Pause(scene.node.clone()));
+    scene.wait_for_end(Kind::Pause, 0);
+    scene.judge(Kind::Pause);
+}
+
+#[test]
+fn what_was_learnt_of_a_market_outlives_the_controller() {
+    let mut scene = Scene::serving(15, ROAMING);
+    for _ in 0..6 {
+        let before = scene.generation();
+        scene.trigger(Kind::Lost, ROAMING);
+        scene.wait_for_end(Kind::Lost, before);
+        scene.sim.run_for(10 * MINUTE);
+    }
+    let lives = |scene: &Scene| scene.sim.record(&scene.node).map(|r| r.lives.len());
+    assert_eq!(lives(&scene), Some(6));
+    let learnt = scene.sim.fleet().survival().clone();
+    scene.sim.kill_controller();
+    scene.sim.run_for(MINUTE);
+    let market =
+        scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).expect("serves").market;
+    let (was, is) = (learnt.expect(&market, scene.sim.now), scene.sim.fleet().survival());
+    let is = is.expect(&market, scene.sim.now);
+    assert!((was.life_ms - is.life_ms).abs() < 1.0, "{was:?} {is:?}");
+    assert!(is.losses + was.losses > 0.0 || learnt != Default::default());
+}
