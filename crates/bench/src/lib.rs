@@ -1,8 +1,10 @@
 //! Benchmarks behind `holdfast bench …`: the real fleet on the simulated EC2, in virtual time. Each
 //! returns rows for programs and says how they read as a table for people.
 //!
+//! [`market`]: what a stateful node costs on a trace of a spot market, by policy.
 //! [`storm`]: how long until N nodes that are interrupted at once are all back.
 
+pub mod market;
 pub mod storm;
 
 /// Why a benchmark has no result.

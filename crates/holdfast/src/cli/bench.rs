@@ -1,11 +1,13 @@
 //! `holdfast bench …`: benchmarks. All but `blackout` run on the simulated EC2 and touch nothing of
 //! this host.
 
-use super::arguments::{BenchCommand, StormArgs};
+use super::arguments::{BenchCommand, MarketArgs, StormArgs};
 use super::exit::{Code, Failure};
 use super::{complain, print};
 use crate::blackout::{self, BlackoutArgs};
 use holdfast_bench::BenchError;
+use holdfast_bench::market::replay::Costs;
+use holdfast_bench::market::{self, trace::Trace};
 use holdfast_bench::storm::{self, StormOptions};
 use serde::Serialize;
 
@@ -13,6 +15,7 @@ use serde::Serialize;
 pub fn run(bench: &BenchCommand) -> Result<(), Failure> {
     match bench {
         BenchCommand::Storm(args) => run_storm(args),
+        BenchCommand::Market(args) => run_market(args),
         BenchCommand::Blackout(args) => run_blackout(args),
     }
 }
@@ -21,6 +24,26 @@ fn run_storm(args: &StormArgs) -> Result<(), Failure> {
     let options =
         StormOptions { nodes: args.nodes.clone(), volumes: args.volumes.into(), seed: args.seed };
     let report = storm::run(&options, &mut |what| complain(what)).map_err(no_result)?;
+    if args.json { print_json(&report) } else { print(&report.table()) }
+}
+
+fn run_market(args: &MarketArgs) -> Result<(), Failure> {
+    let failed = |why: String| Failure::new(Code::Failed, why);
+    let costs = Costs {
+        on_demand_usd: args.on_demand_price,
+        same_zone_ms: args.same_zone * 1_000,
+        zone_move_ms: args.zone_move * 1_000,
+        probe_ms: 60_000,
+    };
+    let whole = match &args.trace {
+        Some(path) => Trace::read(path).map_err(|e| failed(e.to_string()))?,
+        None => Trace::synthetic(args.synthetic, 4, 45, args.on_demand_price),
+    };
+    let ticks = |days: f64| (days * 86_400_000.0 / whole.tick_ms as f64) as usize;
+    let from = ticks(args.skip_days);
+    let to = args.days.map_or(whole.ticks(), |days| from.saturating_add(ticks(days)));
+    let report = market::compare(&whole.between(from, to), &costs, &mut |what| complain(what))
+        .map_err(failed)?;
     if args.json { print_json(&report) } else { print(&report.table()) }
 }
 
