@@ -297,3 +297,28 @@ fn with_one_place_for_calls_a_slow_drain_keeps_nobody_waiting() {
     }
     scene.judge(Kind::Lost);
 }
+
+#[test]
+fn a_launch_that_ended_before_it_ran_and_took_its_root_volume_along_does_not_lose_the_root() {
+    use holdfast_model::record::RootHead;
+    let mut scene = Scene::serving(15, WHOLE);
+    let before = scene.generation();
+    scene.trigger(Kind::Lost, WHOLE);
+    scene.wait("launched again", |s, n| {
+        s.record(n).is_some_and(|r| r.generation > before && r.holder.is_some())
+    });
+    let holder = scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).expect("an instance");
+    let now = scene.sim.now;
+    scene.sim.cloud.kill(now, &holder.id);
+    scene.wait("its root was seen", |s, n| {
+        s.record(n).is_some_and(|r| matches!(r.root, RootHead::Live { volume: Some(_), .. }))
+    });
+    let record = scene.sim.record(&scene.node).expect("it is there");
+    let RootHead::Live { volume: Some(root), .. } = record.root.clone() else {
+        panic!("{record:?}")
+    };
+    let now = scene.sim.now;
+    scene.sim.cloud.delete_behind(now, root.as_str());
+    scene.wait_for_end(Kind::Lost, before + 1);
+    scene.judge(Kind::Lost);
+}
