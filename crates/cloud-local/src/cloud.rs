@@ -233,6 +233,12 @@ impl Inner {
             Command::DisassociateAddress { allocation, interface } => {
                 self.disassociate_address(&allocation, &interface)
             }
+            Command::CreateTags { resource, tags } => {
+                self.change_tags(&resource, |all| all.extend(tags))
+            }
+            Command::DeleteTags { resource, keys } => {
+                self.change_tags(&resource, |all| all.retain(|key, _| !keys.contains(key)))
+            }
             Command::OpenGate { instance, manifest } => self.open_gate(&instance, &manifest),
         }
     }

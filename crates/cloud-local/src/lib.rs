@@ -10,6 +10,7 @@
 //! gate.rs       drain, open the gate                       keeper.rs           what happens by itself
 //! checks.rs     whether instances are well
 //! node.rs       the certain end of a node                  markets.rs          what is set for markets
+//! user_volumes.rs  what people do with their volumes
 //! volumes.rs, images.rs, interfaces.rs, addresses.rs       recover.rs          after a kill -9
 //! storage/      the pool, volumes, power cuts              reset.rs            giving it all up
 //! network/      the fabric, nodes' links
@@ -38,6 +39,7 @@ mod rows;
 mod state;
 pub mod storage;
 mod types;
+mod user_volumes;
 mod volumes;
 
 pub use addresses::LocalAddress;

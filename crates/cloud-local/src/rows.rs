@@ -5,6 +5,7 @@ use holdfast_model::command::Launch;
 use holdfast_model::facts::{
     Fact, ImageFact, InstanceFact, InterfaceFact, ResourceKind, SnapshotFact, VolumeFact,
 };
+use holdfast_model::tags::Tags;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,8 @@ pub(crate) trait Row: Serialize + DeserializeOwned {
     fn id(&self) -> &str;
     /// What the cloud shows of it.
     fn fact(&self) -> Fact;
+    /// Its tags.
+    fn tags(&mut self) -> &mut Tags;
 }
 
 /// How an instance ends.
@@ -54,6 +57,10 @@ impl Row for InstanceRow {
     fn fact(&self) -> Fact {
         Fact::Instance(self.fact.clone())
     }
+
+    fn tags(&mut self) -> &mut Tags {
+        &mut self.fact.tags
+    }
 }
 
 /// A volume.
@@ -75,6 +82,10 @@ impl Row for VolumeRow {
     fn fact(&self) -> Fact {
         Fact::Volume(self.fact.clone())
     }
+
+    fn tags(&mut self) -> &mut Tags {
+        &mut self.fact.tags
+    }
 }
 
 /// A snapshot.
@@ -95,6 +106,10 @@ impl Row for SnapshotRow {
     fn fact(&self) -> Fact {
         Fact::Snapshot(self.fact.clone())
     }
+
+    fn tags(&mut self) -> &mut Tags {
+        &mut self.fact.tags
+    }
 }
 
 /// An image.
@@ -113,6 +128,10 @@ impl Row for ImageRow {
     fn fact(&self) -> Fact {
         Fact::Image(self.fact.clone())
     }
+
+    fn tags(&mut self) -> &mut Tags {
+        &mut self.fact.tags
+    }
 }
 
 /// An interface.
@@ -130,5 +149,9 @@ impl Row for InterfaceRow {
 
     fn fact(&self) -> Fact {
         Fact::Interface(self.fact.clone())
+    }
+
+    fn tags(&mut self) -> &mut Tags {
+        &mut self.fact.tags
     }
 }

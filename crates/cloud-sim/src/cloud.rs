@@ -297,6 +297,16 @@ impl SimCloud {
         left
     }
 
+    /// Somebody else gives a command, with the account's own console say: no fault meets it, and
+    /// it is in no log.
+    ///
+    /// # Errors
+    /// What EC2 would say.
+    pub fn as_user(&mut self, now: Time, command: &Command) -> Result<Reply, CloudError> {
+        self.advance(now);
+        self.world.carry_out(command).0
+    }
+
     /// Allocates an Elastic IP, as a user does; `None` beyond the quota.
     pub fn allocate_address(&mut self, now: Time) -> Option<AllocationId> {
         self.advance(now);

@@ -1,6 +1,7 @@
 //! Why a replacement begins, and what overtakes one that is in flight.
 
 use crate::desk::{Desk, pause};
+use crate::joined;
 use crate::plan::{End, close};
 use crate::replacement::has;
 use crate::retention;
@@ -29,6 +30,9 @@ const GRACE_MOST: u64 = HOUR;
 pub(crate) fn begin(desk: &mut Desk<'_>) {
     sweep_up(desk);
     count_grace(desk);
+    if desk.record.goal != Goal::Deleted {
+        joined::notice(desk);
+    }
     let Some((kind, reason, deadline)) = reason(desk) else { return };
     if !has(kind, Row::Launch) {
         start(desk, kind, reason, deadline);
@@ -400,6 +404,7 @@ fn unknown_leftovers(desk: &Desk<'_>) -> Vec<(String, bool)> {
     desk.scene
         .world
         .ours(&desk.record.id, desk.scene.installation)
+        .filter(|fact| desk.record.left.iter().all(|left| left.as_str() != fact.id()))
         .filter_map(|fact| {
             let at_once = match fact {
                 Fact::Instance(_) => return None,

@@ -10,6 +10,7 @@ pub mod adopt;
 pub mod begin;
 pub mod desk;
 pub mod invariants;
+mod joined;
 pub mod markets;
 mod network;
 pub mod plan;

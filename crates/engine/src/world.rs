@@ -105,6 +105,8 @@ impl World {
             .seen
             .iter()
             .filter(|(_, seen)| seen.fact.kind() == kind && seen.asked < asked)
+            // A sweep shows only what carries our tags; the rest is read by id.
+            .filter(|(_, seen)| seen.fact.tags().contains_key(tags::INSTALLATION))
             .map(|(id, _)| id.clone())
             .collect();
         let mut newly = Vec::new();
@@ -285,6 +287,8 @@ impl World {
             .filter_map(|id| self.seen.get(id))
             .filter(|seen| seen.missing.is_none())
             .map(|seen| &seen.fact)
+            // A tag may have been taken off since.
+            .filter(|fact| fact.tags().get(tags::NODE).map(String::as_str) == Some(node.as_str()))
     }
 
     /// What is visible with a node's tag and our own, in the order of ids. What another

@@ -206,6 +206,20 @@ pub enum Command {
         /// The interface.
         interface: InterfaceId,
     },
+    /// CreateTags. Idempotent: tags that are there are set anew.
+    CreateTags {
+        /// The resource's id.
+        resource: String,
+        /// What is added.
+        tags: Tags,
+    },
+    /// DeleteTags. Idempotent: keys that are not there are success.
+    DeleteTags {
+        /// The resource's id.
+        resource: String,
+        /// Which go.
+        keys: Vec<String>,
+    },
     /// Lets the workload start, once every member of the manifest is mounted. Idempotent.
     OpenGate {
         /// The instance.
@@ -240,6 +254,8 @@ impl Command {
             Command::DetachNetworkInterface { .. } => "DetachNetworkInterface",
             Command::AssociateAddress { .. } => "AssociateAddress",
             Command::DisassociateAddress { .. } => "DisassociateAddress",
+            Command::CreateTags { .. } => "CreateTags",
+            Command::DeleteTags { .. } => "DeleteTags",
             Command::OpenGate { .. } => "OpenGate",
         }
     }
@@ -273,6 +289,9 @@ impl Command {
             Command::AttachVolume { volume, instance, .. }
             | Command::DetachVolume { volume, instance } => {
                 vec![volume.as_str(), instance.as_str()]
+            }
+            Command::CreateTags { resource, .. } | Command::DeleteTags { resource, .. } => {
+                vec![resource.as_str()]
             }
             Command::DeleteVolume { volume } => vec![volume.as_str()],
             Command::DeleteSnapshot { snapshot } => vec![snapshot.as_str()],

@@ -96,6 +96,18 @@ pub struct DataVolume {
     pub head: DataHead,
     /// Its filesystem's UUID, once known. It is the same for ever.
     pub fs_uuid: Option<String>,
+    /// If its user attached it while the node ran: what the spec does not say of it.
+    #[serde(default)]
+    pub joined: Option<Joined>,
+}
+
+/// What is known of a volume that a user attached while the node ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// Its size in GiB.
+    pub size_gib: u32,
+    /// Where it is mounted in the node.
+    pub mount: String,
 }
 
 /// A persisted interface.
@@ -213,6 +225,10 @@ pub struct Record {
     pub root: RootHead,
     /// Where the data is.
     pub data: Vec<DataVolume>,
+    /// Volumes that joined the node and that their user has taken away: never touched again, but
+    /// that our tags come off.
+    #[serde(default)]
+    pub left: Vec<VolumeId>,
     /// The primary interface, if it is kept.
     pub interface: Option<HeldInterface>,
     /// Further interfaces, which are always kept, by device index.
@@ -273,6 +289,7 @@ impl Record {
             holder: None,
             root: RootHead::Fresh,
             data: Vec::new(),
+            left: Vec::new(),
             interface: None,
             secondary: Vec::new(),
             elastic_ip: None,

@@ -20,6 +20,8 @@ pub const EPOCH: &str = "holdfast:epoch";
 /// Prefix of a user's tag that says where a volume is mounted in the node:
 /// `holdfast:mount:/dev/xvdb` = `/var/lib/data`.
 pub const MOUNT_PREFIX: &str = "holdfast:mount:";
+/// A tag of a user's volume that says where it is mounted in the node that it is attached to.
+pub const MOUNT: &str = "holdfast:mount";
 /// EC2's limit on tags of one resource.
 pub const MAX_TAGS: usize = 50;
 /// The most tags of a user: EC2's limit, less the first five above. With all of them taken, the

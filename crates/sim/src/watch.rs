@@ -210,6 +210,7 @@ pub fn known(record: &Record, cloud: &SimCloud) -> BTreeSet<String> {
         known.insert(volume.0.clone());
     }
     known.extend(record.interfaces().map(|i| i.id.0.clone()));
+    known.extend(record.left.iter().map(|v| v.0.clone()));
     // Without a kept address the instance has an interface of its own.
     let instance = record.holder.as_ref().and_then(|h| cloud.truly(h.id.as_str()));
     if let Some(Fact::Instance(i)) = instance {

@@ -8,6 +8,7 @@ pub(crate) mod interfaces;
 mod launch;
 pub(crate) mod network;
 mod snapshots;
+mod tags;
 pub(crate) mod throttle;
 mod volumes;
 
@@ -56,6 +57,8 @@ impl World {
             Command::DisassociateAddress { allocation, interface } => {
                 self.disassociate_address(allocation, interface)
             }
+            Command::CreateTags { resource, tags } => self.create_tags(resource, tags),
+            Command::DeleteTags { resource, keys } => self.delete_tags(resource, keys),
             Command::OpenGate { instance, manifest } => self.open_gate(instance, manifest),
         };
         (answer, None)

@@ -193,7 +193,7 @@ pub(super) fn data(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
         };
         let same = known.filter(|k| k.head == head).and_then(|k| k.fs_uuid.clone());
         let fs_uuid = volume.and_then(|v| v.fs_uuid.clone()).or(same);
-        work.record.data.push(DataVolume { device, head, fs_uuid });
+        work.record.data.push(DataVolume { device, head, fs_uuid, joined: None });
     }
     // What the spec no longer names is kept as it was, if it is still there.
     let shown: Vec<&VolumeId> = volumes(work).into_iter().map(|v| &v.id).collect();

@@ -79,7 +79,7 @@ fn choose_among(desk: &Desk<'_>, lifecycles: &[Lifecycle]) -> Choice {
                 why_not.push(format!("{name} is not offered in this region"));
                 continue;
             };
-            let needed = desk.spec.data.len() + desk.spec.secondary.len() + OWN_ATTACHMENTS;
+            let needed = desk.volumes().len() + desk.spec.secondary.len() + OWN_ATTACHMENTS;
             if (kind.attachment_limit as usize) < needed {
                 why_not.push(format!("{name} holds only {} attachments", kind.attachment_limit));
                 continue;

@@ -10,7 +10,7 @@ use holdfast_model::{Command, Known, Row};
 pub fn step(desk: &mut Desk<'_>) -> Progress {
     let Some(holder) = desk.record.holder.clone() else { return Progress::Waiting };
     let mut complete = network::attach(desk, &holder) & network::associate(desk, &holder);
-    for wanted in desk.spec.data.clone() {
+    for wanted in desk.volumes() {
         let head = desk.record.data.iter().find(|d| d.device == wanted.device);
         let Some(DataHead::Volume { id, .. }) = head.map(|d| d.head.clone()) else {
             desk.wait(format!("a volume for {}", wanted.device));

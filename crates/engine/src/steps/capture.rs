@@ -1,6 +1,7 @@
 //! Capture: save what the next market needs, each begun after the fence.
 
 use crate::desk::{Asked, Desk};
+use crate::joined;
 use crate::replacement::Progress;
 use crate::retention::supersede;
 use holdfast_model::facts::{ImageState, SnapshotState};
@@ -10,7 +11,7 @@ use holdfast_model::{Command, ErrorClass, ImageId, Known, Row, SnapshotId, Volum
 
 /// Captures root and data side by side.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
-    let mut done = root(desk);
+    let mut done = root(desk) & joined::tag(desk);
     for device in devices_to_capture(desk) {
         done &= data(desk, &device.0, &device.1);
     }
@@ -76,7 +77,7 @@ fn devices_to_capture(desk: &Desk<'_>) -> Vec<(String, VolumeId)> {
     desk.record
         .data
         .iter()
-        .filter(|d| desk.spec.data.iter().any(|s| s.device == d.device))
+        .filter(|d| d.joined.is_some() || desk.spec.data.iter().any(|s| s.device == d.device))
         .filter_map(|d| match &d.head {
             DataHead::Volume { id, zone } => {
                 let moves = market.as_ref().is_some_and(|m| &m.zone != zone);

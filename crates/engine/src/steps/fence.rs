@@ -2,6 +2,7 @@
 //! what was positively seen counts.
 
 use crate::desk::Desk;
+use crate::joined;
 use crate::replacement::Progress;
 use crate::retention::supersede;
 use holdfast_model::facts::{Fact, InterfaceState, ResourceKind, VolumeState};
@@ -66,6 +67,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         desk.record.root = RootHead::Fresh;
     }
     if persistence.data.is_none() {
+        joined::let_go(desk);
         for index in 0..desk.record.data.len() {
             let head = std::mem::replace(&mut desk.record.data[index].head, DataHead::Fresh);
             desk.record.data[index].fs_uuid = None;
@@ -82,7 +84,15 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
 
 /// Whether a volume is positively attached to nothing.
 fn is_free(desk: &mut Desk<'_>, id: &VolumeId) -> bool {
+    // A volume that joined may not carry our tags yet: then no sweep shows it.
+    let untagged = desk.record.data.iter().any(|d| {
+        d.joined.is_some() && matches!(&d.head, DataHead::Volume { id: volume, .. } if volume == id)
+    }) && desk.scene.world.last_seen(id.as_str()).is_none();
     match desk.scene.world.volume(id.as_str()) {
+        Known::Absent if untagged => {
+            desk.watch(id.as_str(), format!("a look at the volume {id}"));
+            false
+        }
         Known::Present(v) if v.state == VolumeState::Available && v.attached_to.is_none() => true,
         Known::Absent if desk.kind() == Some(Kind::Delete) => true,
         Known::Absent => {

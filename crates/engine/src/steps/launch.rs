@@ -213,11 +213,16 @@ fn back_to_place(desk: &mut Desk<'_>) {
 /// snapshot, new ones where there is none yet.
 fn volumes(desk: &mut Desk<'_>, market: &Market) -> bool {
     let mut complete = true;
-    for wanted in desk.spec.data.clone() {
+    for wanted in desk.volumes() {
         let device = wanted.device.clone();
         if !desk.record.data.iter().any(|d| d.device == device) {
-            let fresh = DataVolume { device: device.clone(), head: DataHead::Fresh, fs_uuid: None };
-            desk.record.data.push(fresh);
+            let (head, fs_uuid) = (DataHead::Fresh, None);
+            desk.record.data.push(DataVolume {
+                device: device.clone(),
+                head,
+                fs_uuid,
+                joined: None,
+            });
         }
         let head = desk.record.data.iter().find(|d| d.device == device).map(|d| d.head.clone());
         let before = desk.record.generation.saturating_sub(1);

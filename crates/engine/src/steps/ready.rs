@@ -32,7 +32,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
 /// What must be mounted: every device of the spec, by its filesystem, which never changes.
 fn manifest(desk: &mut Desk<'_>) -> Option<Vec<Mount>> {
     let mut manifest = Vec::new();
-    for wanted in desk.spec.data.clone() {
+    for wanted in desk.volumes() {
         let data = desk.record.data.iter().find(|d| d.device == wanted.device)?.clone();
         let DataHead::Volume { id, .. } = data.head else { return None };
         let seen = match desk.scene.world.volume(id.as_str()) {

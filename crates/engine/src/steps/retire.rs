@@ -3,6 +3,7 @@
 
 use crate::begin;
 use crate::desk::{Asked, Desk, MAX_ATTEMPTS, pause};
+use crate::joined;
 use crate::network;
 use crate::replacement::Progress;
 use crate::retention;
@@ -54,6 +55,9 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             continue;
         }
         delete(desk, &id, command);
+    }
+    if !joined::untag(desk) {
+        left += 1;
     }
     if left == 0 { Progress::Done } else { Progress::Waiting }
 }

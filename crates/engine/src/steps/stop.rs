@@ -1,11 +1,12 @@
 //! Stop: terminate the instance, once it is certain that nothing kept would die with it.
 
 use crate::desk::{Asked, Desk};
+use crate::joined;
 use crate::replacement::Progress;
 use crate::retention;
 use holdfast_model::facts::InstanceState;
 use holdfast_model::record::RootHead;
-use holdfast_model::{Command, Known, Row};
+use holdfast_model::{Command, Kind, Known, Row};
 
 /// Terminates the holder. A `stopped` one-time spot instance counts as lost, and is terminated too.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
@@ -29,6 +30,9 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             return Progress::Waiting;
         }
         _ => {}
+    }
+    if desk.kind() != Some(Kind::Delete) && joined::notice(desk) {
+        return Progress::Waiting;
     }
     let mut endangered = false;
     for attachment in &instance.attachments {

@@ -446,6 +446,8 @@ pub enum LocalCommand {
 
 The server must not be running. Every node is killed and every volume deleted.")]
     Reset(ResetOptions),
+    /// Volumes of your own on this host: attach one to a node, and it belongs to the node
+    Volume(super::user_volumes::VolumeCommand),
     /// Elastic IPs of this host: addresses that lead to a node wherever it runs
     Address(super::addresses::AddressCommand),
     /// Prices, capacity and quota of the markets: play droughts, see where nodes go

@@ -11,6 +11,7 @@
 //! bench.rs       holdfast bench …                      fleet.rs    holdfast status, freeze, thaw, adopt
 //! market.rs      holdfast local market …                market_routes.rs   its server side
 //! addresses.rs   holdfast local address                 address_routes.rs  its routes
+//! user_volumes.rs  holdfast local volume                volume_routes.rs   its routes
 //! ```
 
 mod address_routes;
@@ -32,6 +33,8 @@ mod routes;
 mod serve;
 mod spec;
 mod tables;
+mod user_volumes;
+mod volume_routes;
 mod wait;
 
 use arguments::{Arguments, Command, LocalCommand};
@@ -57,6 +60,9 @@ pub fn run() -> ExitCode {
         Command::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
         Command::Local(LocalCommand::Market(command)) => {
             market::run(&command).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Local(LocalCommand::Volume(command)) => {
+            user_volumes::run(&command).map(|()| ExitCode::SUCCESS)
         }
         Command::Local(LocalCommand::Address(options)) => {
             addresses::run(&options).map(|()| ExitCode::SUCCESS)

@@ -1,9 +1,9 @@
 //! The server's routes that speak to this host's cloud: interruptions, and where a node runs.
 
-use super::market_routes;
+use super::{market_routes, volume_routes};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Router, body::Bytes};
 use holdfast_api::{Answer, Failure};
 use holdfast_cloud_local::{LocalCloud, LocalError};
@@ -31,6 +31,10 @@ pub fn routes(cloud: LocalCloud, handle: Handle) -> Router {
         .route("/nodes/{id}/interrupt", post(interrupt))
         .route("/nodes/{id}/exec", get(exec))
         .route("/markets", get(market_routes::list).put(market_routes::set))
+        .route("/volumes", get(volume_routes::list).post(volume_routes::make))
+        .route("/volumes/{id}", delete(volume_routes::remove))
+        .route("/volumes/{id}/attach", post(volume_routes::attach))
+        .route("/volumes/{id}/detach", post(volume_routes::detach))
         .with_state(Local { cloud: cloud.clone(), handle })
         .merge(super::address_routes::routes(cloud))
 }
@@ -92,7 +96,7 @@ pub fn failed(why: &str) -> Failure {
 }
 
 /// The instance that holds a node's identity.
-fn instance(handle: &Handle, id: &NodeId) -> Result<InstanceId, Failure> {
+pub(super) fn instance(handle: &Handle, id: &NodeId) -> Result<InstanceId, Failure> {
     let node = handle.node(id).ok_or_else(|| Failure::no_such_node(id))?;
     let holder = node.record.holder.as_ref().map(|h| h.id.clone());
     holder.ok_or_else(|| {

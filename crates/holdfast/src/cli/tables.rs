@@ -75,6 +75,22 @@ pub fn addresses(addresses: &[serde_json::Value]) -> String {
     table(header, rows.collect())
 }
 
+/// Volumes of this host in a table.
+pub fn local_volumes(volumes: &[serde_json::Value]) -> String {
+    if volumes.is_empty() {
+        return "There are no volumes.\n".to_owned();
+    }
+    let header = words(&["VOLUME", "ZONE", "GIB", "STATE", "NODE", "INSTANCE", "DEVICE", "MOUNT"]);
+    let names = ["volumeId", "zone", "sizeGib", "state", "nodeId", "instanceId", "device", "mount"];
+    let cell = |volume: &serde_json::Value, name: &str| match volume.get(name) {
+        Some(serde_json::Value::String(text)) => printable(text),
+        Some(serde_json::Value::Number(number)) => number.to_string(),
+        _ => "-".to_owned(),
+    };
+    let rows = volumes.iter().map(|v| names.iter().map(|name| cell(v, name)).collect());
+    table(header, rows.collect())
+}
+
 /// A node with all that is known of it.
 pub fn show(node: &Whole, now: Time) -> String {
     let record = &node.record;
@@ -211,7 +227,8 @@ fn volumes(node: &Whole, spec: Option<&Spec>) -> String {
             DataHead::Volume { id, .. } => (id.to_string(), Some(id)),
         };
         let mount = spec.and_then(|s| s.data.iter().find(|d| d.device == data.device));
-        let mount = or_dash(mount.map(|d| printable(&d.mount)));
+        let mount = mount.map(|d| &d.mount).or(data.joined.as_ref().map(|j| &j.mount));
+        let mount = or_dash(mount.map(|m| printable(m)));
         let is_kept = kept(spec.map(|s| s.persistence.data.is_some()));
         rows.push(row(printable(&data.device), content, id, is_kept, mount));
     }
@@ -344,6 +361,7 @@ pub mod tests {
             device: "/dev/xvdb".to_owned(),
             head: DataHead::Volume { id: "vol-1".into(), zone: "local-1a".into() },
             fs_uuid: None,
+            joined: None,
         }];
         record.interface = Some(HeldInterface {
             id: "eni-1".into(),

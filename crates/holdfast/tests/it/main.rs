@@ -14,3 +14,4 @@ mod played;
 mod refusals;
 mod restore;
 mod soak;
+mod user_volumes;

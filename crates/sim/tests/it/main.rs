@@ -7,6 +7,7 @@ mod adoption;
 mod crashes;
 mod faults;
 mod markets;
+mod joined;
 mod matrix;
 mod network;
 mod regressions;
