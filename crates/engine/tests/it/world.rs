@@ -15,7 +15,9 @@ fn volume(state: VolumeState) -> Fact {
         attachment_settled: true,
         snapshot: None,
         fs_uuid: None,
-        tags: [("holdfast:node".to_owned(), "smi-1".to_owned())].into(),
+        tags: [("holdfast:installation", "ours"), ("holdfast:node", "smi-1")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
     })
 }
 
@@ -88,4 +90,19 @@ fn resources_that_vanish_in_one_sweep_are_told_once() {
     assert!(world.complete_sweep(ResourceKind::Volume, Time(10)).is_empty());
     assert_eq!(world.complete_sweep(ResourceKind::Volume, Time(20)), ["vol-1"]);
     assert!(world.complete_sweep(ResourceKind::Volume, Time(30)).is_empty());
+}
+
+#[test]
+fn what_carries_none_of_our_tags_is_not_missed_by_a_sweep_but_by_a_look_at_it() {
+    let mut world = World::new(WINDOW);
+    let Fact::Volume(mut theirs) = volume(VolumeState::InUse) else { panic!("a volume") };
+    theirs.tags.clear();
+    world.absorb_ids(&ids(), vec![Fact::Volume(theirs)], Time(10));
+    for at in [2_000, 4_000, 6_000] {
+        world.absorb_page(Vec::new(), Time(at));
+        assert!(world.complete_sweep(ResourceKind::Volume, Time(at)).is_empty());
+    }
+    assert!(matches!(world.volume("vol-1"), Known::Present(_)));
+    world.absorb_ids(&ids(), Vec::new(), Time(7_000));
+    assert_eq!(world.volume("vol-1"), Known::Absent);
 }
