@@ -8,6 +8,7 @@
 //! log.rs       /aws/ec2/group/{id}/logs                  shape.rs      the document's members
 //! own.rs, live.rs, health.rs   what Holdfast adds        limits.rs     every limit
 //! fleet.rs     the fleet as a whole, adoption
+//! generations.rs   what a node can return to
 //! auth.rs      the token                                 serve.rs      connections
 //! openapi.rs, schema.rs   /openapi.json
 //! ```
@@ -20,6 +21,7 @@ mod auth;
 mod envelope;
 mod fleet;
 mod gateway;
+mod generations;
 mod health;
 pub mod limits;
 mod live;
@@ -82,6 +84,8 @@ pub fn router(handle: Handle, auth: Auth, local: Option<Router>) -> Router {
         .route("/holdfast/v1/nodes", get(own::list))
         .route("/holdfast/v1/nodes/{id}", get(own::show))
         .route("/holdfast/v1/nodes/{id}/decide", post(own::decide))
+        .route("/holdfast/v1/nodes/{id}/generations", get(generations::list))
+        .route("/holdfast/v1/nodes/{id}/rollback", post(generations::rollback))
         .route("/holdfast/v1/nodes/{id}/adopt", post(fleet::adopt))
         .route("/holdfast/v1/fleet", get(fleet::status))
         .route("/holdfast/v1/freeze", post(fleet::freeze))

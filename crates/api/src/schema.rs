@@ -208,6 +208,51 @@ pub struct DecisionRequest {
     pub choice: String,
 }
 
+/// Where a node returns to: one of `generation` and `snapshotId`.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackRequest {
+    /// What this generation left behind.
+    pub generation: Option<u64>,
+    /// What was taken together with this snapshot.
+    pub snapshot_id: Option<String>,
+    /// Whether data volumes return too; missing: where they travel as snapshots anyway
+    /// (`onLaunch`).
+    pub data: Option<bool>,
+}
+
+/// One volume's part of what a node can return to.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptVolume {
+    /// `root`, or the device name.
+    pub of: String,
+    /// The snapshot.
+    pub snapshot_id: String,
+    /// The image, for a root that has one.
+    pub image_id: Option<String>,
+    /// Size of the volume in GiB.
+    pub size_gib: Option<u32>,
+}
+
+/// What a node can return to.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Generation {
+    /// The generation that wrote it.
+    pub generation: u64,
+    /// `final`: what it left behind.
+    pub kind: String,
+    /// When it was taken.
+    pub taken_at: Option<String>,
+    /// Whether the generation had become ready.
+    pub ready: bool,
+    /// Whether a rollback or another image took its place.
+    pub set_aside: bool,
+    /// The volumes.
+    pub volumes: Vec<KeptVolume>,
+}
+
 /// A node with all that is known of it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

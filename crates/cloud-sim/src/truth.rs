@@ -59,6 +59,8 @@ pub struct Truth {
     /// Volumes and snapshots with content of a lineage.
     holders: BTreeMap<Lineage, BTreeSet<String>>,
     serving: BTreeMap<NodeId, BTreeSet<InstanceId>>,
+    /// Nodes whose user wants an earlier content back: what the next gate lacks is no loss.
+    returning: BTreeSet<NodeId>,
     violations: Vec<Violation>,
 }
 
@@ -84,6 +86,17 @@ impl Truth {
     /// private IP and MAC never change.
     pub fn expect_interfaces(&mut self, node: &NodeId, indices: impl IntoIterator<Item = u32>) {
         self.expected.entry(node.clone()).or_default().interfaces = indices.into_iter().collect();
+    }
+
+    /// The user wants an earlier content of the node back: what the next gate opens on lacks is
+    /// not lost but was given up.
+    pub fn returns(&mut self, node: &NodeId) {
+        self.returning.insert(node.clone());
+        // Another content is another filesystem, perhaps.
+        let first = self.expected.get_mut(node).and_then(|e| e.first.as_mut());
+        if let Some(shown) = first {
+            shown.disks.clear();
+        }
     }
 
     /// The user gave the node up: nothing of it need be kept any more.
@@ -215,6 +228,7 @@ impl Truth {
         opened: &InstanceId,
         held: impl Fn(&str) -> Option<(String, Writes)>,
     ) {
+        let given_up = self.returning.remove(node);
         let Some(expectation) = self.expected.get(node) else { return };
         for device in expectation.devices.clone() {
             let lineage = (node.clone(), device.clone());
@@ -227,6 +241,9 @@ impl Truth {
             }
             // Told once: what is lost is no longer asked for.
             acknowledged.remove_all(&lost);
+            if given_up {
+                continue;
+            }
             let sentence = format!(
                 "{opened} serves {device} from {volume}, which lacks {} acknowledged writes ({lost})",
                 lost.count()

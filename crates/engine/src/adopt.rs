@@ -138,6 +138,7 @@ fn begin_anew(work: &mut Work<'_>) {
     record.stuck = None;
     record.quarantine = None;
     record.recycle_wanted = false;
+    record.rollback = None;
     record.holder = None;
 }
 

@@ -6,6 +6,7 @@ use crate::plan::{End, close};
 use crate::replacement::has;
 use crate::retention;
 use crate::revert;
+use crate::rollback;
 use crate::steps::{launch, stop};
 use holdfast_model::facts::{Fact, Health, InstanceState};
 use holdfast_model::record::{DataHead, Goal, RootHead};
@@ -35,6 +36,12 @@ pub(crate) fn begin(desk: &mut Desk<'_>) {
     }
     let Some((kind, reason, deadline)) = reason(desk) else { return };
     if !has(kind, Row::Launch) {
+        start(desk, kind, reason, deadline);
+        return;
+    }
+    if kind == Kind::Rollback {
+        // A person's word: it may be what helps a node whose launches come to nothing.
+        desk.record.stuck = None;
         start(desk, kind, reason, deadline);
         return;
     }
@@ -86,7 +93,10 @@ fn start(desk: &mut Desk<'_>, kind: Kind, reason: String, deadline: Option<Time>
         _ => Severity::Info,
     };
     desk.tell(severity, kind.name(), reason.clone());
-    if matches!(kind, Kind::Notice | Kind::Lost | Kind::Unhealthy | Kind::Recycle | Kind::Pause) {
+    if matches!(
+        kind,
+        Kind::Notice | Kind::Lost | Kind::Unhealthy | Kind::Recycle | Kind::Rollback | Kind::Pause
+    ) {
         // Whatever the user meant by recycle, this replacement does it.
         desk.record.recycle_wanted = false;
     }
@@ -124,6 +134,10 @@ fn reason(desk: &mut Desk<'_>) -> Option<Reason> {
             .holder
             .is_some()
             .then(|| (Kind::Pause, "the user asked for a pause".to_owned(), None)),
+        Goal::Running if record.rollback.is_some() => {
+            let why = record.rollback.as_ref().map(|r| r.reason.clone()).unwrap_or_default();
+            Some((Kind::Rollback, why, None))
+        }
         Goal::Running if record.holder.is_none() && record.generation == 0 => {
             Some((Kind::Create, "a new node".to_owned(), None))
         }
@@ -205,7 +219,8 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
     let goal = desk.record.goal;
     if serving {
         // All that is left is retiring, which any later replacement does as well.
-        let wanted = goal != Goal::Running || desk.record.recycle_wanted;
+        let wanted =
+            goal != Goal::Running || desk.record.recycle_wanted || desk.record.rollback.is_some();
         if wanted || failing(desk).is_some() {
             close(desk, End::Completed);
         }
@@ -230,7 +245,10 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
                 desk.cool(&market, holdfast_model::ErrorClass::Capacity);
             }
             close(desk, End::LostAgain);
-        } else if goal != Goal::Running || desk.record.recycle_wanted {
+        } else if goal != Goal::Running
+            || desk.record.recycle_wanted
+            || desk.record.rollback.is_some()
+        {
             close(desk, End::Overtaken);
         }
         return;
@@ -239,6 +257,14 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
         if goal == Goal::Deleted && !has_open_creations(desk) {
             turn_into(desk, Kind::Delete, "the user gave up the node");
         }
+        return;
+    }
+    if goal == Goal::Running
+        && kind != Kind::Create
+        && desk.record.rollback.is_some()
+        && !launch_may_have_left(desk)
+    {
+        rollback::join(desk);
         return;
     }
     // Nothing has been launched: the way back is still free.

@@ -89,6 +89,7 @@ fn join(desk: &mut Desk<'_>, instance: &InstanceFact, attachment: &Attachment) -
         device: device.clone(),
         head: DataHead::Volume { id: volume.clone(), zone: seen.zone.clone() },
         fs_uuid: seen.fs_uuid.clone(),
+        restore: None,
         joined: Some(Joined { size_gib: seen.size_gib, mount: mount.clone() }),
     });
     let message = format!(

@@ -19,6 +19,7 @@ pub mod replacement;
 pub mod replies;
 pub mod retention;
 mod revert;
+pub mod rollback;
 pub mod steps;
 pub mod token;
 pub mod tuning;

@@ -41,12 +41,13 @@ pub struct RowSpec {
     pub step: fn(&mut Desk<'_>) -> Progress,
 }
 
-use Kind::{Create, Delete, Lost, Notice, Pause, Recycle, Resume, Revert, Unhealthy};
+use Kind::{Create, Delete, Lost, Notice, Pause, Recycle, Resume, Revert, Rollback, Unhealthy};
 
-const DOWN: &[Kind] = &[Notice, Lost, Unhealthy, Recycle, Revert, Pause, Delete];
-const UP: &[Kind] = &[Create, Notice, Lost, Unhealthy, Recycle, Revert, Resume];
-const KEEP: &[Kind] = &[Create, Notice, Lost, Unhealthy, Recycle, Revert, Pause, Resume];
-const CLEAN: &[Kind] = &[Create, Notice, Lost, Unhealthy, Recycle, Revert, Resume, Delete];
+const DOWN: &[Kind] = &[Notice, Lost, Unhealthy, Recycle, Revert, Rollback, Pause, Delete];
+const UP: &[Kind] = &[Create, Notice, Lost, Unhealthy, Recycle, Revert, Rollback, Resume];
+const KEEP: &[Kind] = &[Create, Notice, Lost, Unhealthy, Recycle, Revert, Rollback, Pause, Resume];
+const CLEAN: &[Kind] =
+    &[Create, Notice, Lost, Unhealthy, Recycle, Revert, Rollback, Resume, Delete];
 
 /// The table.
 #[rustfmt::skip]
@@ -67,7 +68,7 @@ pub const TABLE: &[RowSpec] = &[
         does: "nothing but look: from here on the old generation can write no more",
         done_when: "volumes and interfaces are free", patience_minutes: Some(30), step: steps::fence::step },
     RowSpec { row: Row::Capture, after: &[Row::Fence, Row::Place], kinds: KEEP,
-        does: "saves what this market needs: a kept root as snapshot and image, data as snapshots where it does not travel as the same volume",
+        does: "saves what this market needs: a kept root as snapshot and image, data as snapshots where it does not travel as the same volume; a rollback then puts the chosen content in its place",
         done_when: "complete", patience_minutes: Some(360), step: steps::capture::step },
     RowSpec { row: Row::Launch, after: &[Row::Capture], kinds: UP,
         does: "launches with image and interface, and makes volumes and further interfaces that the zone lacks; a refusal for capacity cools the market and goes back to place",

@@ -1,6 +1,6 @@
 //! What is kept, for how long, and what may go.
 
-use holdfast_model::record::{DataHead, Record, RootHead, Superseded};
+use holdfast_model::record::{DataHead, Final, Record, RootHead, Superseded};
 use holdfast_model::replacement::RowState;
 use holdfast_model::{CallState, Row};
 use std::collections::BTreeMap;
@@ -8,18 +8,39 @@ use std::collections::BTreeMap;
 /// Final snapshots that are kept for the root and for each device: those of the last generations.
 pub const FINALS_KEPT: usize = 3;
 
-/// Moves final snapshots beyond [`FINALS_KEPT`] to what is superseded.
+/// Of generations that never became ready and gave way to a person's word, so many are kept beside
+/// those: the word can be taken back.
+pub const SET_ASIDE_KEPT: usize = 1;
+
+/// Moves final snapshots beyond the last [`FINALS_KEPT`] generations that became ready (and
+/// [`SET_ASIDE_KEPT`]) to what is superseded. What a generation wrote that never became ready lives
+/// on in the next one, so it goes.
 pub fn expire(record: &mut Record) {
-    let mut kept: Vec<holdfast_model::record::Final> = Vec::new();
+    let mut kept: Vec<Final> = Vec::new();
     let mut expired = Vec::new();
-    for last in record.finals.drain(..).rev() {
-        let newer = kept.iter().filter(|k| k.of == last.of).count();
-        if newer < FINALS_KEPT { kept.push(last) } else { expired.push(last) }
+    for last in std::mem::take(&mut record.finals).into_iter().rev() {
+        let most = match (last.ready, last.set_aside) {
+            (true, _) => FINALS_KEPT,
+            (false, true) => SET_ASIDE_KEPT,
+            (false, false) => 0,
+        };
+        let newer = kept.iter().filter(|k| k.of == last.of && k.ready == last.ready).count();
+        let is_head = match &record.root {
+            RootHead::Captured { snapshot, .. } => snapshot == &last.snapshot,
+            // It may still be the way back of a launch that comes to nothing.
+            RootHead::Live { from: Some((snapshot, _, _)), .. } => snapshot == &last.snapshot,
+            RootHead::Live { .. } | RootHead::Fresh => false,
+        };
+        if newer < most || is_head { kept.push(last) } else { expired.push(last) }
     }
     kept.reverse();
     record.finals = kept;
     for old in expired {
-        let why = format!("{FINALS_KEPT} newer generations of {} are kept", old.of);
+        let why = if old.ready {
+            format!("{FINALS_KEPT} newer generations of {} are kept", old.of)
+        } else {
+            format!("generation {} never became ready", old.generation)
+        };
         if let Some(image) = old.image {
             supersede(record, image.as_str(), &why, 0);
         }
@@ -69,7 +90,15 @@ pub fn is_needed(record: &Record, id: &str) -> bool {
                 || from.as_ref().is_some_and(|(s, i, _)| s.as_str() == id || i.as_str() == id)
         }
     };
-    root || record.holder.as_ref().is_some_and(|h| h.id.as_str() == id)
+    let returns_to = record.rollback.as_ref().is_some_and(|r| {
+        r.data.values().any(|s| s.as_str() == id)
+            || r.root.as_ref().is_some_and(|p| {
+                p.snapshot.as_str() == id || p.image.as_ref().is_some_and(|i| i.as_str() == id)
+            })
+    });
+    root || returns_to
+        || record.data.iter().any(|d| d.restore.as_ref().is_some_and(|s| s.as_str() == id))
+        || record.holder.as_ref().is_some_and(|h| h.id.as_str() == id)
         || record.interfaces().any(|i| i.id.as_str() == id)
         || record.finals.iter().any(|f| {
             f.snapshot.as_str() == id || f.image.as_ref().is_some_and(|i| i.as_str() == id)

@@ -1,5 +1,6 @@
 //! What a user's word does to a record, or why it is refused.
 
+use crate::rollback;
 use holdfast_model::record::{Goal, Record};
 use holdfast_model::time::MINUTE;
 use holdfast_model::user::{Choice, Deallocation, UserCommand};
@@ -44,6 +45,7 @@ pub fn apply(record: &mut Record, word: &UserCommand, now: Time) -> Result<(), N
         }
         UserCommand::Resume(_) => record.goal = Goal::Running,
         UserCommand::Recycle(_) => recycle(record, now),
+        UserCommand::Rollback { to, data, .. } => rollback::hear(record, to, *data)?,
         UserCommand::Delete { deallocation, .. } => delete(record, *deallocation),
         UserCommand::Decide { choice, .. } => decide(record, *choice, now)?,
     }
@@ -110,6 +112,7 @@ fn delete(record: &mut Record, deallocation: Deallocation) {
     record.goal = Goal::Deleted;
     record.deallocation = Some(deallocation);
     record.recycle_wanted = false;
+    record.rollback = None;
 }
 
 fn decide(record: &mut Record, choice: Choice, now: Time) -> Result<(), NotDone> {

@@ -69,6 +69,10 @@ pub enum RootHead {
         kept: bool,
         /// What the launch was made from.
         from: Option<(SnapshotId, ImageId, String)>,
+        /// The image that this root began with, however many generations ago: its properties are
+        /// the root's.
+        #[serde(default)]
+        origin: Option<ImageId>,
     },
 }
 
@@ -99,6 +103,9 @@ pub struct DataVolume {
     /// If its user attached it while the node ran: what the spec does not say of it.
     #[serde(default)]
     pub joined: Option<Joined>,
+    /// The next launch makes it from this snapshot, whatever its head holds: a person chose so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<SnapshotId>,
 }
 
 /// What is known of a volume that a user attached while the node ran.
@@ -139,6 +146,51 @@ pub struct Final {
     pub snapshot: SnapshotId,
     /// The image, for a root.
     pub image: Option<ImageId>,
+    /// When it was begun.
+    #[serde(default)]
+    pub taken_at: Time,
+    /// Size of the volume that it was taken of, in GiB, where it is known.
+    #[serde(default)]
+    pub size_gib: Option<u32>,
+    /// Whether its generation had become ready: only those count for retention.
+    #[serde(default = "yes")]
+    pub ready: bool,
+    /// Whether a person's word put another content in its place (a rollback, another image).
+    #[serde(default)]
+    pub set_aside: bool,
+    /// The image that the root began with, for a root.
+    #[serde(default)]
+    pub origin: Option<ImageId>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A return to an earlier content, as a person chose it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// The generation that wrote it.
+    pub generation: u64,
+    /// The root, if it returns.
+    pub root: Option<RootPoint>,
+    /// Snapshots by device name, of the data that returns.
+    pub data: BTreeMap<String, SnapshotId>,
+    /// Why, as a sentence.
+    pub reason: String,
+}
+
+/// A root to return to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootPoint {
+    /// Its snapshot.
+    pub snapshot: SnapshotId,
+    /// Its image, unless it has to be registered yet.
+    pub image: Option<ImageId>,
+    /// The image that the root began with.
+    pub origin: Option<ImageId>,
+    /// When the snapshot was begun.
+    pub taken_at: Time,
 }
 
 /// Something that is no longer needed, and will be deleted.
@@ -217,8 +269,17 @@ pub struct Record {
     pub goal: Goal,
     /// Whether the user wants another instance, and none has been begun since.
     pub recycle_wanted: bool,
+    /// Where the user wants the node to return to, until that has been put in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
     /// Counts the launches that have left. 0: none yet.
     pub generation: u64,
+    /// The newest generation that became ready, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_generation: Option<u64>,
+    /// The spec's image as the newest launch found it: another one means another root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_followed: Option<ImageId>,
     /// The instance that holds the identity now.
     pub holder: Option<Holder>,
     /// Where the root is.
@@ -285,7 +346,10 @@ impl Record {
             updated_at: now,
             goal: Goal::Running,
             recycle_wanted: false,
+            rollback: None,
             generation: 0,
+            ready_generation: None,
+            image_followed: None,
             holder: None,
             root: RootHead::Fresh,
             data: Vec::new(),
@@ -327,7 +391,9 @@ impl Record {
         }
         let Some(replacement) = &self.replacement else {
             return match (self.goal, self.holder.is_some()) {
-                (Goal::Running, true) if self.recycle_wanted => "RECYCLE",
+                (Goal::Running, true) if self.recycle_wanted || self.rollback.is_some() => {
+                    "RECYCLE"
+                }
                 // The next attempt is about to begin, and nothing serves meanwhile.
                 (Goal::Running, true) if self.history.last().is_some_and(|h| h.lost_again) => {
                     "RECYCLING"
@@ -343,7 +409,9 @@ impl Record {
             Kind::Create | Kind::Resume => "RESUMING",
             Kind::Pause => "PAUSING",
             Kind::Delete => "DEALLOCATING",
-            Kind::Notice | Kind::Lost | Kind::Unhealthy | Kind::Recycle => "RECYCLING",
+            Kind::Notice | Kind::Lost | Kind::Unhealthy | Kind::Recycle | Kind::Rollback => {
+                "RECYCLING"
+            }
             // Until a market has been found that has capacity, the node serves as before.
             Kind::Revert if !replacement.is_done(Row::Probe) => "ACTIVE",
             Kind::Revert => "RECYCLING",

@@ -81,6 +81,8 @@ pub enum Kind {
     Recycle,
     /// From on-demand back to spot, as the spec allows.
     Revert,
+    /// The user asked for an earlier content.
+    Rollback,
     /// The user asked for none.
     Pause,
     /// The user asked for one again.
@@ -91,13 +93,14 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Create,
         Kind::Notice,
         Kind::Lost,
         Kind::Unhealthy,
         Kind::Recycle,
         Kind::Revert,
+        Kind::Rollback,
         Kind::Pause,
         Kind::Resume,
         Kind::Delete,
@@ -113,6 +116,7 @@ impl Kind {
             Kind::Unhealthy => "unhealthy",
             Kind::Recycle => "recycle",
             Kind::Revert => "revert",
+            Kind::Rollback => "rollback",
             Kind::Pause => "pause",
             Kind::Resume => "resume",
             Kind::Delete => "delete",

@@ -1,7 +1,7 @@
 //! What a user may say to a node.
 
-use crate::NodeId;
 use crate::adoption::Heads;
+use crate::{NodeId, SnapshotId};
 use serde::{Deserialize, Serialize};
 
 /// A user's word. Its answer is either accepted or refused at once; the work happens later.
@@ -27,6 +27,16 @@ pub enum UserCommand {
     Resume(NodeId),
     /// Replace the instance.
     Recycle(NodeId),
+    /// Return to an earlier content.
+    Rollback {
+        /// Which node.
+        id: NodeId,
+        /// Where to.
+        to: Target,
+        /// Whether data volumes return too; `None`: where they travel as snapshots anyway
+        /// (`onLaunch`), and there is one.
+        data: Option<bool>,
+    },
     /// Give up the node.
     Delete {
         /// Which node.
@@ -59,6 +69,7 @@ impl UserCommand {
         match self {
             UserCommand::Create { id, .. }
             | UserCommand::Update { id, .. }
+            | UserCommand::Rollback { id, .. }
             | UserCommand::Delete { id, .. }
             | UserCommand::Adopt { id, .. }
             | UserCommand::Decide { id, .. }
@@ -67,6 +78,15 @@ impl UserCommand {
             | UserCommand::Recycle(id) => id,
         }
     }
+}
+
+/// What to return to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// What a generation left behind.
+    Generation(u64),
+    /// What was taken together with this snapshot.
+    Snapshot(SnapshotId),
 }
 
 /// Which of a deleted node's resources go at once. What is not selected is kept for the time of

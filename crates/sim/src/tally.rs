@@ -86,7 +86,12 @@ impl Tally {
         }
         let replaces = matches!(
             finished.kind,
-            Kind::Notice | Kind::Lost | Kind::Unhealthy | Kind::Recycle | Kind::Resume
+            Kind::Notice
+                | Kind::Lost
+                | Kind::Unhealthy
+                | Kind::Recycle
+                | Kind::Rollback
+                | Kind::Resume
         );
         if replaces {
             self.completed += 1;

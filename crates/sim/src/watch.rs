@@ -6,7 +6,7 @@ use crate::tally::Durable;
 use holdfast_cloud_sim::SimCloud;
 use holdfast_controller::Fleet;
 use holdfast_engine::replacement::TABLE;
-use holdfast_engine::retention::FINALS_KEPT;
+use holdfast_engine::retention::{FINALS_KEPT, SET_ASIDE_KEPT};
 use holdfast_model::facts::{Fact, InstanceState};
 use holdfast_model::record::{DataHead, Goal, RootHead};
 use holdfast_model::time::{MINUTE, SECOND};
@@ -138,7 +138,7 @@ impl Watch {
             && record.history.last().is_some_and(|h| h.completed && h.to_generation > 0);
         for of in record.finals.iter().map(|f| &f.of).collect::<BTreeSet<_>>() {
             let kept = record.finals.iter().filter(|f| &f.of == of).count();
-            if ready && kept > FINALS_KEPT {
+            if ready && kept > FINALS_KEPT + SET_ASIDE_KEPT {
                 let what = format!("{kept} final snapshots of {of} are kept");
                 self.tell(Invariant::WithinLimits, now, node, what, cloud);
             }

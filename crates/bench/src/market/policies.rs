@@ -206,6 +206,8 @@ impl Holdfast {
             device: "/dev/xvdb".to_owned(),
             head: DataHead::Volume { id: VolumeId::from("vol-1"), zone: market.zone.clone() },
             fs_uuid: None,
+            joined: None,
+            restore: None,
         }];
         self.record.holder = Some(Holder {
             id: InstanceId(format!("i-{}", self.record.generation)),

@@ -31,7 +31,9 @@ impl Priority {
             // Once an instance has been given up, its node waits like one that was interrupted.
             (Kind::Revert, Row::Probe | Row::Place | Row::Drain) => Priority::Optimising,
             (Kind::Revert, _) => Priority::Interrupted,
-            (Kind::Create | Kind::Recycle | Kind::Pause | Kind::Resume, _) => Priority::User,
+            (Kind::Create | Kind::Recycle | Kind::Rollback | Kind::Pause | Kind::Resume, _) => {
+                Priority::User
+            }
             (Kind::Unhealthy, _) => Priority::Healing,
         }
     }

@@ -225,6 +225,7 @@ fn echo(record: &Record, word: &UserCommand, catalogue: &Catalogue, now: Time) -
         UserCommand::Pause(_) => ("pause-asked", "a pause was asked for".to_owned()),
         UserCommand::Resume(_) => ("resume-asked", "a resume was asked for".to_owned()),
         UserCommand::Recycle(_) => ("recycle-asked", "a recycle was asked for".to_owned()),
+        UserCommand::Rollback { .. } => ("rollback-asked", "a rollback was asked for".to_owned()),
         UserCommand::Delete { .. } => ("delete-asked", "the deletion was asked for".to_owned()),
         UserCommand::Adopt { .. } => return Vec::new(),
         UserCommand::Decide { choice, .. } => ("decided", format!("a person chose: {choice:?}")),

@@ -9,7 +9,7 @@ use holdfast_model::facts::{
 };
 use holdfast_model::record::{DataHead, DataVolume, Final, Record, RootHead};
 use holdfast_model::tags::{GENERATION, ROLE, Tags};
-use holdfast_model::{ImageId, Known, SnapshotId, VolumeId};
+use holdfast_model::{ImageId, Known, SnapshotId, Time, VolumeId};
 
 /// EC2's usual name of the root device, where nothing that is left tells it.
 const ROOT_DEVICE: &str = "/dev/xvda";
@@ -155,6 +155,7 @@ fn live_root(work: &Work<'_>, volume: &VolumeFact) -> RootHead {
         root_device: Some(told.unwrap_or_else(|| ROOT_DEVICE.to_owned())),
         kept: true,
         from: None,
+        origin: None,
     }
 }
 
@@ -169,6 +170,7 @@ fn root_of(work: &Work<'_>, instance: &InstanceFact) -> RootHead {
         root_device: Some(instance.root_device.clone()),
         kept: held.is_some_and(|a| !a.delete_on_termination),
         from,
+        origin: None,
     }
 }
 
@@ -193,7 +195,7 @@ pub(super) fn data(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
         };
         let same = known.filter(|k| k.head == head).and_then(|k| k.fs_uuid.clone());
         let fs_uuid = volume.and_then(|v| v.fs_uuid.clone()).or(same);
-        work.record.data.push(DataVolume { device, head, fs_uuid, joined: None });
+        work.record.data.push(DataVolume { device, head, fs_uuid, joined: None, restore: None });
     }
     // What the spec no longer names is kept as it was, if it is still there.
     let shown: Vec<&VolumeId> = volumes(work).into_iter().map(|v| &v.id).collect();
@@ -302,7 +304,17 @@ pub(super) fn finals(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
 }
 
 fn final_of(generation: u64, of: &str, snapshot: SnapshotId, image: Option<ImageId>) -> Final {
-    Final { generation, of: of.to_owned(), snapshot, image }
+    Final {
+        generation,
+        of: of.to_owned(),
+        snapshot,
+        image,
+        taken_at: Time::default(),
+        size_gib: None,
+        ready: true,
+        set_aside: false,
+        origin: None,
+    }
 }
 
 /// Where everything is, as a sentence.

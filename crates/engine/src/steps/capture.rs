@@ -4,6 +4,7 @@ use crate::desk::{Asked, Desk};
 use crate::joined;
 use crate::replacement::Progress;
 use crate::retention::supersede;
+use crate::rollback;
 use holdfast_model::facts::{ImageState, SnapshotState};
 use holdfast_model::record::{DataHead, Final, RootHead};
 use holdfast_model::spec::BlockDevicesMode;
@@ -15,6 +16,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     for device in devices_to_capture(desk) {
         done &= data(desk, &device.0, &device.1);
     }
+    done = done && rollback::put_in_place(desk);
     if done { Progress::Done } else { Progress::Waiting }
 }
 
@@ -23,7 +25,7 @@ fn root(desk: &mut Desk<'_>) -> bool {
     if !desk.spec.persistence.root {
         return true;
     }
-    let RootHead::Live { volume: Some(volume), generation, root_device, .. } =
+    let RootHead::Live { volume: Some(volume), generation, root_device, origin, .. } =
         desk.record.root.clone()
     else {
         return true;
@@ -32,7 +34,7 @@ fn root(desk: &mut Desk<'_>) -> bool {
     let Some(snapshot) = snapshot_of(desk, "root-snapshot", "root", &volume) else {
         return false;
     };
-    let like = desk.spec.image.clone();
+    let like = origin.clone().unwrap_or_else(|| desk.spec.image.clone());
     let (device, source) = (root_device.clone(), snapshot.clone());
     let asked = desk.ask(Row::Capture, "root-image", |desk, token| Command::RegisterImage {
         name: token.0.clone(),
@@ -60,12 +62,8 @@ fn root(desk: &mut Desk<'_>) -> bool {
     }
     let image = ImageId(image);
     supersede(&mut desk.record, volume.as_str(), "its content is in the final snapshot", 0);
-    desk.record.finals.push(Final {
-        generation,
-        of: "root".to_owned(),
-        snapshot: snapshot.clone(),
-        image: Some(image.clone()),
-    });
+    let last = taken(desk, generation, "root", &snapshot, &volume);
+    desk.record.finals.push(Final { image: Some(image.clone()), origin, ..last });
     desk.record.root = RootHead::Captured { snapshot, image, root_device };
     true
 }
@@ -81,7 +79,9 @@ fn devices_to_capture(desk: &Desk<'_>) -> Vec<(String, VolumeId)> {
         .filter_map(|d| match &d.head {
             DataHead::Volume { id, zone } => {
                 let moves = market.as_ref().is_some_and(|m| &m.zone != zone);
-                let needed = moves || mode == BlockDevicesMode::OnLaunch;
+                let returns =
+                    desk.record.rollback.as_ref().is_some_and(|r| r.data.contains_key(&d.device));
+                let needed = moves || returns || mode == BlockDevicesMode::OnLaunch;
                 needed.then(|| (d.device.clone(), id.clone()))
             }
             DataHead::Fresh => None,
@@ -97,8 +97,32 @@ fn data(desk: &mut Desk<'_>, device: &str, volume: &VolumeId) -> bool {
     let role = format!("data:{device}");
     let Some(snapshot) = snapshot_of(desk, &name, &role, volume) else { return false };
     let generation = desk.record.generation;
-    desk.record.finals.push(Final { generation, of: device.to_owned(), snapshot, image: None });
+    let last = taken(desk, generation, device, &snapshot, volume);
+    desk.record.finals.push(last);
     true
+}
+
+/// A final snapshot that has been taken of a volume.
+fn taken(
+    desk: &Desk<'_>,
+    generation: u64,
+    of: &str,
+    snapshot: &SnapshotId,
+    volume: &VolumeId,
+) -> Final {
+    let world = desk.scene.world;
+    let begun = world.snapshot(snapshot.as_str()).present().map(|s| s.started_at);
+    Final {
+        generation,
+        of: of.to_owned(),
+        snapshot: snapshot.clone(),
+        image: None,
+        taken_at: begun.unwrap_or(desk.scene.now),
+        size_gib: world.volume(volume.as_str()).present().map(|v| v.size_gib),
+        ready: desk.record.ready_generation.is_none_or(|ready| ready == generation),
+        set_aside: false,
+        origin: None,
+    }
 }
 
 /// The final snapshot of what a generation wrote, if it has been taken (by a pause, say).
@@ -139,7 +163,7 @@ fn snapshot_of(
 }
 
 /// A snapshot or image that came to nothing counts as a refusal of its call, so that it is tried again.
-fn refuse(desk: &mut Desk<'_>, name: &str, id: &str) {
+pub(crate) fn refuse(desk: &mut Desk<'_>, name: &str, id: &str) {
     let at = desk.scene.now;
     let state = desk.record.replacement.as_mut().and_then(|r| r.rows.get_mut(&Row::Capture));
     if let Some(call) = state.and_then(|row| row.calls.get_mut(name)) {

@@ -8,7 +8,9 @@ use holdfast_model::{Command, Kind, Known, Row, Severity};
 /// Runs the shutdown script, if there is one and somebody to run it.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
     // Whoever need not go stays until there is somewhere to go.
-    if matches!(desk.kind(), Some(Kind::Recycle | Kind::Unhealthy)) && desk.market().is_none() {
+    if matches!(desk.kind(), Some(Kind::Recycle | Kind::Rollback | Kind::Unhealthy))
+        && desk.market().is_none()
+    {
         desk.wait("a market, before the instance is given up");
         return Progress::Waiting;
     }

@@ -5,6 +5,7 @@ use crate::desk::{Asked, Desk};
 use crate::network;
 use crate::replacement::Progress;
 use crate::retention::supersede;
+use crate::rollback;
 use crate::steps::capture::final_of;
 use holdfast_model::command::Launch;
 use holdfast_model::facts::{InstanceState, VolumeState};
@@ -36,6 +37,9 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             let fact = i.clone();
             super::stop::learn_root(desk, &fact);
             let known = !matches!(desk.record.root, RootHead::Live { volume: None, .. });
+            if known {
+                desk.record.image_followed = Some(desk.spec.image.clone());
+            }
             if known && made {
                 return Progress::Done;
             }
@@ -98,9 +102,18 @@ fn leave(desk: &mut Desk<'_>, market: &Market) {
     };
     desk.record.generation += 1;
     let generation = desk.record.generation;
-    let image =
-        from.as_ref().map_or_else(|| desk.spec.image.clone(), |(_, image, _)| image.clone());
-    desk.record.root = RootHead::Live { volume: None, generation, root_device: None, kept, from };
+    let anew = match &from {
+        Some((old, _, _)) => rollback::changes_image(desk, old),
+        None => true,
+    };
+    let (image, origin) = match &from {
+        Some((snapshot, image, _)) if !anew => {
+            (image.clone(), rollback::origin_of(&desk.record, snapshot))
+        }
+        _ => (desk.spec.image.clone(), Some(desk.spec.image.clone())),
+    };
+    desk.record.root =
+        RootHead::Live { volume: None, generation, root_device: None, kept, from, origin };
     let market = market.clone();
     desk.start(Row::Launch, &run_name(desk), |desk, token| {
         Command::RunInstances(Box::new(Launch {
@@ -216,15 +229,18 @@ fn volumes(desk: &mut Desk<'_>, market: &Market) -> bool {
     for wanted in desk.volumes() {
         let device = wanted.device.clone();
         if !desk.record.data.iter().any(|d| d.device == device) {
-            let (head, fs_uuid) = (DataHead::Fresh, None);
-            desk.record.data.push(DataVolume {
+            let fresh = DataVolume {
                 device: device.clone(),
-                head,
-                fs_uuid,
+                head: DataHead::Fresh,
+                fs_uuid: None,
                 joined: None,
-            });
+                restore: None,
+            };
+            desk.record.data.push(fresh);
         }
-        let head = desk.record.data.iter().find(|d| d.device == device).map(|d| d.head.clone());
+        let known = desk.record.data.iter().find(|d| d.device == device);
+        let restore = known.and_then(|d| d.restore.clone());
+        let head = known.map(|d| d.head.clone());
         let before = desk.record.generation.saturating_sub(1);
         let (old, snapshot) = match head {
             Some(DataHead::Volume { id, zone }) => {
@@ -235,6 +251,7 @@ fn volumes(desk: &mut Desk<'_>, market: &Market) -> bool {
                 }
                 let kept = final_of(desk, &device, before);
                 match kept {
+                    _ if restore.is_some() => (Some(id), restore),
                     Some(snapshot)
                         if zone != market.zone
                             || desk.spec.persistence.data
@@ -245,7 +262,7 @@ fn volumes(desk: &mut Desk<'_>, market: &Market) -> bool {
                     _ => continue,
                 }
             }
-            _ => (None, wanted.snapshot.clone()),
+            _ => (None, restore.or_else(|| wanted.snapshot.clone())),
         };
         complete = false;
         let zone = market.zone.clone();
@@ -263,6 +280,7 @@ fn volumes(desk: &mut Desk<'_>, market: &Market) -> bool {
             let new = VolumeId(id);
             if let Some(data) = desk.record.data.iter_mut().find(|d| d.device == device) {
                 data.head = DataHead::Volume { id: new.clone(), zone: market.zone.clone() };
+                data.restore = None;
             }
             if let Some(old) = old {
                 let why = format!("its content is in {new}");

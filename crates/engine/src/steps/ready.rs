@@ -19,6 +19,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     match desk.scene.world.instance(holder.id.as_str()) {
         Known::Present(i) if i.health == Health::Ok => {
             // Only what reached this point is a generation that retention counts.
+            desk.record.ready_generation = Some(desk.record.generation);
             crate::retention::expire(&mut desk.record);
             Progress::Done
         }

@@ -1,3 +1,4 @@
+use holdfast_engine::markets::survival::Survival;
 use holdfast_engine::{Scene, Tuning, World, invariants};
 use holdfast_model::facts::{Fact, VolumeFact, VolumeState};
 use holdfast_model::market::Catalogue;
@@ -44,6 +45,7 @@ fn may_go(changed: &[(&str, Option<&str>)]) -> bool {
         catalogue: &catalogue,
         installation: &installation,
         epoch: EPOCH,
+        survival: &Survival::default(),
         tuning: &tuning,
         now: Time(2),
     };

@@ -242,6 +242,35 @@ pub enum NodeVerb {
   holdfast node recycle postgres
   holdfast node recycle postgres --wait --json")]
     Recycle(NamedWait),
+    /// List what a node can return to, oldest first
+    #[command(after_help = "Examples:
+  holdfast node generations postgres
+  holdfast node generations postgres --json")]
+    Generations {
+        /// The node's name or id
+        name: String,
+    },
+    /// Return to an earlier root; what there is now is captured first and kept
+    #[command(after_help = "Examples:
+  holdfast node rollback postgres --to 12
+  holdfast node rollback postgres --to 12 --data
+  holdfast node rollback postgres --to snap-0a1b2c3d4e5f60718")]
+    Rollback {
+        /// The node's name or id
+        name: String,
+        /// A generation, or a snapshot: see holdfast node generations
+        #[arg(long, value_name = "GENERATION")]
+        to: String,
+        /// Data volumes return too (they do by themselves in onLaunch mode)
+        #[arg(long, conflicts_with = "no_data")]
+        data: bool,
+        /// Data volumes stay as they are
+        #[arg(long)]
+        no_data: bool,
+        /// How to wait.
+        #[command(flatten)]
+        wait: WaitOptions,
+    },
     /// Take the instance away as a cloud does: without notice it is a power cut
     #[command(after_help = "Examples:
   holdfast node interrupt postgres

@@ -24,6 +24,7 @@ mod events;
 mod exec;
 mod exit;
 mod fleet;
+mod generations;
 mod local;
 mod market;
 mod market_routes;

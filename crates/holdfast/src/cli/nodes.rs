@@ -4,7 +4,7 @@ use super::arguments::{KeepOptions, NodeCommand, NodeVerb, WaitOptions};
 use super::client::{Client, Summary, printable};
 use super::exit::{Code, Failure};
 use super::wait::{self, Until};
-use super::{complain, confirm, events, exec, print, print_json, spec, tables};
+use super::{complain, confirm, events, exec, generations, print, print_json, spec, tables};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -24,6 +24,12 @@ pub fn run(command: &NodeCommand) -> Result<ExitCode, Failure> {
         NodeVerb::Pause(node) => asked.act(&node.name, "pause", Until::Paused, &node.wait)?,
         NodeVerb::Resume(node) => asked.act(&node.name, "resume", Until::Active, &node.wait)?,
         NodeVerb::Recycle(node) => asked.act(&node.name, "recycle", Until::Active, &node.wait)?,
+        NodeVerb::Generations { name } => generations::show(&asked.client, name, asked.json)?,
+        NodeVerb::Rollback { name, to, data, no_data, wait } => {
+            let data = (*data || *no_data).then_some(*data);
+            let id = generations::roll_back(&asked.client, name, to, data, wait)?;
+            asked.tell(&id)?;
+        }
         NodeVerb::Interrupt { name, notice } => asked.interrupt(name, *notice)?,
         NodeVerb::Delete { name, yes, keep, wait } => asked.delete(name, *yes, *keep, wait)?,
         NodeVerb::Decide { name, choice } => asked.decide(name, choice.word())?,

@@ -362,6 +362,7 @@ pub mod tests {
             head: DataHead::Volume { id: "vol-1".into(), zone: "local-1a".into() },
             fs_uuid: None,
             joined: None,
+            restore: None,
         }];
         record.interface = Some(HeldInterface {
             id: "eni-1".into(),

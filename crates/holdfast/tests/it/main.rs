@@ -10,6 +10,7 @@ mod full_pool;
 mod life;
 mod markets;
 mod network;
+mod persistence;
 mod played;
 mod refusals;
 mod restore;

@@ -24,12 +24,16 @@ fn dies_everywhere(kind: Kind, shape: Shape) {
                     scene.create(shape);
                 }
             }
-            if matches!(kind, Kind::Recycle | Kind::Pause | Kind::Resume | Kind::Delete) {
+            if matches!(
+                kind,
+                Kind::Recycle | Kind::Rollback | Kind::Pause | Kind::Resume | Kind::Delete
+            ) {
                 scene.sim.run_for(10_000);
                 let heard = scene.sim.record(&scene.node).is_none_or(|r| {
                     r.replacements > clean_replacements(&clean, kind)
                         || r.replacement.is_some()
                         || r.recycle_wanted
+                        || r.rollback.is_some()
                 });
                 if !heard {
                     scene.trigger(kind, shape);
@@ -45,7 +49,7 @@ fn dies_everywhere(kind: Kind, shape: Shape) {
 /// How many replacements a node has had before this one.
 fn clean_replacements(clean: &Scene, kind: Kind) -> u64 {
     match (kind, clean.sim.record(&clean.node)) {
-        (Kind::Resume, _) => 2,
+        (Kind::Resume | Kind::Rollback, _) => 2,
         _ => 1,
     }
 }
@@ -78,6 +82,11 @@ fn an_unhealthy_instance_is_replaced_whatever_kills_the_controller() {
 #[test]
 fn a_recycle_survives_the_controllers_death_anywhere() {
     dies_everywhere(Kind::Recycle, SNAPSHOTS);
+}
+
+#[test]
+fn a_rollback_survives_the_controllers_death_anywhere() {
+    dies_everywhere(Kind::Rollback, SNAPSHOTS);
 }
 
 #[test]

@@ -6,12 +6,13 @@
 mod adoption;
 mod crashes;
 mod faults;
-mod markets;
 mod joined;
+mod markets;
 mod matrix;
 mod network;
 mod regressions;
 mod restored;
+mod rollback;
 mod scene;
 mod swarm;
 mod upgrades;

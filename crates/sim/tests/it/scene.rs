@@ -1,17 +1,21 @@
 //! A node in a simulated cloud, and how each kind of replacement is brought about.
 
+use holdfast_cloud_sim::config::SimImage;
 use holdfast_cloud_sim::{SimCloud, SimConfig};
 use holdfast_controller::FleetConfig;
 use holdfast_model::facts::Health;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
-use holdfast_model::user::{Deallocation, UserCommand};
-use holdfast_model::{Installation, Kind, Lifecycle, NodeId, Time};
+use holdfast_model::user::{Deallocation, Target, UserCommand};
+use holdfast_model::{ImageId, Installation, Kind, Lifecycle, NodeId, Time};
 use holdfast_sim::Simulation;
 pub use holdfast_sim::shape::{ROAMING, SNAPSHOTS, Shape, WHOLE};
 use holdfast_sim::watch::known;
 
 /// How long any replacement may take in virtual time, faults and deaths included.
 pub const LIMIT: u64 = 3 * HOUR;
+
+/// An image beside the one that the shapes' specs name.
+pub const OTHER_IMAGE: &str = "ami-sim-other";
 
 pub struct Scene {
     pub sim: Simulation,
@@ -27,7 +31,10 @@ impl Scene {
 
     /// A cloud, and a controller that is told something else than usual.
     pub fn empty_with(seed: u64, shape: Shape, tell: impl FnOnce(&mut FleetConfig)) -> Scene {
-        let cloud = SimCloud::new(seed, SimConfig::default());
+        let mut sim = SimConfig::default();
+        let other = SimImage { id: ImageId::from(OTHER_IMAGE), ..sim.images[0].clone() };
+        sim.images.push(other);
+        let cloud = SimCloud::new(seed, sim);
         let node = NodeId::from("smi-00000001");
         let mut config = FleetConfig::ec2(Installation::from("0123abcd"));
         tell(&mut config);
@@ -116,6 +123,14 @@ impl Scene {
                 scene.sim.run_for(2 * MINUTE);
                 scene
             }
+            Kind::Rollback => {
+                let mut scene = Scene::serving(seed, shape);
+                let before = scene.generation();
+                scene.trigger(Kind::Recycle, shape);
+                scene.wait_for_end(Kind::Recycle, before);
+                scene.sim.run_for(2 * MINUTE);
+                scene
+            }
             _ => Scene::serving(seed, shape),
         }
     }
@@ -133,6 +148,13 @@ impl Scene {
             (Kind::Recycle, _) => drop(self.sim.say(UserCommand::Recycle(node))),
             // Looked for by itself, once spot has capacity again.
             (Kind::Revert, _) => self.drought(Some(Lifecycle::Spot), None, false),
+            (Kind::Rollback, _) => {
+                let record = self.sim.record(&node).expect("a node");
+                let to = record.finals.first().expect("a generation that is kept").generation;
+                self.sim.cloud.truth_mut().returns(&node);
+                let to = Target::Generation(to);
+                self.sim.say(UserCommand::Rollback { id: node, to, data: None });
+            }
             (Kind::Pause, _) => drop(self.sim.say(UserCommand::Pause(node))),
             (Kind::Resume, _) => drop(self.sim.say(UserCommand::Resume(node))),
             (Kind::Delete, _) => {

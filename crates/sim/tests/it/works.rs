@@ -5,6 +5,10 @@ use holdfast_model::Kind;
 fn every_kind_of_replacement_works_in_every_shape() {
     for shape in [WHOLE, ROAMING, SNAPSHOTS] {
         for kind in Kind::ALL {
+            if kind == Kind::Rollback && !shape.root {
+                // Its data is one and the same volume: there is nothing to return to.
+                continue;
+            }
             for seed in 1..=5 {
                 let mut scene = Scene::prepare(kind, seed, shape);
                 let before = scene.generation();
