@@ -180,7 +180,10 @@ impl Fleet {
             Input::Observed(id, result) => self.observed(id, result, now, &mut effects),
             Input::Replied(id, result) => self.replied(id, result, now),
             Input::Committed(id, outcome) => self.committed(id, outcome, now, &mut effects),
-            Input::Noticed(notice) => self.reads.want(notice.instance.as_str()),
+            Input::Noticed(notice) => {
+                let lags = self.config.tuning.consistency_window.min(reads::HINT_LASTS);
+                self.reads.hint(notice.instance.as_str(), now.plus(lags));
+            }
             Input::Word(id, word) => self.word(id, word, now, &mut effects),
             Input::Standing(standing) => self.standing = standing,
             Input::Freeze(cause, reason) => self.freeze(cause, reason, now, &mut effects),

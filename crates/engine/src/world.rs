@@ -174,10 +174,12 @@ impl World {
     }
 
     fn miss(&mut self, id: &str, asked: Time) {
+        // Who knows that it is gone learns nothing new from one more look.
+        let was_gone = self.known(id).is_absent();
         if let Some(seen) = self.seen.get_mut(id)
             && asked > seen.asked
         {
-            if let Some(node) = seen.fact.tags().get(tags::NODE) {
+            if !was_gone && let Some(node) = seen.fact.tags().get(tags::NODE) {
                 self.changed.insert(NodeId(node.clone()));
             }
             seen.missing = Some(seen.missing.unwrap_or_default().max(asked));

@@ -1,35 +1,46 @@
-//! The stage: nodes that serve, and what happens when they are all taken back.
+//! The stage of a storm: nodes that serve and have been replaced before, and then their instances
+//! are all taken back in one instant.
 
-use super::{StormOptions, StormRow};
+use super::Flow;
 use crate::BenchError;
-use holdfast_cloud_sim::{SimCloud, SimConfig};
-use holdfast_controller::FleetConfig;
-use holdfast_model::time::{HOUR, MINUTE, SECOND};
-use holdfast_model::user::UserCommand;
-use holdfast_model::{Installation, InstanceId, NodeId};
-use holdfast_sim::Simulation;
+use crate::clone::{self, Original};
+use crate::drive::Drive;
+use holdfast_cloud_sim::SimConfig;
+use holdfast_model::record::{DataHead, Record, RootHead};
+use holdfast_model::time::{MINUTE, SECOND};
+use holdfast_model::{InstanceId, InterfaceId, NodeId, VolumeId};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
-/// The longest that a run may take in virtual time.
-const LIMIT: u64 = 48 * HOUR;
 /// How long before the power goes EC2 says so.
-const NOTICE: u64 = 120 * SECOND;
+pub(super) const NOTICE: u64 = 120 * SECOND;
+/// Replacements before the storm: what a replacement deletes is then what it always deletes.
+const BEFORE: usize = 4;
+/// The zone where the nodes are, and the one to which they move.
+const HOME: &str = "sim-1a";
+const AWAY: &str = "sim-1b";
 
-/// Nodes that serve.
-pub(super) struct Stage {
-    sim: Simulation,
-    nodes: Vec<NodeId>,
+/// A node as every flow knows it before the storm.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub id: NodeId,
+    pub generation: u64,
+    pub instance: InstanceId,
+    pub root: VolumeId,
+    pub root_device: String,
+    pub data: Vec<(String, VolumeId)>,
+    pub interface: Option<InterfaceId>,
 }
 
-/// A node's spec: root, address and data volumes are kept.
-fn spec(volumes: usize) -> Value {
-    let devices: Vec<Value> = (b'b'..)
-        .take(volumes)
-        .map(|letter| {
-            let name = format!("/dev/xvd{}", char::from(letter));
-            json!({"deviceName": name, "ebs": {"volumeSize": 10}})
-        })
+/// Device names of data volumes.
+pub(crate) fn devices(volumes: usize) -> Vec<String> {
+    (b'b'..).take(volumes).map(|letter| format!("/dev/xvd{}", char::from(letter))).collect()
+}
+
+/// A node's spec: root, data volumes and, if it stays in its zone, the address are kept.
+pub(crate) fn spec(volumes: usize, address: bool) -> Value {
+    let mappings: Vec<Value> = devices(volumes)
+        .into_iter()
+        .map(|name| json!({"deviceName": name, "ebs": {"volumeSize": 10}}))
         .collect();
     json!({
         "name": "storm",
@@ -39,95 +50,91 @@ fn spec(volumes: usize) -> Value {
             "persistRootDevice": true,
             "persistBlockDevices": true,
             "blockDevicesMode": "reattach",
-            "persistPrivateIp": true
+            "persistPrivateIp": address
         },
         "compute": {
             "vpcId": "vpc-sim",
-            "subnetIds": ["subnet-sim-1a"],
+            "subnetIds": [format!("subnet-{HOME}")],
             "launchSpecification": {
                 "imageId": "ami-sim",
                 "instanceTypes": {"types": ["m5.large"]},
-                "blockDeviceMappings": devices
+                "blockDeviceMappings": mappings
             }
         }
     })
 }
 
+/// Nodes that serve.
+pub(super) struct Stage {
+    pub drive: Drive,
+    pub nodes: Vec<Node>,
+}
+
+/// The node that all others are copies of.
+pub(super) fn original(flow: Flow, volumes: usize, seed: u64) -> Result<Original, BenchError> {
+    clone::original(seed, spec(volumes, flow != Flow::Snapshot), BEFORE)
+}
+
 impl Stage {
-    /// Makes the nodes, without limits on calls, and waits until they serve.
-    pub(super) fn set(count: usize, options: &StormOptions) -> Result<Stage, BenchError> {
-        let cloud = SimCloud::new(options.seed, SimConfig::default());
-        let config = FleetConfig::ec2(Installation::from("0123abcd"));
-        let mut sim = Simulation::new(cloud, config);
-        let nodes: Vec<NodeId> = (1..=count).map(|n| NodeId(format!("smi-{n:08x}"))).collect();
-        for id in &nodes {
-            sim.say(UserCommand::Create { id: id.clone(), document: spec(options.volumes) });
-        }
-        let active =
-            |s: &Simulation, id: &NodeId| s.record(id).is_some_and(|r| r.status() == "ACTIVE");
-        let mut left = nodes.clone();
-        sim.run_until(LIMIT, |s| {
-            while left.last().is_some_and(|id| active(s, id)) {
-                left.pop();
+    /// Makes the nodes and starts a controller over them; it has looked at everything once.
+    pub(super) fn set(
+        original: &Original,
+        flow: Flow,
+        count: usize,
+        volumes: usize,
+        seed: u64,
+    ) -> Result<Stage, BenchError> {
+        let (mut cloud, now, mut records) = original.copies(seed, count, |_, _| ())?;
+        *cloud.config() = SimConfig::default();
+        let devices = devices(volumes);
+        for record in &mut records {
+            let kept = ["/dev/xvda"].into_iter().chain(devices.iter().map(String::as_str));
+            cloud.truth_mut().expect(&record.id, kept);
+            if flow == Flow::Snapshot {
+                // The user has given up the zone: the next replacement goes to another one.
+                record.document["compute"]["subnetIds"] = json!([format!("subnet-{AWAY}")]);
+            } else {
+                cloud.truth_mut().expect_address(&record.id);
             }
-            left.is_empty()
-        })
-        .map_err(|stuck| BenchError::Stuck {
-            what: format!("making {count} nodes"),
-            waits: stuck.waits.into_iter().take(3).collect::<Vec<_>>().join("; "),
-        })?;
-        sim.run_for(2 * MINUTE);
-        Ok(Stage { sim, nodes })
+        }
+        let nodes = records.iter().filter_map(node).collect::<Vec<_>>();
+        if nodes.len() != count {
+            return Err(BenchError::Copy("a copy is not as its original".to_owned()));
+        }
+        let records = if flow.is_holdfast() { records } else { Vec::new() };
+        let mut drive = Drive::start(cloud, now, clone::config(), records);
+        drive.run_for(5 * MINUTE);
+        Ok(Stage { drive, nodes })
     }
 
-    /// Takes every instance back in one instant, and waits until every node serves again.
-    pub(super) fn storm(mut self) -> Result<StormRow, BenchError> {
-        let sim = &mut self.sim;
-        let began = sim.now;
-        let calls_before = sim.cloud.calls().len();
-        sim.cloud.config().throttle = Some(100);
-        let mut old: BTreeMap<NodeId, InstanceId> = BTreeMap::new();
-        for id in &self.nodes {
-            if let Some(holder) = sim.record(id).and_then(|r| r.holder.clone()) {
-                sim.cloud.interrupt(began, &holder.id, Some(NOTICE));
-                old.insert(id.clone(), holder.id);
-            }
+    /// Every instance is taken back, announced in one instant.
+    pub(super) fn strike(&mut self, percent: u32) {
+        let Drive { cloud, now, .. } = &mut self.drive;
+        cloud.config().throttle = Some(percent);
+        for node in &self.nodes {
+            cloud.interrupt(*now, &node.instance, Some(NOTICE));
         }
-        let mut left = old.clone();
-        sim.run_until(LIMIT, |s| {
-            while let Some((id, before)) = left.last_key_value() {
-                if !s.cloud.truth().serving(id).iter().any(|now| now != before) {
-                    return false;
-                }
-                left.pop_last();
-            }
-            true
-        })
-        .map_err(|stuck| BenchError::Stuck {
-            what: format!("a storm over {} nodes", self.nodes.len()),
-            waits: stuck.waits.into_iter().take(3).collect::<Vec<_>>().join("; "),
-        })?;
-        let ended = sim.now;
-        // What is superseded is deleted after the node serves: it counts as well.
-        sim.run_for(HOUR);
-        if let Some(violation) = sim.cloud.violations().first() {
-            return Err(BenchError::Broken {
-                what: format!("a storm over {} nodes", self.nodes.len()),
-                violation: violation.to_string(),
-            });
-        }
-        let calls = &sim.cloud.calls()[calls_before..];
-        let is_read = |action: &str| action.starts_with("Describe");
-        let is_agents = |action: &str| matches!(action, "Drain" | "OpenGate");
-        let mutating =
-            calls.iter().filter(|(_, action, _)| !is_read(action) && !is_agents(action)).count();
-        let reads = calls.iter().filter(|(at, action, _)| is_read(action) && *at <= ended).count();
-        Ok(StormRow {
-            nodes: self.nodes.len(),
-            flow: "reattach",
-            seconds: ended.since(began) as f64 / 1_000.0,
-            mutating_calls_per_replacement: mutating as f64 / self.nodes.len() as f64,
-            describe_calls: reads as u64,
-        })
     }
+
+    /// Whether a node serves with another instance than before.
+    pub(super) fn is_back(drive: &Drive, node: &Node) -> bool {
+        drive.cloud.truth().serving(&node.id).iter().any(|now| now != &node.instance)
+    }
+}
+
+fn node(record: &Record) -> Option<Node> {
+    let RootHead::Live { volume: Some(root), root_device, .. } = &record.root else { return None };
+    let data = record.data.iter().filter_map(|d| match &d.head {
+        DataHead::Volume { id, .. } => Some((d.device.clone(), id.clone())),
+        DataHead::Fresh => None,
+    });
+    Some(Node {
+        id: record.id.clone(),
+        generation: record.generation,
+        instance: record.holder.as_ref()?.id.clone(),
+        root: root.clone(),
+        root_device: root_device.clone()?,
+        data: data.collect(),
+        interface: record.interface.as_ref().map(|i| i.id.clone()),
+    })
 }

@@ -23,7 +23,7 @@ const MEASURE: u64 = 4_000;
 /// measured over that time.
 const FORGET: u64 = 120_000;
 /// In how many milliseconds the share grows by a thousandth of the whole.
-const GROWS: u64 = 1_000;
+const GROWS: u64 = 100;
 
 /// One bucket: how much it holds, and how much it gets a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +133,9 @@ impl Level {
             self.empty = Some((left, 0));
             return;
         };
-        *through = through.saturating_sub(1);
+        if left > *since {
+            *through = through.saturating_sub(1);
+        }
         let (since, through) = (*since, *through);
         let span = left.since(since);
         if span < MEASURE {

@@ -42,7 +42,7 @@ impl FleetConfig {
             tuning: Tuning::ec2(),
             sweep_interval: 15 * SECOND,
             inventory_interval: MINUTE,
-            poll_interval: SECOND / 2,
+            poll_interval: SECOND / 4,
             poll_interval_most: 2 * SECOND,
             call_retry: SECOND,
             call_retry_most: MINUTE,

@@ -17,6 +17,9 @@ const MAX_PAGES: u32 = 10_000;
 const MAX_PAGE_TRIES: u32 = 5;
 /// How long hints are gathered before they are looked at together, in milliseconds at most.
 const GATHER: u64 = 200;
+/// How long a hint is looked after, in milliseconds at most: Describe may still show what was
+/// before it. Longer than that it does not lag, and then the next sweep will tell.
+pub(super) const HINT_LASTS: u64 = 5_000;
 /// A look's share of the time until all that waits for a bucket has left: a hundredth.
 const PART_OF_BACKLOG: u64 = 100;
 /// What one page of a look takes of the time to the next one, in milliseconds: half of what EC2's
@@ -49,12 +52,15 @@ pub(super) struct Reads {
     under_way: BTreeMap<u64, Read>,
     /// To be looked at as soon as may be.
     wanted: BTreeMap<ResourceKind, BTreeSet<String>>,
+    /// What somebody said has changed: looked at with every look, until it shows a change or until
+    /// the time given.
+    hinted: BTreeMap<ResourceKind, BTreeMap<String, Time>>,
     /// Ids whose facts are waited for, and by whom.
     watched: BTreeMap<ResourceKind, BTreeMap<String, BTreeSet<NodeId>>>,
     /// Nodes that wait for a whole look.
     for_sweep: BTreeSet<NodeId>,
-    /// Ids of looks under way.
-    looking: BTreeSet<String>,
+    /// How many looks at a kind are under way.
+    looking: BTreeMap<ResourceKind, usize>,
     last_sweep: BTreeMap<ResourceKind, Time>,
     last_look: BTreeMap<ResourceKind, Time>,
     /// Next pages, to be asked.
@@ -67,6 +73,14 @@ impl Reads {
     pub(super) fn want(&mut self, id: &str) {
         if let Some(kind) = ResourceKind::of_id(id) {
             self.wanted.entry(kind).or_default().insert(id.to_owned());
+        }
+    }
+
+    /// A hint has come about this id: look at once, and again until something shows.
+    pub(super) fn hint(&mut self, id: &str, until: Time) {
+        self.want(id);
+        if let Some(kind) = ResourceKind::of_id(id) {
+            self.hinted.entry(kind).or_default().insert(id.to_owned(), until);
         }
     }
 
@@ -108,9 +122,9 @@ impl Reads {
         under_way || self.more.iter().any(|(query, _)| query.kind == kind)
     }
 
-    /// Whether any of these ids is not being looked at already.
-    fn idle<'a>(&self, mut ids: impl Iterator<Item = &'a String>) -> bool {
-        ids.any(|id| !self.looking.contains(id))
+    /// Whether a look at a kind is on its way: until it has returned no other one leaves.
+    fn is_looking(&self, kind: ResourceKind) -> bool {
+        self.looking.get(&kind).is_some_and(|looks| *looks > 0)
     }
 
     /// How many pages a look at everything that is watched of a kind has.
@@ -144,11 +158,14 @@ impl Fleet {
             if !reads.is_sweeping(kind) {
                 due = due.min(self.sweep_due(kind));
             }
-            if reads.idle(reads.wanted.get(&kind).into_iter().flatten()) {
-                due = due.min(self.look_due(kind, self.gathers()));
-            }
-            if reads.idle(reads.watched.get(&kind).into_iter().flat_map(BTreeMap::keys)) {
-                due = due.min(self.look_due(kind, self.poll_interval(kind)));
+            if !reads.is_looking(kind) {
+                if reads.wanted.get(&kind).is_some_and(|ids| !ids.is_empty()) {
+                    due = due.min(self.look_due(kind, self.gathers()));
+                }
+                let watched = reads.watched.get(&kind).is_some_and(|ids| !ids.is_empty());
+                if watched || reads.hinted.get(&kind).is_some_and(|ids| !ids.is_empty()) {
+                    due = due.min(self.look_due(kind, self.poll_interval(kind)));
+                }
             }
             next = next.min(due.max(self.queue.buckets.next(action(kind))));
         }
@@ -216,21 +233,20 @@ impl Fleet {
 
     /// Looks at what is wanted and watched of one kind, if it is due.
     fn look_at(&mut self, kind: ResourceKind, now: Time, effects: &mut Vec<Effect>) {
+        if self.reads.is_looking(kind) {
+            return;
+        }
         let mut ids = BTreeSet::new();
-        let wanted = self.reads.wanted.get(&kind).is_some_and(|ids| !ids.is_empty());
-        if wanted && now >= self.look_due(kind, self.gathers()) {
-            let wanted = self.reads.wanted.remove(&kind).unwrap_or_default();
-            // What was asked before the hint does not answer it: that waits for the next look.
-            let (again, at_once): (BTreeSet<String>, BTreeSet<String>) =
-                wanted.into_iter().partition(|id| self.reads.looking.contains(id));
-            if !again.is_empty() {
-                self.reads.wanted.insert(kind, again);
-            }
-            ids = at_once;
+        if now >= self.look_due(kind, self.gathers()) {
+            ids = self.reads.wanted.remove(&kind).unwrap_or_default();
         }
         if now >= self.look_due(kind, self.poll_interval(kind)) {
+            if let Some(hinted) = self.reads.hinted.get_mut(&kind) {
+                hinted.retain(|_, until| *until > now);
+            }
+            let hinted = self.reads.hinted.get(&kind).into_iter().flat_map(BTreeMap::keys);
             let watched = self.reads.watched.get(&kind).into_iter().flat_map(BTreeMap::keys);
-            ids.extend(watched.filter(|id| !self.reads.looking.contains(*id)).cloned());
+            ids.extend(watched.chain(hinted).cloned());
         }
         let ids: Vec<String> = ids.into_iter().collect();
         for chunk in ids.chunks(MAX_IDS) {
@@ -239,7 +255,7 @@ impl Fleet {
                 continue;
             }
             self.reads.last_look.insert(kind, now);
-            self.reads.looking.extend(chunk.iter().cloned());
+            *self.reads.looking.entry(kind).or_default() += 1;
             let query = Query { kind, ids: chunk.to_vec(), page: None };
             self.read(query, now, None, effects);
         }
@@ -261,10 +277,12 @@ impl Fleet {
         effects: &mut Vec<Effect>,
     ) {
         let Some(read) = self.reads.under_way.remove(&id) else { return };
-        for id in &read.query.ids {
-            self.reads.looking.remove(id);
-        }
         let kind = read.query.kind;
+        if read.sweep.is_none()
+            && let Some(looks) = self.reads.looking.get_mut(&kind)
+        {
+            *looks = looks.saturating_sub(1);
+        }
         let page = match result {
             Ok(page) => page,
             Err(error) => {
@@ -332,6 +350,13 @@ impl Fleet {
             let watched = ResourceKind::of_id(id).and_then(|kind| self.reads.watched.get(&kind));
             if let Some(nodes) = watched.and_then(|watched| watched.get(id)) {
                 self.dirty.extend(nodes.iter().cloned());
+            }
+        }
+        for fact in &page.facts {
+            if let Some(hinted) = self.reads.hinted.get_mut(&fact.kind())
+                && self.world.last_seen(fact.id()).is_none_or(|before| before != fact)
+            {
+                hinted.remove(fact.id());
             }
         }
         self.world.absorb_ids(ids, page.facts, asked);

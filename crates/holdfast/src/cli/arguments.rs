@@ -407,6 +407,25 @@ Real servers on this host lose their machine again and again: in pairs, once bro
 Holdfast, and once on the same volumes restarted by hand. The difference of a pair is Holdfast's own
 share.")]
     Blackout(crate::blackout::BlackoutArgs),
+    /// What it costs to watch over many nodes that do nothing
+    #[command(after_help = "Examples:
+  holdfast bench scale
+  holdfast bench scale --nodes 1000 --json")]
+    Scale(ScaleArgs),
+}
+
+/// Options of `holdfast bench scale`.
+#[derive(Debug, Args)]
+pub struct ScaleArgs {
+    /// How many nodes; a row for each number
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1000,10000,100000")]
+    pub nodes: Vec<usize>,
+    /// Decides every latency
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Write JSON for programs instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `holdfast bench market`.

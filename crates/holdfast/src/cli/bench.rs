@@ -1,13 +1,14 @@
 //! `holdfast bench …`: benchmarks. All but `blackout` run on the simulated EC2 and touch nothing of
 //! this host.
 
-use super::arguments::{BenchCommand, MarketArgs, StormArgs};
+use super::arguments::{BenchCommand, MarketArgs, ScaleArgs, StormArgs};
 use super::exit::{Code, Failure};
 use super::{complain, print};
 use crate::blackout::{self, BlackoutArgs};
 use holdfast_bench::BenchError;
 use holdfast_bench::market::replay::Costs;
 use holdfast_bench::market::{self, trace::Trace};
+use holdfast_bench::scale::{self, ScaleOptions};
 use holdfast_bench::storm::{self, StormOptions};
 use serde::Serialize;
 
@@ -17,12 +18,17 @@ pub fn run(bench: &BenchCommand) -> Result<(), Failure> {
         BenchCommand::Storm(args) => run_storm(args),
         BenchCommand::Market(args) => run_market(args),
         BenchCommand::Blackout(args) => run_blackout(args),
+        BenchCommand::Scale(args) => run_scale(args),
     }
 }
 
 fn run_storm(args: &StormArgs) -> Result<(), Failure> {
-    let options =
-        StormOptions { nodes: args.nodes.clone(), volumes: args.volumes.into(), seed: args.seed };
+    let options = StormOptions {
+        nodes: args.nodes.clone(),
+        volumes: args.volumes.into(),
+        seed: args.seed,
+        ..StormOptions::default()
+    };
     let report = storm::run(&options, &mut |what| complain(what)).map_err(no_result)?;
     if args.json { print_json(&report) } else { print(&report.table()) }
 }
@@ -59,6 +65,12 @@ fn run_blackout(args: &BlackoutArgs) -> Result<(), Failure> {
         return Ok(());
     }
     Err(failed("acknowledged writes were lost, or none was acknowledged".to_owned()))
+}
+
+fn run_scale(args: &ScaleArgs) -> Result<(), Failure> {
+    let options = ScaleOptions { nodes: args.nodes.clone(), seed: args.seed };
+    let report = scale::run(&options, &mut |what| complain(what)).map_err(no_result)?;
+    if args.json { print_json(&report) } else { print(&report.table()) }
 }
 
 fn no_result(error: BenchError) -> Failure {

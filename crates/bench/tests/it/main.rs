@@ -1,0 +1,3 @@
+//! Benchmarks as tests: small ones, whose figures are promises.
+
+mod storm;
