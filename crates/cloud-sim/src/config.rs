@@ -136,6 +136,9 @@ pub struct SimConfig {
     /// A canary: the cloud breaks its own rule and attaches a volume that another instance holds,
     /// so that a test can see `one-writer` fire. Never set elsewhere.
     pub attaches_twice: bool,
+    /// A canary: a volume is torn out of a running instance, which goes on acknowledging writes.
+    /// Never set elsewhere.
+    pub detaches_by_force: bool,
     /// Images that are there from the start.
     pub images: Vec<SimImage>,
     /// Instance types.
@@ -176,6 +179,7 @@ impl Default for SimConfig {
             on_demand_vcpus: None,
             throttle: None,
             attaches_twice: false,
+            detaches_by_force: false,
             images: vec![SimImage {
                 id: ImageId::from(IMAGE),
                 architecture: "x86_64".to_owned(),

@@ -77,6 +77,11 @@ impl World {
             if volume.is_written_by(id) {
                 let acknowledged = volume.content.write(first, last, synced);
                 self.truth.acknowledge(&workload.node, device, &acknowledged);
+            } else if self.config.detaches_by_force {
+                // The workload does not know that its volume is no longer there.
+                let mut acknowledged = crate::writes::Writes::default();
+                acknowledged.add(first, synced);
+                self.truth.acknowledge(&workload.node, device, &acknowledged);
             }
         }
     }

@@ -357,6 +357,11 @@ impl Fleet {
                     effects.push(Effect::Answer { id: word, answer });
                 }
                 self.survival.follow(runner.record.as_deref(), draft.record.as_deref());
+                let replaces = |r: &Record| r.replacement.is_some();
+                if replaces(&draft.before) && !draft.record.as_deref().is_some_and(replaces) {
+                    // What an ended replacement still wanted to say is no longer true.
+                    self.queue.withdraw(&node);
+                }
                 runner.record.clone_from(&draft.record);
                 if draft.record.is_none() {
                     self.runners.remove(&node);

@@ -12,7 +12,7 @@ use holdfast_model::facts::{Fact, Health, InstanceState};
 use holdfast_model::record::{DataHead, Goal, RootHead};
 use holdfast_model::replacement::Replacement;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
-use holdfast_model::{CallState, Kind, Known, Row, Severity, Spec, Time};
+use holdfast_model::{CallState, Kind, Known, Record, Row, Severity, Spec, Time};
 use std::collections::BTreeMap;
 
 /// After this many launches in a row that were lost before they were ready, a person is asked: what
@@ -149,8 +149,15 @@ fn reason(desk: &mut Desk<'_>) -> Option<Reason> {
                 .recycle_wanted
                 .then(|| (Kind::Recycle, "the user asked for another instance".to_owned(), None))
                 .or_else(|| revert::reason(desk).map(|why| (Kind::Revert, why, None)))
+                .or_else(|| left_over(&desk.record))
         }),
     }
+}
+
+/// What an earlier replacement could not delete, and whose pause is over.
+fn left_over(record: &Record) -> Option<Reason> {
+    let due = record.superseded.iter().filter(|s| s.grace_ms == 0).count();
+    (due > 0).then(|| (Kind::Tidy, format!("{due} resources are left over"), None))
 }
 
 /// What is wrong with the holder, if anything is.
@@ -212,6 +219,14 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
     let Some(replacement) = desk.replacement() else { return };
     let kind = replacement.kind;
     if matches!(kind, Kind::Delete) {
+        return;
+    }
+    if kind == Kind::Tidy {
+        // Any other replacement tidies up as well.
+        let wanted = desk.record.goal != Goal::Running || desk.record.recycle_wanted;
+        if wanted || failing(desk).is_some() {
+            close(desk, End::Completed);
+        }
         return;
     }
     let serving = replacement.is_done(Row::Ready);

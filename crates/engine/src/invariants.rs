@@ -1,16 +1,17 @@
 //! What may never happen, as checks that are cheap enough to stay on in production.
 
+use crate::canary::Canary;
 use crate::plan::Scene;
 use crate::quarantine;
 use crate::retention;
 use holdfast_model::facts::{Fact, InstanceState};
-use holdfast_model::{Command, Known, Record};
+use holdfast_model::{Command, Invariant, Known, Record};
 
 /// A broken invariant: its name and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
-    /// Stable name.
-    pub name: &'static str,
+    /// Which.
+    pub name: Invariant,
     /// What was seen.
     pub what: String,
 }
@@ -32,7 +33,7 @@ pub fn may_leave(record: &Record, command: &Command, scene: &Scene<'_>) -> Resul
         && !quarantine::is_accounted(record, fact, scene)
     {
         return Err(Broken {
-            name: "others-left-alone",
+            name: Invariant::OthersLeftAlone,
             what: format!(
                 "{} of {target}, which is not, or not yet, {}'s to change",
                 command.action(),
@@ -41,9 +42,10 @@ pub fn may_leave(record: &Record, command: &Command, scene: &Scene<'_>) -> Resul
         });
     }
     let deletes = !matches!(command, Command::TerminateInstances { .. });
-    if deletes && retention::is_needed(record, target) {
+    let planted = scene.tuning.canary == Some(Canary::DeleteLastSnapshot);
+    if deletes && !planted && retention::is_needed(record, target) {
         return Err(Broken {
-            name: "last-copy-kept",
+            name: Invariant::LastCopyKept,
             what: format!("{} of {target}, which {} needs", command.action(), record.id),
         });
     }
@@ -64,7 +66,7 @@ pub fn check(record: &Record, scene: &Scene<'_>) -> Vec<Broken> {
         .collect();
     if alive.len() > 1 {
         broken.push(Broken {
-            name: "one-generation-at-a-time",
+            name: Invariant::OneWriter,
             what: format!("{} has several live instances: {}", record.id, alive.join(", ")),
         });
     }
@@ -73,7 +75,7 @@ pub fn check(record: &Record, scene: &Scene<'_>) -> Vec<Broken> {
             && (seen.private_ip != held.private_ip || seen.mac != held.mac)
         {
             broken.push(Broken {
-                name: "identity-kept",
+                name: Invariant::IdentityKept,
                 what: format!(
                     "{} has {} {}, but {} was promised {} {}",
                     held.id, seen.private_ip, seen.mac, record.id, held.private_ip, held.mac

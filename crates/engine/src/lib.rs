@@ -8,6 +8,7 @@
 
 pub mod adopt;
 pub mod begin;
+pub mod canary;
 pub mod desk;
 pub mod invariants;
 mod joined;
@@ -26,6 +27,7 @@ pub mod tuning;
 pub mod words;
 pub mod world;
 
+pub use canary::Canary;
 pub use plan::{Plan, Scene, plan};
 pub use tuning::Tuning;
 pub use world::World;

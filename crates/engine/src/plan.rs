@@ -2,6 +2,7 @@
 //! finishes what is done.
 
 use crate::begin;
+use crate::canary::{self, Canary};
 use crate::desk::Desk;
 use crate::markets::survival::Survival;
 use crate::quarantine;
@@ -98,6 +99,9 @@ pub fn plan(record: &Record, scene: &Scene<'_>) -> Plan {
         }
     }
     let forget = begin::is_over(&desk);
+    if desk.planted(Canary::SilentWait) {
+        desk.waits_for = None;
+    }
     desk.watch.sort();
     desk.watch.dedup();
     Plan {
@@ -115,7 +119,9 @@ fn run_rows(desk: &mut Desk<'_>) {
     for spec in rows_of(kind) {
         let Some(replacement) = desk.replacement() else { return };
         let may_run = !replacement.is_done(spec.row)
-            && spec.after.iter().all(|row| !has(kind, *row) || replacement.is_done(*row));
+            && canary::after(desk.scene.tuning.canary, spec)
+                .iter()
+                .all(|row| !has(kind, *row) || replacement.is_done(*row));
         if !may_run {
             continue;
         }
@@ -189,7 +195,9 @@ pub(crate) enum End {
 pub(crate) fn close(desk: &mut Desk<'_>, end: End) {
     let Some(replacement) = desk.record.replacement.take() else { return };
     let now = desk.scene.now;
-    retention::supersede_unrecorded(&mut desk.record, &replacement.rows);
+    if !desk.planted(Canary::ForgetOvertaken) {
+        retention::supersede_unrecorded(&mut desk.record, &replacement.rows);
+    }
     if end == End::NotBegun {
         return;
     }

@@ -41,13 +41,15 @@ pub struct RowSpec {
     pub step: fn(&mut Desk<'_>) -> Progress,
 }
 
-use Kind::{Create, Delete, Lost, Notice, Pause, Recycle, Resume, Revert, Rollback, Unhealthy};
+use Kind::{
+    Create, Delete, Lost, Notice, Pause, Recycle, Resume, Revert, Rollback, Tidy, Unhealthy,
+};
 
 const DOWN: &[Kind] = &[Notice, Lost, Unhealthy, Recycle, Revert, Rollback, Pause, Delete];
 const UP: &[Kind] = &[Create, Notice, Lost, Unhealthy, Recycle, Revert, Rollback, Resume];
 const KEEP: &[Kind] = &[Create, Notice, Lost, Unhealthy, Recycle, Revert, Rollback, Pause, Resume];
 const CLEAN: &[Kind] =
-    &[Create, Notice, Lost, Unhealthy, Recycle, Revert, Rollback, Resume, Delete];
+    &[Create, Notice, Lost, Unhealthy, Recycle, Revert, Rollback, Resume, Delete, Tidy];
 
 /// The table.
 #[rustfmt::skip]

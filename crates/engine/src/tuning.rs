@@ -1,5 +1,6 @@
 //! Times that differ between clouds. Everything else is a named constant where it is used.
 
+use crate::canary::Canary;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 
 /// Times, in milliseconds.
@@ -23,6 +24,8 @@ pub struct Tuning {
     pub blackout_zone_move: u64,
     /// How long what a deallocation did not select is kept.
     pub deallocation_grace: u64,
+    /// A bug planted by the simulation; `None` everywhere else.
+    pub canary: Option<Canary>,
 }
 
 impl Tuning {
@@ -39,6 +42,7 @@ impl Tuning {
             blackout_same_zone: 90 * SECOND,
             blackout_zone_move: 4 * MINUTE,
             deallocation_grace: 96 * HOUR,
+            canary: None,
         }
     }
 
@@ -55,6 +59,7 @@ impl Tuning {
             blackout_same_zone: SECOND,
             blackout_zone_move: 2 * SECOND,
             deallocation_grace: 96 * HOUR,
+            canary: None,
         }
     }
 }

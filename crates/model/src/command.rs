@@ -309,6 +309,18 @@ impl Command {
         }
     }
 
+    /// The client token, where EC2 takes one.
+    #[must_use]
+    pub fn token(&self) -> Option<&Token> {
+        match self {
+            Command::RunInstances(launch) => Some(&launch.token),
+            Command::CreateVolume { token, .. } | Command::CreateNetworkInterface { token, .. } => {
+                Some(token)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a repetition after an unknown outcome could make a second resource: then an
     /// earlier attempt is looked for first.
     #[must_use]

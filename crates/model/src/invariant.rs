@@ -17,6 +17,8 @@ pub enum Invariant {
     IdentityKept,
     /// Never a resource made and forgotten.
     NothingForgotten,
+    /// Never anything changed that is not, or not yet, this node's.
+    OthersLeftAlone,
     /// Never more snapshots kept, or more calls made, than the rules allow.
     WithinLimits,
     /// Never a node that waits and does not say for what.
@@ -29,12 +31,13 @@ pub enum Invariant {
 
 impl Invariant {
     /// Every invariant.
-    pub const ALL: [Invariant; 9] = [
+    pub const ALL: [Invariant; 10] = [
         Invariant::OneWriter,
         Invariant::NoWriteLost,
         Invariant::LastCopyKept,
         Invariant::IdentityKept,
         Invariant::NothingForgotten,
+        Invariant::OthersLeftAlone,
         Invariant::WithinLimits,
         Invariant::UserTold,
         Invariant::CommitBeforeAct,
@@ -50,6 +53,7 @@ impl Invariant {
             Invariant::LastCopyKept => "last-copy-kept",
             Invariant::IdentityKept => "identity-kept",
             Invariant::NothingForgotten => "nothing-forgotten",
+            Invariant::OthersLeftAlone => "others-left-alone",
             Invariant::WithinLimits => "within-limits",
             Invariant::UserTold => "user-told",
             Invariant::CommitBeforeAct => "commit-before-act",

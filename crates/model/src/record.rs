@@ -409,6 +409,7 @@ impl Record {
             Kind::Create | Kind::Resume => "RESUMING",
             Kind::Pause => "PAUSING",
             Kind::Delete => "DEALLOCATING",
+            Kind::Tidy => "ACTIVE",
             Kind::Notice | Kind::Lost | Kind::Unhealthy | Kind::Recycle | Kind::Rollback => {
                 "RECYCLING"
             }

@@ -89,11 +89,13 @@ pub enum Kind {
     Resume,
     /// The user gave up the node.
     Delete,
+    /// What could not be deleted at once is deleted; the node serves on.
+    Tidy,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 11] = [
         Kind::Create,
         Kind::Notice,
         Kind::Lost,
@@ -104,6 +106,7 @@ impl Kind {
         Kind::Pause,
         Kind::Resume,
         Kind::Delete,
+        Kind::Tidy,
     ];
 
     /// The kind's name on the wire.
@@ -120,6 +123,7 @@ impl Kind {
             Kind::Pause => "pause",
             Kind::Resume => "resume",
             Kind::Delete => "delete",
+            Kind::Tidy => "tidy",
         }
     }
 }

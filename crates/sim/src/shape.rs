@@ -42,10 +42,6 @@ pub const WHOLE: Shape = Shape {
 pub const ROAMING: Shape = Shape { root: false, private_ip: false, zones: 3, ..WHOLE };
 /// Root and data travel as snapshots.
 pub const SNAPSHOTS: Shape = Shape { data: Some("onLaunch"), private_ip: false, zones: 3, ..WHOLE };
-/// Nothing is kept but the node itself.
-pub const BARE: Shape =
-    Shape { root: false, data: None, private_ip: false, zones: 3, volumes: 1, ..WHOLE };
-
 impl Shape {
     /// A shape at random.
     pub fn draw(rng: &mut SplitMix64) -> Shape {
@@ -54,10 +50,12 @@ impl Shape {
             3..=4 => Some("onLaunch"),
             _ => None,
         };
+        let (root, private_ip) = (rng.between(0, 1) == 0, rng.between(0, 1) == 0);
         Shape {
-            root: rng.between(0, 1) == 0,
+            // A node that keeps nothing at all is refused.
+            root: root || (data.is_none() && !private_ip),
             data,
-            private_ip: rng.between(0, 1) == 0,
+            private_ip,
             zones: rng.between(1, 3) as usize,
             volumes: rng.between(if data.is_some() { 1 } else { 0 }, 2) as usize,
             script: rng.between(0, 2) > 0,

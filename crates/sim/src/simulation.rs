@@ -1,5 +1,6 @@
 //! The driver in virtual time.
 
+use crate::canary::{self, Canary};
 use crate::crash::{Crash, Side};
 use crate::digest::Digest;
 use crate::tally::Tally;
@@ -11,7 +12,9 @@ use holdfast_controller::{
 use holdfast_model::facts::Page;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::UserCommand;
-use holdfast_model::{CloudError, Command, Event, NodeId, Record, Reply, Time, versions};
+use holdfast_model::{
+    CallState, CloudError, Command, Event, Invariant, NodeId, Record, Reply, Time, Token, versions,
+};
 use holdfast_store::memory::MemoryStore;
 use holdfast_store::{Store, StoreError, Write, Written};
 use std::collections::{BTreeMap, VecDeque};
@@ -87,6 +90,10 @@ pub struct Simulation {
     pub reads_back: bool,
     /// What happened, for people; nothing is noted where there is `None`.
     pub trace: Option<Vec<(Time, String)>>,
+    /// A bug that is planted.
+    pub canary: Option<Canary>,
+    /// How often each token has left.
+    sent: BTreeMap<Token, u32>,
     config: FleetConfig,
     watch: Watch,
     /// By how much the controller's clock is ahead of the cloud's, in milliseconds.
@@ -127,6 +134,8 @@ impl Simulation {
             digest: Digest::default(),
             reads_back: true,
             trace: None,
+            canary: None,
+            sent: BTreeMap::new(),
             watch: Watch::default(),
             skew: 0,
             stalled_until: None,
@@ -160,6 +169,44 @@ impl Simulation {
     /// The controller's clock.
     fn clock(&self) -> Time {
         Time(self.now.0.saturating_add_signed(self.skew))
+    }
+
+    /// Whether it has gone on for so long that something must be turning in a circle.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.inputs > MAX_INPUTS
+    }
+
+    /// A planted bug: what the record only asks for leaves at once.
+    fn act_before_commit(&mut self, node: &NodeId, record: Option<&Record>) {
+        let started = |record: Option<&Record>| -> Vec<Command> {
+            let rows = record.and_then(|r| r.replacement.as_ref()).map(|r| &r.rows);
+            rows.into_iter()
+                .flat_map(|rows| rows.values())
+                .flat_map(|row| row.calls.values())
+                .filter(|call| call.state == CallState::Started)
+                .map(|call| call.command.clone())
+                .collect()
+        };
+        let before = started(self.watch.durable.get(node).map(Arc::as_ref));
+        for command in started(record).into_iter().filter(|c| !before.contains(c)) {
+            self.watch.call(self.now, node, &command, &mut self.cloud);
+            self.cloud.call(self.now, command);
+        }
+    }
+
+    /// What leaves of a command: a planted bug may make something else of it.
+    fn bent(&mut self, command: &Command) -> Command {
+        let mut left = command.clone();
+        if self.canary.is_some() {
+            let sent = left.token().map_or(0, |token| {
+                let sent = self.sent.entry(token.clone()).or_default();
+                *sent += 1;
+                *sent
+            });
+            canary::bend(self.canary, &mut left, sent, self.calls.len() as u64);
+        }
+        left
     }
 
     /// Whether the controller lives and works.
@@ -288,12 +335,13 @@ impl Simulation {
         self.watch.look(self.now, self.skew, &self.fleet, &mut self.cloud);
         // A fleet that wants to be woken in the past would spin, and stop virtual time.
         let idle = self.messages.first_key_value().is_none_or(|((at, _), _)| *at > self.now);
-        assert!(
-            due || !idle || !self.is_up() || self.fleet.next_wake() > self.clock(),
-            "the fleet wants to be woken in the past at {:?}: {:?}",
-            self.now,
-            self.stuck()
-        );
+        if !due && idle && self.is_up() && self.fleet.next_wake() <= self.clock() {
+            let what = format!("the fleet wants to be woken in the past: {:?}", self.stuck());
+            let node = NodeId::from("all");
+            let now = self.now;
+            self.cloud.truth_mut().broken(Invariant::WithinLimits, now, &node, what);
+            self.inputs = MAX_INPUTS + 1;
+        }
     }
 
     /// Instances die whose time has come.
@@ -465,7 +513,7 @@ impl Simulation {
                         self.dooms.insert((self.now.plus(after), self.sequence), node.clone());
                     }
                 }
-                let commands = calls.iter().map(|c| c.command.clone()).collect();
+                let commands = calls.iter().map(|c| self.bent(&c.command)).collect();
                 let answers = self.cloud.call_together(self.now, commands);
                 for (Departure { id, node, command }, answer) in calls.into_iter().zip(answers) {
                     self.note(|| call_line(&node, &command, &answer.result));
@@ -501,11 +549,14 @@ impl Simulation {
         };
         if let (true, Some(json), Some(record)) = (self.reads_back, &json, record.as_deref()) {
             let read = versions::read(json);
-            assert!(
-                read.as_ref().is_ok_and(|r| r == record),
-                "what is committed must be readable after a crash: {:?} {json}",
-                read.err()
-            );
+            if !read.as_ref().is_ok_and(|r| r == record) {
+                let what = format!("a record cannot be read back: {:?} {json}", read.err());
+                let now = self.now;
+                self.cloud.truth_mut().broken(Invariant::CommitBeforeAct, now, &node, what);
+            }
+        }
+        if self.canary == Some(Canary::ActBeforeCommit) {
+            self.act_before_commit(&node, record.as_deref());
         }
         self.digest.number(self.now.0);
         self.digest.bytes(json.as_deref().unwrap_or_default().as_bytes());

@@ -22,7 +22,7 @@ const QUIET: u64 = 5 * MINUTE;
 const SLACK: u64 = 10 * MINUTE;
 /// The most mutating calls of one node in a minute, whatever goes wrong: a replacement of a node
 /// with two data volumes takes 14, and what is refused is repeated with pauses that grow.
-pub const CALLS_A_MINUTE: usize = 60;
+pub const CALLS_A_MINUTE: usize = 90;
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -195,7 +195,9 @@ impl World {
             let message = format!("{id} is the root of {from}; terminate the instance");
             return Err(refused("OperationNotPermitted", message));
         }
-        self.unmount(from, id);
+        if !self.config.detaches_by_force {
+            self.unmount(from, id);
+        }
         if let Some(volume) = self.volume_mut(id) {
             volume.detaching = true;
             volume.fact.attachment_settled = false;

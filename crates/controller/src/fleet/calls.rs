@@ -99,7 +99,7 @@ impl Fleet {
         if let Some(broken) = record.and_then(|r| self.may_leave(&r, &waiting.command, now).err()) {
             let error = CloudError {
                 class: ErrorClass::Refused,
-                code: broken.name.to_owned(),
+                code: broken.name.name().to_owned(),
                 message: format!("Holdfast refuses this itself: {}", broken.what),
             };
             self.answer(waiting, token.clone(), Err(error));

@@ -26,7 +26,7 @@ impl Priority {
     fn of(kind: Kind, row: Row) -> Priority {
         match (kind, row) {
             (Kind::Delete, _) => Priority::User,
-            (_, Row::Retire) => Priority::Backup,
+            (_, Row::Retire) | (Kind::Tidy, _) => Priority::Backup,
             (Kind::Notice | Kind::Lost, _) => Priority::Interrupted,
             // Once an instance has been given up, its node waits like one that was interrupted.
             (Kind::Revert, Row::Probe | Row::Place | Row::Drain) => Priority::Optimising,

@@ -8,7 +8,8 @@ use holdfast_engine::{Scene, invariants, plan, replies};
 use holdfast_model::market::Catalogue;
 use holdfast_model::user::UserCommand;
 use holdfast_model::{
-    CallState, CloudError, Event, NodeId, Record, Reply, Row, Severity, Spec, Time, Token,
+    CallState, CloudError, Event, Invariant, NodeId, Record, Reply, Row, Severity, Spec, Time,
+    Token,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ pub(super) struct Runner {
     pub(super) waits_for: Option<String>,
     pub(super) watch: Vec<String>,
     pub(super) stopped: Option<String>,
-    told: Vec<&'static str>,
+    told: Vec<Invariant>,
 }
 
 impl Runner {

@@ -7,6 +7,7 @@
 pub mod policy;
 pub mod survival;
 
+use crate::canary::Canary;
 use crate::desk::Desk;
 use holdfast_model::record::DataHead;
 use holdfast_model::spec::Orientation;
@@ -183,7 +184,8 @@ pub(crate) fn on_demand_usd(desk: &Desk<'_>, instance_type: &str) -> Option<f64>
 }
 
 fn lifecycles(desk: &Desk<'_>) -> Vec<Lifecycle> {
-    match (desk.spec.lifecycle, desk.spec.fallback_to_on_demand) {
+    let falls_back = desk.spec.fallback_to_on_demand && !desk.planted(Canary::MissingFallback);
+    match (desk.spec.lifecycle, falls_back) {
         (Lifecycle::OnDemand, _) => vec![Lifecycle::OnDemand],
         (Lifecycle::Spot, true) => vec![Lifecycle::Spot, Lifecycle::OnDemand],
         (Lifecycle::Spot, false) => vec![Lifecycle::Spot],

@@ -1,5 +1,6 @@
 //! Ready: open the gate, check health.
 
+use crate::canary::Canary;
 use crate::desk::{Asked, Desk};
 use crate::replacement::Progress;
 use holdfast_model::command::Mount;
@@ -20,7 +21,9 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         Known::Present(i) if i.health == Health::Ok => {
             // Only what reached this point is a generation that retention counts.
             desk.record.ready_generation = Some(desk.record.generation);
-            crate::retention::expire(&mut desk.record);
+            if !desk.planted(Canary::SnapshotsPileUp) {
+                crate::retention::expire(&mut desk.record);
+            }
             Progress::Done
         }
         _ => {

@@ -2,6 +2,7 @@
 //! [`retention::is_needed`].
 
 use crate::begin;
+use crate::canary::Canary;
 use crate::desk::{Asked, Desk, MAX_ATTEMPTS, pause};
 use crate::joined;
 use crate::network;
@@ -40,7 +41,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     let images_left = due.iter().any(|id| id.starts_with("ami-"));
     let mut left = 0;
     for id in due {
-        if retention::is_needed(&desk.record, &id) {
+        if retention::is_needed(&desk.record, &id) && !desk.planted(Canary::DeleteLastSnapshot) {
             let message = format!("{id} was to be deleted but is needed: it stays");
             desk.tell(Severity::Warn, "kept", message);
             desk.record.superseded.retain(|s| s.id != id);

@@ -1,5 +1,6 @@
 //! Stop: terminate the instance, once it is certain that nothing kept would die with it.
 
+use crate::canary::Canary;
 use crate::desk::{Asked, Desk};
 use crate::joined;
 use crate::replacement::Progress;
@@ -54,6 +55,9 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     let asked =
         desk.ask(Row::Stop, "terminate", |_, _| Command::TerminateInstances { instance: id });
     if matches!(asked, Asked::Done(_)) {
+        if desk.planted(Canary::LaunchBeforeFence) {
+            return Progress::Done;
+        }
         desk.watch(holder.id.as_str(), format!("{} to be terminated", holder.id));
     }
     Progress::Waiting

@@ -4,8 +4,10 @@ use crate::scene::{ROAMING, SNAPSHOTS, Scene, WHOLE};
 use holdfast_cloud_sim::{Fault, When};
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::{Choice, Deallocation, UserCommand};
-use holdfast_model::{CallState, Kind, Row};
+use holdfast_model::{CallState, Kind, NodeId, Row};
+use holdfast_sim::Simulation;
 use serde_json::json;
+use std::sync::Arc;
 
 /// Runs until the newest call of the row has left and is not answered.
 fn until_called(scene: &mut Scene, row: Row) {
@@ -321,4 +323,36 @@ fn a_launch_that_ended_before_it_ran_and_took_its_root_volume_along_does_not_los
     scene.sim.cloud.delete_behind(now, root.as_str());
     scene.wait_for_end(Kind::Lost, before + 1);
     scene.judge(Kind::Lost);
+}
+
+#[test]
+fn what_could_not_be_deleted_at_once_is_deleted_later_without_another_replacement() {
+    let mut scene = Scene::serving(11, SNAPSHOTS);
+    let deletes = |c: &holdfast_model::Command| c.action() == "DeleteVolume";
+    scene.sim.cloud.faults().add(When::Matches(Arc::new(deletes), 15), Fault::refused());
+    let before = scene.generation();
+    scene.trigger(Kind::Lost, SNAPSHOTS);
+    scene.wait_for_end(Kind::Lost, before);
+    let left = |s: &Simulation, n: &NodeId| s.record(n).map_or(0, |r| r.superseded.len());
+    assert!(left(&scene.sim, &scene.node) > 0, "{}", scene.sim.told());
+    scene.wait("tidied up", |s, n| left(s, n) == 0);
+    assert_eq!((scene.status(), scene.generation()), ("ACTIVE", before + 1));
+    scene.judge(Kind::Lost);
+}
+
+#[test]
+fn what_an_ended_replacement_still_wanted_to_say_is_not_said_any_more() {
+    let mut scene = Scene::serving(12, WHOLE);
+    let drains = |c: &holdfast_model::Command| c.action() == "Drain";
+    scene.sim.cloud.faults().add(When::Matches(Arc::new(drains), 50), Fault::LostRequest);
+    scene.trigger(Kind::Recycle, WHOLE);
+    scene.sim.run_for(5 * SECOND);
+    // Its instance goes, so that nothing is left to drain while the drain is still repeated.
+    let now = scene.sim.now;
+    let living = scene.sim.cloud.living(&scene.node);
+    living.iter().for_each(|id| scene.sim.cloud.delete_behind(now, id.as_str()));
+    scene.trigger(Kind::Delete, WHOLE);
+    scene.wait_for_end(Kind::Delete, 0);
+    scene.sim.run_for(10 * MINUTE);
+    scene.judge(Kind::Delete);
 }

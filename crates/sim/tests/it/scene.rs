@@ -168,7 +168,7 @@ impl Scene {
                 self.sim.cloud.truth_mut().release(&node);
                 self.sim.say(UserCommand::Delete { id: node, deallocation });
             }
-            (kind, None) => panic!("{kind:?} needs an instance"),
+            (kind, _) => panic!("{kind:?} needs an instance, or is not brought about by a word"),
         }
     }
 

@@ -4,7 +4,8 @@ use holdfast_model::Kind;
 #[test]
 fn every_kind_of_replacement_works_in_every_shape() {
     for shape in [WHOLE, ROAMING, SNAPSHOTS] {
-        for kind in Kind::ALL {
+        // Tidying up needs something that could not be deleted: see the regressions.
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Tidy) {
             if kind == Kind::Rollback && !shape.root {
                 // Its data is one and the same volume: there is nothing to return to.
                 continue;

@@ -1,0 +1,125 @@
+//! Many runs: what they come to together, as a program and as a person read it. Which seeds are
+//! run, on how many threads and for how long, its driver decides.
+
+use crate::canary::Canary;
+use crate::cells;
+use crate::run::RunReport;
+use crate::scenario::Mix;
+use crate::tally::Tally;
+use holdfast_cloud_sim::Class;
+use serde_json::{Value, json};
+
+/// The most failing seeds that are remembered.
+pub const MAX_FAILING: usize = 100;
+
+/// What many runs come to.
+#[derive(Debug, Clone, Default)]
+pub struct Campaign {
+    /// How many runs.
+    pub runs: u64,
+    /// Faults and replacements of all of them.
+    pub tally: Tally,
+    /// How much was broken.
+    pub violations: u64,
+    /// Seeds that broke something; at most [`MAX_FAILING`].
+    pub failing: Vec<RunReport>,
+    /// Virtual time, in milliseconds.
+    pub virtual_ms: u64,
+    /// The longest that a run took to be well once faults had stopped, in milliseconds.
+    pub longest_calm_ms: u64,
+    /// Canaries planted, and those of them that were caught.
+    pub canaries: (usize, usize),
+}
+
+impl Campaign {
+    /// Takes in a run.
+    pub fn add(&mut self, report: RunReport) {
+        self.runs += 1;
+        self.tally.add(&report.tally);
+        self.violations += report.violations.len() as u64;
+        self.virtual_ms += report.virtual_ms;
+        self.longest_calm_ms = self.longest_calm_ms.max(report.calm_ms);
+        if !report.violations.is_empty() && self.failing.len() < MAX_FAILING {
+            self.failing.push(report);
+        }
+    }
+
+    /// For programs. `seconds` is how long it took by the wall clock.
+    #[must_use]
+    pub fn json(&self, seconds: f64) -> Value {
+        let table: Vec<Value> = self
+            .tally
+            .hits
+            .iter()
+            .map(|((class, row), hits)| json!({"fault": class.name(), "row": row.name(), "hits": hits}))
+            .collect();
+        let failing: Vec<Value> = self
+            .failing
+            .iter()
+            .map(|r| json!({"seed": r.seed, "invariant": r.violations.first().map(|v| v.name.name())}))
+            .collect();
+        json!({
+            "runs": self.runs,
+            "replacements": self.tally.counted,
+            "replacements_completed": self.tally.completed,
+            "replacements_overtaken": self.tally.overtaken,
+            "violations": self.violations,
+            "replacements_per_hour": per_hour(self.tally.counted, seconds),
+            "canaries": {"planted": self.canaries.0, "caught": self.canaries.1},
+            "seconds": seconds,
+            "virtual_hours": self.virtual_ms / holdfast_model::time::HOUR,
+            "failing": failing,
+            "faults": table,
+            "empty_cells": cells::holes(&self.tally)
+                .iter()
+                .map(|(class, row)| json!({"fault": class.name(), "row": row.name()}))
+                .collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// How many an hour.
+#[must_use]
+pub fn per_hour(count: u64, seconds: f64) -> u64 {
+    if seconds > 0.0 { (count as f64 * 3_600.0 / seconds) as u64 } else { 0 }
+}
+
+/// The command that runs exactly this again.
+#[must_use]
+pub fn replay(seed: u64, mix: &Mix) -> String {
+    let mut command = format!("holdfast sim --seed {seed}");
+    if mix.classes.len() < Class::ALL.len() {
+        let names: Vec<&str> = mix.classes.iter().map(|class| class.name()).collect();
+        let list = if names.is_empty() { "none".to_owned() } else { names.join(",") };
+        command.push_str(&format!(" --faults {list}"));
+    }
+    if let Some(nodes) = mix.nodes {
+        command.push_str(&format!(" --nodes {nodes}"));
+    }
+    if let Some(actions) = mix.actions {
+        command.push_str(&format!(" --actions {actions}"));
+    }
+    if !mix.skipped.is_empty() {
+        let list: Vec<String> = mix.skipped.iter().map(ToString::to_string).collect();
+        command.push_str(&format!(" --skip {}", list.join(",")));
+    }
+    if let Some(canary) = mix.canary {
+        command.push_str(&format!(" --canary {}", canary.name()));
+    }
+    command
+}
+
+/// How many seeds a canary may live before it must have been caught.
+pub const CANARY_SEEDS: u64 = 300;
+
+/// The mix that a canary is planted in: the ordinary one.
+#[must_use]
+pub fn planted(canary: Canary) -> Mix {
+    Mix { canary: Some(canary), ..Mix::default() }
+}
+
+/// Whether this run caught the canary: it broke the invariant that the canary names.
+#[must_use]
+pub fn caught(canary: Canary, report: &RunReport) -> bool {
+    report.violations.iter().any(|v| v.name == canary.trips())
+}

@@ -1,0 +1,71 @@
+//! Which fault can hit which row at all. At the full size every cell that can occur must have
+//! occurred: a table with a hole in it has not tried what it claims.
+
+use crate::tally::Tally;
+use holdfast_cloud_sim::Class;
+use holdfast_model::Row;
+
+/// Why a fault cannot hit a row, if so.
+///
+/// # Errors
+/// The reason.
+pub fn can_hit(class: Class, row: Row) -> Result<(), &'static str> {
+    match class {
+        Class::Capacity => only(row, &[Row::Launch], "only a launch asks for capacity"),
+        Class::Refused | Class::Permanent | Class::LostReply | Class::LostRequest => {
+            calls(row, "the row makes no call")
+        }
+        Class::Conflict => calls(row, "the row makes no call"),
+        Class::SlowLaunch => only(row, &[Row::Launch], "only a launch launches"),
+        Class::SlowAttach => only(row, &[Row::Attach], "only attach attaches"),
+        // The termination that the fence waits for.
+        Class::SlowTerminate => {
+            only(row, &[Row::Stop, Row::Retire], "only stop and retire terminate")
+        }
+        Class::SlowSnapshot => only(row, &[Row::Capture], "only capture takes snapshots"),
+        Class::FailedSnapshot => only(row, &[Row::Capture], "only capture waits for snapshots"),
+        // Placing is over in the plan that begins it, unless no market has room.
+        _ => Ok(()),
+    }
+}
+
+fn only(row: Row, rows: &[Row], why: &'static str) -> Result<(), &'static str> {
+    if rows.contains(&row) { Ok(()) } else { Err(why) }
+}
+
+fn calls(row: Row, why: &'static str) -> Result<(), &'static str> {
+    if matches!(row, Row::Fence | Row::Place) { Err(why) } else { Ok(()) }
+}
+
+/// Cells that could have been hit, and were not.
+#[must_use]
+pub fn holes(tally: &Tally) -> Vec<(Class, Row)> {
+    let cells = Class::ALL.into_iter().flat_map(|class| Row::ALL.map(|row| (class, row)));
+    cells
+        .filter(|(class, row)| can_hit(*class, *row).is_ok())
+        .filter(|cell| tally.hits.get(cell).copied().unwrap_or_default() == 0)
+        .collect()
+}
+
+/// The table: how often each fault hit each row; `-` where it cannot.
+#[must_use]
+pub fn render(tally: &Tally) -> String {
+    let mut text = format!("{:<15}", "fault");
+    for row in Row::ALL {
+        text.push_str(&format!("{:>9}", row.name()));
+    }
+    text.push('\n');
+    for class in Class::ALL {
+        text.push_str(&format!("{:<15}", class.name()));
+        for row in Row::ALL {
+            let hits = tally.hits.get(&(class, row)).copied().unwrap_or_default();
+            let cell = match (hits, can_hit(class, row)) {
+                (0, Err(_)) => "-".to_owned(),
+                (hits, _) => hits.to_string(),
+            };
+            text.push_str(&format!("{cell:>9}"));
+        }
+        text.push('\n');
+    }
+    text
+}
