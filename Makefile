@@ -7,7 +7,7 @@ export CARGO_INCREMENTAL ?= 1
 PATH := $(HOME)/.cargo/bin:$(PATH)
 export PATH
 
-.PHONY: demo soak test check build setup clean
+.PHONY: demo soak sim test check build setup clean
 
 ## Watch a PostgreSQL and a Redis live through hard interruptions. KEEP=1 leaves the server running.
 demo: setup build
@@ -16,6 +16,10 @@ demo: setup build
 ## Ten nodes of five servers under every kind of trouble for MINUTES (10). SEED=n repeats a choice.
 soak: setup build
 	./target/debug/holdfast soak --for $(or $(MINUTES),10)m $(if $(SEED),--seed $(SEED))
+
+## The simulation at its full size: 100,000 replacements that a fault hit, and every planted bug.
+sim: build
+	./target/debug/holdfast sim --replacements 100000
 
 ## Formatting, lints and all tests.
 test: setup check

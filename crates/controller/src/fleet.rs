@@ -215,7 +215,8 @@ impl Fleet {
     fn load(&mut self, records: Vec<(NodeId, Result<Record, String>)>, now: Time) {
         for (id, record) in records {
             let runner = match record {
-                Ok(record) => {
+                Ok(mut record) => {
+                    holdfast_engine::clock::set_right(&mut record, now, &self.config.tuning);
                     self.survival.follow(None, Some(&record));
                     if let Some(replacement) = &record.replacement {
                         // What was committed by an earlier process may have left.
@@ -322,8 +323,9 @@ impl Fleet {
                 events: draft.events.clone(),
             });
             runner.committing = Some(draft);
+        } else if runner.stopped.is_some() {
+            self.queue.withdraw(node);
         } else if runner.committing.is_none()
-            && runner.stopped.is_none()
             && let Some(replacement) = runner.record.as_ref().and_then(|r| r.replacement.as_ref())
             && held.is_none()
         {

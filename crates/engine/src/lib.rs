@@ -9,6 +9,7 @@
 pub mod adopt;
 pub mod begin;
 pub mod canary;
+pub mod clock;
 pub mod desk;
 pub mod invariants;
 mod joined;

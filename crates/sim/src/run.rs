@@ -85,6 +85,8 @@ pub fn calm_within(class: Class) -> u64 {
         | Class::SlowDetach
         | Class::SlowTerminate
         | Class::SlowSnapshot => 2 * HOUR,
+        // A deletion that is refused again and again is left alone for an hour.
+        Class::Refused | Class::Permanent | Class::Conflict => 3 * HOUR,
         // The pause after launches that were lost again and again has doubled a few times, and a
         // person is asked.
         Class::Death => 90 * MINUTE,

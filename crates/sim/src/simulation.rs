@@ -402,6 +402,13 @@ impl Simulation {
         self.dead_until = Some(self.now.plus(DEAD_FOR));
     }
 
+    /// The controller dies, and starts again with a clock that is ahead of the cloud's by so many
+    /// milliseconds.
+    pub fn wrong_clock(&mut self, ahead: i64) {
+        self.kill_controller();
+        self.skew = ahead;
+    }
+
     /// Something is said to the fleet as a whole.
     pub fn order(&mut self, input: Input) {
         self.take(input);

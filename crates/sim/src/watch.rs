@@ -156,8 +156,8 @@ impl Watch {
         let nodes: Vec<NodeId> = self.durable.keys().cloned().collect();
         for node in nodes {
             let Some(record) = self.durable.get(&node).cloned() else { continue };
-            if let Some(why) = fleet.stopped(&node) {
-                self.tell(Invariant::UserTold, now, &node, format!("stopped: {why}"), cloud);
+            if fleet.stopped(&node).is_some() {
+                // It has said why, by an event: see `committed`.
                 continue;
             }
             let quiet = self.written.get(&node).is_some_and(|at| now.since(*at) > QUIET);

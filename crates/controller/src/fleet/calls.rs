@@ -7,7 +7,7 @@
 use super::queue::Waiting;
 use super::runner::Answered;
 use super::{Departure, Effect, Fleet};
-use holdfast_model::{CloudError, Command, ErrorClass, Reply, Time, Token, tags};
+use holdfast_model::{CallState, CloudError, Command, ErrorClass, Reply, Time, Token, tags};
 
 /// The most instances that one TerminateInstances names (EC2 takes 1,000; a smaller request that
 /// is refused for one of them costs less).
@@ -151,6 +151,10 @@ impl Fleet {
             self.answer(waiting, token, Err(error));
             return;
         }
+        if !self.is_wanted(&waiting, &token) {
+            // Its replacement has ended meanwhile: nobody waits for the answer any more.
+            return;
+        }
         if error.class == ErrorClass::OutcomeUnknown {
             waiting.unknown_since = Some(now);
         }
@@ -166,6 +170,14 @@ impl Fleet {
             runner.waits_for = Some(format!("{action}: {error}"));
         }
         self.queue.put(token, waiting, at);
+    }
+
+    /// Whether the durable record still asks for this call.
+    fn is_wanted(&self, waiting: &Waiting, token: &Token) -> bool {
+        let record = self.runners.get(&waiting.node).and_then(|r| r.record.as_ref());
+        record
+            .and_then(|r| r.replacement.as_ref()?.rows.get(&waiting.row)?.calls.get(&waiting.name))
+            .is_some_and(|call| &call.token == token && call.state == CallState::Started)
     }
 
     /// How long a call waits that came to no definite end.

@@ -11,7 +11,7 @@ use holdfast_model::{
     CallState, CloudError, Event, Invariant, NodeId, Record, Reply, Row, Severity, Spec, Time,
     Token,
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// A call's definite answer, until it is planned with.
@@ -45,7 +45,8 @@ pub(super) struct Runner {
     pub(super) waits_for: Option<String>,
     pub(super) watch: Vec<String>,
     pub(super) stopped: Option<String>,
-    told: Vec<Invariant>,
+    /// Invariants that seem to be broken, and since when.
+    broken: BTreeMap<Invariant, Time>,
 }
 
 impl Runner {
@@ -169,21 +170,34 @@ impl Runner {
         })
     }
 
-    /// Tells of a broken invariant, once while it lasts.
+    /// A broken invariant stops this node, loudly and with its name; the others go on. What a
+    /// Describe shows may be behind, so it must last for longer than the cloud may be.
     fn watch_invariants(&mut self, record: &Record, scene: &Scene<'_>, events: &mut Vec<Event>) {
-        let broken = invariants::check(record, scene);
-        self.told.retain(|name| broken.iter().any(|b| b.name == *name));
-        for b in broken {
-            if !self.told.contains(&b.name) {
-                self.told.push(b.name);
-                events.push(event(
-                    &record.id,
-                    scene.now,
-                    Severity::Error,
-                    "invariant-broken",
-                    format!("{}: {}", b.name, b.what),
-                ));
+        if record.quarantine.is_some() {
+            return;
+        }
+        let found = invariants::check(record, scene);
+        self.broken.retain(|which, _| found.iter().any(|b| b.name == *which));
+        for b in found {
+            let since = *self.broken.entry(b.name).or_insert(scene.now);
+            let certain = since.plus(2 * scene.tuning.consistency_window);
+            if scene.now < certain {
+                self.wake = Some(self.wake.map_or(certain, |wake| wake.min(certain)));
+                continue;
             }
+            let why = format!("{}: {}", b.name, b.what);
+            events.push(event(
+                &record.id,
+                scene.now,
+                Severity::Error,
+                "invariant-broken",
+                format!(
+                    "{why}; nothing more is done with this node until the server is started again"
+                ),
+            ));
+            self.waits_for = Some(why.clone());
+            self.watch.clear();
+            self.stopped = Some(why);
         }
     }
 }

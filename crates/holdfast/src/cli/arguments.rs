@@ -66,6 +66,8 @@ it; --head answers. The part begins anew with fresh, and its content is given up
   holdfast soak --for 10m
   holdfast soak --for 90s --nodes 4 --seed 7")]
     Soak(crate::soak::SoakArgs),
+    /// Prove in virtual time that nothing is lost, whatever goes wrong
+    Sim(super::sim::SimOptions),
     /// Measure, on a simulated EC2: nothing of this host is touched
     #[command(subcommand)]
     Bench(BenchCommand),

@@ -7,6 +7,7 @@
 //! client.rs      speaks to the server                   spec.rs     reads spec files
 //! wait.rs        long waits and their progress          tables.rs   what people read
 //! events.rs      a node's events                        routes.rs   the server's routes for this host
+//! sim.rs         holdfast sim
 //! duration.rs    120s, 2m                               options.rs  which server, which token
 //! bench.rs       holdfast bench …                      fleet.rs    holdfast status, freeze, thaw, adopt
 //! market.rs      holdfast local market …                market_routes.rs   its server side
@@ -32,6 +33,7 @@ mod nodes;
 mod options;
 mod routes;
 mod serve;
+mod sim;
 mod spec;
 mod tables;
 mod user_volumes;
@@ -73,6 +75,7 @@ pub fn run() -> ExitCode {
             Ok(false) => Ok(Code::Failed.into()),
             Err(why) => Err(Failure::new(Code::Failed, why)),
         },
+        Command::Sim(options) => sim::run(&options),
         Command::Demo(options) => match crate::demo::run(&options) {
             Ok(true) => Ok(ExitCode::SUCCESS),
             Ok(false) => Ok(Code::Failed.into()),

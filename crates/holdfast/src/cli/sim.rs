@@ -1,0 +1,306 @@
+//! `holdfast sim`: runs seeds on threads, says how far it is, and explains what broke. What a run
+//! is, stands in the crate `holdfast-sim`.
+
+use super::exit::{Code, Failure};
+use super::{complain, print};
+use clap::Args;
+use holdfast_sim::campaign::{self, CANARY_SEEDS, Campaign};
+use holdfast_sim::canary::Canary;
+use holdfast_sim::run::{self, RunReport};
+use holdfast_sim::scenario::Mix;
+use holdfast_sim::{cells, shrink, timeline};
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// Runs, if nothing else is asked for.
+const RUNS: u64 = 100;
+/// From so many replacements on, a cell of the table that stays empty is a failure.
+const FULL_SIZE: u64 = 100_000;
+/// How often it is said how far it is.
+const PROGRESS: Duration = Duration::from_secs(2);
+
+/// Options of `holdfast sim`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  holdfast sim                              a hundred runs, and every planted bug
+  holdfast sim --replacements 100000        the full size
+  holdfast sim --seed 7                     one run again
+  holdfast sim --seed 7 --faults killed,stale
+  holdfast sim --canary forget-interface    what a planted bug looks like
+
+The real controller on a simulated EC2 in virtual time, with every fault that the cloud can do.
+Needs no server and no root. A run that breaks an invariant is made smaller and told as a timeline,
+with the command that repeats it.")]
+pub struct SimOptions {
+    /// The first seed; alone: only this one
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// How many seeds
+    #[arg(long, value_name = "N")]
+    pub runs: Option<u64>,
+    /// Until so many replacements count (they had acknowledged writes, and a fault)
+    #[arg(long, value_name = "N")]
+    pub replacements: Option<u64>,
+    /// Which faults may be on: names, all, or none
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub faults: Vec<String>,
+    /// Plant this bug
+    #[arg(long, value_name = "NAME")]
+    pub canary: Option<String>,
+    /// Plant no bugs beside the runs
+    #[arg(long)]
+    pub no_canaries: bool,
+    /// Only the first so many nodes
+    #[arg(long, value_name = "N")]
+    pub nodes: Option<usize>,
+    /// Only the first so many actions
+    #[arg(long, value_name = "N")]
+    pub actions: Option<usize>,
+    /// Without these actions
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub skip: Vec<usize>,
+    /// On so many threads; every run is on one
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Write JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Does it.
+///
+/// # Errors
+/// If the options make no sense.
+pub fn run(options: &SimOptions) -> Result<ExitCode, Failure> {
+    let mix = mix(options)?;
+    let one = options.seed.filter(|_| options.runs.is_none() && options.replacements.is_none());
+    let first = match options.seed {
+        Some(seed) => seed,
+        None => random()?,
+    };
+    let threads = options.threads.or_else(|| std::thread::available_parallelism().ok());
+    let threads = threads.map_or(1, NonZeroUsize::get);
+    let goal = Goal {
+        runs: options.runs.or(options.replacements.map_or(Some(RUNS), |_| None)),
+        replacements: options.replacements,
+    };
+    let goal = if one.is_some() { Goal { runs: Some(1), replacements: None } } else { goal };
+    complain(&format!("sim: seeds from {first}, on {threads} threads"));
+    let began = Instant::now();
+    let mut campaign = seeds(first, &mix, goal, threads, began);
+    let seconds = began.elapsed().as_secs_f64();
+    let with_canaries = one.is_none() && mix.canary.is_none() && !options.no_canaries;
+    let missed = if with_canaries { canaries(&mut campaign, first, threads) } else { Vec::new() };
+    let full = campaign.tally.counted >= FULL_SIZE && mix == Mix::default();
+    let holes = if full { cells::holes(&campaign.tally) } else { Vec::new() };
+    if options.json {
+        print(&format!("{:#}\n", campaign.json(seconds)))?;
+    } else {
+        print(&summary(&campaign, seconds, with_canaries))?;
+    }
+    for canary in &missed {
+        complain(&format!("sim: the canary {} was not caught", canary.name()));
+    }
+    for (class, row) in &holes {
+        complain(&format!("sim: the fault {class} never hit the row {}", row.name()));
+    }
+    if let Some(failing) = campaign.failing.iter().min_by_key(|r| r.seed) {
+        explain(failing, &mix, one.is_some());
+    }
+    let well = campaign.violations == 0 && missed.is_empty() && holes.is_empty();
+    // A planted bug that is caught is what was asked for.
+    let caught =
+        mix.canary.is_some_and(|c| campaign.failing.iter().any(|r| campaign::caught(c, r)));
+    Ok(if well || caught { ExitCode::SUCCESS } else { Code::Failed.into() })
+}
+
+/// When to stop.
+#[derive(Clone, Copy)]
+struct Goal {
+    runs: Option<u64>,
+    replacements: Option<u64>,
+}
+
+impl Goal {
+    fn is_reached(self, campaign: &Campaign) -> bool {
+        self.runs.is_some_and(|runs| campaign.runs >= runs)
+            || self.replacements.is_some_and(|r| campaign.tally.counted >= r)
+    }
+}
+
+fn mix(options: &SimOptions) -> Result<Mix, Failure> {
+    let mut mix = Mix::default();
+    if !options.faults.is_empty() && options.faults != ["all"] {
+        let known = |name: &String| {
+            holdfast_sim::Class::of_name(name).ok_or_else(|| {
+                let all: Vec<&str> = holdfast_sim::Class::ALL.iter().map(|c| c.name()).collect();
+                let why =
+                    format!("--faults: there is no fault {name:?}; there are {}", all.join(", "));
+                Failure::new(Code::Usage, why)
+            })
+        };
+        let named = options.faults.iter().filter(|name| *name != "none");
+        mix.classes = named.map(known).collect::<Result<BTreeSet<_>, _>>()?;
+    }
+    if let Some(name) = &options.canary {
+        let canary = Canary::of_name(name).ok_or_else(|| {
+            let all: Vec<&str> = Canary::ALL.iter().map(|c| c.name()).collect();
+            let why =
+                format!("--canary: there is no canary {name:?}; there are {}", all.join(", "));
+            Failure::new(Code::Usage, why)
+        })?;
+        mix.canary = Some(canary);
+    }
+    mix.nodes = options.nodes;
+    mix.actions = options.actions;
+    mix.skipped = options.skip.iter().copied().collect();
+    Ok(mix)
+}
+
+fn random() -> Result<u64, Failure> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).map_err(|e| {
+        Failure::new(Code::Failed, format!("no random seed: {e}; give one by --seed"))
+    })?;
+    Ok(u64::from(u32::from_le_bytes(bytes)))
+}
+
+/// Runs seeds from `first` on until the goal is reached.
+fn seeds(first: u64, mix: &Mix, goal: Goal, threads: usize, began: Instant) -> Campaign {
+    let next = AtomicU64::new(first);
+    let enough = AtomicBool::new(false);
+    let (send, reports) = mpsc::channel();
+    let mut campaign = Campaign::default();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (send, next, enough) = (send.clone(), &next, &enough);
+            scope.spawn(move || {
+                while !enough.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if goal.runs.is_some_and(|runs| seed >= first.saturating_add(runs)) {
+                        return;
+                    }
+                    if send.send(safely(seed, mix)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(send);
+        let mut told = Instant::now();
+        for report in reports {
+            campaign.add(report);
+            if goal.is_reached(&campaign) {
+                enough.store(true, Ordering::Relaxed);
+            }
+            if told.elapsed() >= PROGRESS {
+                told = Instant::now();
+                complain(&progress(&campaign, goal, began.elapsed().as_secs_f64()));
+            }
+        }
+    });
+    campaign
+}
+
+/// A run that panics has failed, and the others go on.
+fn safely(seed: u64, mix: &Mix) -> RunReport {
+    catch_unwind(AssertUnwindSafe(|| run::run(seed, mix)))
+        .unwrap_or_else(|_| RunReport::panicked(seed))
+}
+
+fn progress(campaign: &Campaign, goal: Goal, seconds: f64) -> String {
+    let of = |total: Option<u64>| total.map_or_else(String::new, |n| format!(" of {n}"));
+    format!(
+        "sim: {}{} replacements, {}{} runs, {} violations, {} replacements an hour",
+        campaign.tally.counted,
+        of(goal.replacements),
+        campaign.runs,
+        of(goal.runs),
+        campaign.violations,
+        campaign::per_hour(campaign.tally.counted, seconds),
+    )
+}
+
+/// Plants every canary; returns those that were not caught.
+fn canaries(campaign: &mut Campaign, first: u64, threads: usize) -> Vec<Canary> {
+    complain(&format!("sim: {} canaries", Canary::ALL.len()));
+    let next = AtomicU64::new(0);
+    let (send, results) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (send, next) = (send.clone(), &next);
+            scope.spawn(move || {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed) as usize;
+                    let Some(canary) = Canary::ALL.get(index).copied() else { return };
+                    let mix = campaign::planted(canary);
+                    let seeds = first..first.saturating_add(CANARY_SEEDS);
+                    let caught =
+                        seeds.into_iter().any(|s| campaign::caught(canary, &safely(s, &mix)));
+                    if send.send((canary, caught)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    drop(send);
+    let results: Vec<(Canary, bool)> = results.into_iter().collect();
+    campaign.canaries = (results.len(), results.iter().filter(|(_, caught)| *caught).count());
+    results.into_iter().filter(|(_, caught)| !caught).map(|(canary, _)| canary).collect()
+}
+
+fn summary(campaign: &Campaign, seconds: f64, with_canaries: bool) -> String {
+    let tally = &campaign.tally;
+    let mut text = format!(
+        "{}\n{} runs, {} h of virtual time in {seconds:.1} s\n\
+         {} replacements counted (with acknowledged writes and a fault), {} completed, \
+         {} overtaken: {} an hour\n\
+         {} violations; well again {} min after the last fault at the latest\n",
+        cells::render(tally),
+        campaign.runs,
+        campaign.virtual_ms / 3_600_000,
+        tally.counted,
+        tally.completed,
+        tally.overtaken,
+        campaign::per_hour(tally.counted, seconds),
+        campaign.violations,
+        campaign.longest_calm_ms / 60_000,
+    );
+    if with_canaries {
+        let (planted, caught) = campaign.canaries;
+        text.push_str(&format!("{caught} of {planted} canaries caught\n"));
+    }
+    text
+}
+
+/// Says what broke, as briefly as it can be made to.
+fn explain(failing: &RunReport, mix: &Mix, replay: bool) {
+    let Some(broken) = failing.violations.first() else { return };
+    complain(&format!("\nsim: seed {} broke {broken}", failing.seed));
+    if failing.panicked {
+        complain(&format!("sim: again with: {}", campaign::replay(failing.seed, mix)));
+        return;
+    }
+    let mut last = Instant::now();
+    // What is replayed has been made small already.
+    let small = if replay {
+        mix.clone()
+    } else {
+        shrink::shrink(failing.seed, mix, broken.name, |trials| {
+            if last.elapsed() >= PROGRESS {
+                last = Instant::now();
+                complain(&format!("sim: making it smaller, run {trials}"));
+            }
+            true
+        })
+    };
+    let told = run::told(failing.seed, &small);
+    complain(&timeline::render(&told));
+    complain(&format!("sim: again with: {}", campaign::replay(failing.seed, &small)));
+}
