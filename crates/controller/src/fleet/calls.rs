@@ -78,6 +78,10 @@ impl Fleet {
     /// or if it would break what may never happen.
     fn check_out(&mut self, token: &Token, now: Time) -> Option<Waiting> {
         let mut waiting = self.queue.remove(token)?;
+        if !self.is_wanted(&waiting, token) {
+            // What is being committed no longer asks for it; if that fails, it is offered again.
+            return None;
+        }
         if let Some(since) = waiting.unknown_since
             && waiting.command.needs_lookup()
         {
@@ -172,9 +176,13 @@ impl Fleet {
         self.queue.put(token, waiting, at);
     }
 
-    /// Whether the durable record still asks for this call.
+    /// Whether the record still asks for this call, as it is or as it is about to be.
     fn is_wanted(&self, waiting: &Waiting, token: &Token) -> bool {
-        let record = self.runners.get(&waiting.node).and_then(|r| r.record.as_ref());
+        let Some(runner) = self.runners.get(&waiting.node) else { return false };
+        let record = match &runner.committing {
+            Some(draft) => draft.record.as_ref(),
+            None => runner.record.as_ref(),
+        };
         record
             .and_then(|r| r.replacement.as_ref()?.rows.get(&waiting.row)?.calls.get(&waiting.name))
             .is_some_and(|call| &call.token == token && call.state == CallState::Started)
