@@ -18,6 +18,10 @@ pub(super) const BRIDGE: &str = "hf0";
 const LINK_PREFIX: &str = "hf-";
 /// What a link begins with once its node is unplugged. Never what [`link_name`] gives.
 const RETIRED_PREFIX: &str = "hfx-";
+/// A link from the bridge back into the fabric, always up. Without it the bridge loses its carrier
+/// with its last node, and the kernel, which looks at links that came back once a second, lets
+/// nothing through it for up to that long.
+pub(super) const CARRIER: (&str, &str) = ("hfk0", "hfk1");
 /// The node's end of its primary link.
 const NODE_LINK: &str = "eth0";
 /// The highest device index of a node's interface: links with higher ones are never looked for.
@@ -424,7 +428,13 @@ async fn complete(layout: &VpcLayout, path: &Path) -> Result<(), NetworkError> {
     for zone in &layout.zones {
         session.add_address(bridge, zone.subnet.gateway(), zone.subnet.prefix()).await?;
     }
-    session.set_up(bridge).await
+    session.set_up(bridge).await?;
+    let (near, far) = CARRIER;
+    if session.index_of(near).await?.is_none() {
+        let mac = MacAddress::for_id(far);
+        session.add_veth(near, bridge, &namespace::own()?, far, mac).await?;
+    }
+    session.set_up(session.index_of_made(far).await?).await
 }
 
 /// Makes a node's namespace and link; the calling thread is in the fabric and ends in the node's.

@@ -1,7 +1,7 @@
 //! What the network of a data directory holds, and taking all of it down.
 
 use super::NetworkError;
-use super::fabric::{BRIDGE, is_retired, within};
+use super::fabric::{BRIDGE, CARRIER, is_retired, within};
 use super::namespace::{self, Pins};
 use std::path::Path;
 
@@ -48,7 +48,8 @@ pub fn inventory(dir: &Path) -> Result<NetworkInventory, NetworkError> {
     }
     if found.fabric {
         found.links = within(&pins, "links", async |session| session.links().await)?;
-        found.links.retain(|link| link != BRIDGE);
+        let own = [BRIDGE, CARRIER.0, CARRIER.1];
+        found.links.retain(|link| !own.contains(&link.as_str()));
         found.retired = found.links.extract_if(.., |link| is_retired(link)).collect();
     }
     Ok(found)

@@ -353,6 +353,38 @@ fn a_forwarder_carries_bytes_from_the_host_until_it_is_stopped() {
     assert!(matches!(refused, Err(NetworkError::NotLoopback { .. })), "{refused:?}");
 }
 
+/// A bridge that has lost its carrier lets nothing through for up to a second after it is back.
+#[test]
+fn the_bridge_keeps_its_carrier_when_the_last_node_is_unplugged() {
+    use nix::net::if_::InterfaceFlags;
+    let scratch = Scratch::new();
+    let fabric = scratch.open();
+    let running = || {
+        in_fabric(scratch.dir(), || {
+            nix::ifaddrs::getifaddrs()
+                .unwrap()
+                .find(|i| i.interface_name == "hf0")
+                .is_some_and(|i| i.flags.contains(InterfaceFlags::IFF_RUNNING))
+        })
+        .unwrap()
+    };
+    plug(&fabric, "node-a", &interface(1, 10));
+    let begun = Instant::now();
+    // The kernel notices a new link in its own time.
+    while !running() {
+        assert!(begun.elapsed() < LIMIT, "the bridge is up");
+        thread::sleep(Duration::from_millis(5));
+    }
+    fabric.unplug("node-a").unwrap();
+    assert_eq!(inventory(scratch.dir()).unwrap().links, Vec::<String>::new());
+    // Twice as long as the kernel takes to look at links.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(2_500) {
+        assert!(running(), "with no node the bridge stays up");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// Not a check, since it depends on the machine: `cargo test -- --ignored --nocapture times_of`.
 #[test]
 #[ignore = "prints times, checks nothing"]

@@ -2,6 +2,7 @@
 //! and against a real one, which needs root, loop devices, xfsprogs and e2fsprogs.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
+mod blackout;
 mod commands;
 mod demo;
 mod docs;

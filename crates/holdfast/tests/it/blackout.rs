@@ -1,0 +1,44 @@
+//! The blackout benchmark, shortened: its shape is judged, not its speed.
+
+use crate::played::holdfast;
+
+#[test]
+fn a_blackout_is_measured_in_pairs_with_a_bare_restart_and_nothing_is_lost() {
+    let scratch = tempfile::tempdir().unwrap();
+    let output = holdfast()
+        .args(["bench", "blackout", "--json", "--rounds", "1"])
+        .args(["--workload", "redis,mariadb", "--kind", "hard,recycle", "--data-dir"])
+        .arg(scratch.path().join("data"))
+        .output()
+        .unwrap();
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{why}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let entries = report["workloads"].as_array().unwrap();
+    let seen: Vec<(&str, &str)> = entries
+        .iter()
+        .map(|e| (e["name"].as_str().unwrap(), e["kind"].as_str().unwrap()))
+        .collect();
+    let expected =
+        [("redis", "hard"), ("redis", "recycle"), ("mariadb", "hard"), ("mariadb", "recycle")];
+    assert_eq!(seen, expected);
+    for entry in entries {
+        assert_eq!(entry["pairs"], 1, "{entry}");
+        assert!(entry["acked"].as_u64().unwrap() > 0, "{entry}");
+        assert_eq!(entry["lost"], 0, "{entry}");
+        let ms = |figure: &str, which: &str| entry[figure][which].as_i64().unwrap();
+        for figure in ["blackout_ms", "bare_ms"] {
+            assert!(ms(figure, "median") > 0, "{entry}");
+            assert!(ms(figure, "min") <= ms(figure, "max"), "{entry}");
+        }
+        // Of one pair; each of the two is rounded down.
+        let own = ms("blackout_ms", "median") - ms("bare_ms", "median");
+        assert_eq!(ms("own_share_ms", "median"), own, "{entry}");
+        for row in ["until", "stop", "fence", "launch", "attach", "ready", "serve"] {
+            assert!(entry["rows_ms"][row].is_i64(), "{row}: {entry}");
+        }
+        for row in ["detach", "attach", "mount", "start", "serve"] {
+            assert!(entry["bare_rows_ms"][row].is_i64(), "{row}: {entry}");
+        }
+    }
+}
