@@ -159,8 +159,8 @@ impl Trace {
             for (zone, (available, price)) in zones.iter_mut().zip(&columns) {
                 let is = record.get(*available).unwrap_or_default().trim();
                 let is = match is.parse::<f64>() {
-                    Ok(value) if value == 0.0 => false,
-                    Ok(value) if value == 1.0 => true,
+                    Ok(0.0) => false,
+                    Ok(1.0) => true,
                     _ => {
                         let problem = format!("{}_avail is \"{is}\"; use 1 or 0", zone.zone);
                         return Err(wrong(line, problem));
