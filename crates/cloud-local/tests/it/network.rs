@@ -228,7 +228,7 @@ fn the_hosts_own_links_stay_as_they_are() {
     plug(&fabric, "node-a", &interface(1, 10));
     assert_eq!(links_here(), before);
     let inside = in_fabric(scratch.dir(), links_here).unwrap();
-    assert_eq!(inside.len(), 3, "lo, the bridge and one link: {inside:?}");
+    assert_eq!(inside.len(), 5, "lo, the bridge, its carrier and one link: {inside:?}");
     fabric.unplug("node-a").unwrap();
     teardown(scratch.dir()).unwrap();
     assert_eq!(links_here(), before);

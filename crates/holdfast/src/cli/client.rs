@@ -102,7 +102,11 @@ impl Client {
         let request = match method {
             "POST" => self.agent.post(url),
             "PUT" => self.agent.put(url),
-            _ => self.agent.delete(url).force_send_body(),
+            "DELETE" => self.agent.delete(url).force_send_body(),
+            other => {
+                let why = format!("{other} is not a method that changes something");
+                return Err(Failure::new(Code::Failed, why));
+            }
         };
         let request = request
             .header("Authorization", &self.bearer)

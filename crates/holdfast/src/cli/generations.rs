@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub fn show(client: &Client, name: &str, as_json: bool) -> Result<(), Failure> {
     let node = client.find(name)?;
     let path = format!("/holdfast/v1/nodes/{}/generations", node.id);
-    let mut response = client.send("GET", &path, None)?;
+    let mut response = client.get(&path)?;
     let items = response.get_mut("items").map(Value::take).unwrap_or_default();
     if as_json {
         return print_json(&items);
