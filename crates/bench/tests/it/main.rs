@@ -1,3 +1,4 @@
 //! Benchmarks as tests: small ones, whose figures are promises.
 
+mod scale;
 mod storm;

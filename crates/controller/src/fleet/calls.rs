@@ -91,7 +91,7 @@ impl Fleet {
                     return None;
                 }
                 Earlier::Unsure => {
-                    self.reads.sweep_soon();
+                    self.reads.sweep_soon(now);
                     let at = now.plus(self.config.poll_interval);
                     self.queue.put(token.clone(), waiting, at);
                     return None;

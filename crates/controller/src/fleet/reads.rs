@@ -65,7 +65,8 @@ pub(super) struct Reads {
     last_look: BTreeMap<ResourceKind, Time>,
     /// Next pages, to be asked.
     more: Vec<(Query, Sweep)>,
-    soon: bool,
+    /// When a whole look was last wanted before its time: a sweep that began earlier is none.
+    soon: Option<Time>,
 }
 
 impl Reads {
@@ -85,8 +86,8 @@ impl Reads {
     }
 
     /// A whole look is wanted before its time.
-    pub(super) fn sweep_soon(&mut self) {
-        self.soon = true;
+    pub(super) fn sweep_soon(&mut self, now: Time) {
+        self.soon = Some(now);
     }
 
     /// A node waits for facts of other ids than before.
@@ -173,14 +174,17 @@ impl Fleet {
     }
 
     fn sweep_due(&self, kind: ResourceKind) -> Time {
-        let interval = if self.reads.soon {
+        let last = self.reads.last_sweep.get(&kind);
+        // Until everything has been looked at once nothing is done: a failed look is soon repeated.
+        let never = self.world.swept(kind).is_none();
+        let interval = if never || self.reads.soon > last.copied() {
             self.config.poll_interval
         } else if kind == ResourceKind::Instance || !self.reads.for_sweep.is_empty() {
             self.config.sweep_interval
         } else {
             self.config.inventory_interval
         };
-        self.reads.last_sweep.get(&kind).map_or(Time(0), |t| t.plus(interval))
+        last.map_or(Time(0), |t| t.plus(interval))
     }
 
     fn look_due(&self, kind: ResourceKind, interval: u64) -> Time {
@@ -223,9 +227,6 @@ impl Fleet {
                 self.read(query, now, Some(sweep), effects);
             }
         }
-        let sweeping = ResourceKind::ALL.iter().any(|kind| self.reads.is_sweeping(*kind));
-        // Until everything has been looked at once nothing is done: a failed look is soon repeated.
-        self.reads.soon = (self.reads.soon && sweeping) || !self.world.is_swept();
         for kind in ResourceKind::ALL {
             self.look_at(kind, now, effects);
         }
