@@ -51,7 +51,9 @@ pub(crate) fn begin(desk: &mut Desk<'_>) {
         let wait = pause(FAILURE_PAUSE, doublings);
         let at = desk.record.history.last().map_or(desk.scene.now, |h| h.finished_at.plus(wait));
         if desk.scene.now < at {
-            desk.wait(format!("{wait} ms to pass after launches that were lost before ready"));
+            desk.wait(format!(
+                "{wait} ms to pass after instances that came to nothing before ready"
+            ));
             desk.wake_at(at);
             return;
         }
@@ -61,7 +63,8 @@ pub(crate) fn begin(desk: &mut Desk<'_>) {
         let decided = desk.record.stuck.as_ref().is_some_and(|s| s.choices.is_empty());
         if !decided {
             let why = format!(
-                "{failures} launches in a row were lost before they were ready; the last: {reason}"
+                "{failures} instances in a row came to nothing before they were ready; the last: \
+                 {reason}"
             );
             desk.need_decision(Row::Launch, why.clone());
             desk.wait(why);
@@ -144,7 +147,7 @@ fn reason(desk: &mut Desk<'_>) -> Option<Reason> {
         Goal::Running if record.holder.is_none() => {
             Some((Kind::Resume, "the node has no instance".to_owned(), None))
         }
-        Goal::Running => failing(desk).or_else(|| {
+        Goal::Running => failing(desk).or_else(|| given_up(desk)).or_else(|| {
             desk.record
                 .recycle_wanted
                 .then(|| (Kind::Recycle, "the user asked for another instance".to_owned(), None))
@@ -152,6 +155,15 @@ fn reason(desk: &mut Desk<'_>) -> Option<Reason> {
                 .or_else(|| left_over(&desk.record))
         }),
     }
+}
+
+/// An instance that was given up before it was ready, because it was unwell: should it get well
+/// while the next attempt waits, nobody has opened its gate.
+fn given_up(desk: &Desk<'_>) -> Option<Reason> {
+    let holder = desk.record.holder.as_ref()?;
+    let given_up = desk.record.history.last().is_some_and(|h| h.lost_again);
+    given_up
+        .then(|| (Kind::Unhealthy, format!("{} was given up before it was ready", holder.id), None))
 }
 
 /// What an earlier replacement could not delete, and whose pause is over.
@@ -243,28 +255,31 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
     }
     if launching && desk.record.holder.is_some() {
         // The launch has left. If its instance is gone, the only way on is to fence it and to
-        // capture what it may have written.
-        let lost = desk.record.holder.as_ref().is_some_and(|holder| {
-            match desk.scene.world.instance(holder.id.as_str()) {
-                Known::Absent => true,
-                Known::Present(i) => i.state > InstanceState::Running,
-                Known::Unknown => false,
-            }
-        });
+        // capture what it may have written. One that is unwell is as good as gone: it is replaced
+        // like one that was, with the same pauses and the same end to them.
+        let failing = failing(desk);
         if has_open_creations(desk) {
             return;
         }
-        if lost {
-            learn_root(desk);
-            if let Some(market) = desk.market() {
-                desk.cool(&market, holdfast_model::ErrorClass::Capacity);
+        match failing {
+            Some((Kind::Lost, _, _)) => {
+                learn_root(desk);
+                if let Some(market) = desk.market() {
+                    desk.cool(&market, holdfast_model::ErrorClass::Capacity);
+                }
+                close(desk, End::LostAgain);
             }
-            close(desk, End::LostAgain);
-        } else if goal != Goal::Running
-            || desk.record.recycle_wanted
-            || desk.record.rollback.is_some()
-        {
-            close(desk, End::Overtaken);
+            Some((Kind::Unhealthy, _, _)) => {
+                learn_root(desk);
+                close(desk, End::LostAgain);
+            }
+            _ if goal != Goal::Running
+                || desk.record.recycle_wanted
+                || desk.record.rollback.is_some() =>
+            {
+                close(desk, End::Overtaken);
+            }
+            _ => {}
         }
         return;
     }

@@ -2,6 +2,7 @@
 
 use crate::scene::{ROAMING, SNAPSHOTS, Scene, WHOLE};
 use holdfast_cloud_sim::{Class, Fault, When};
+use holdfast_model::facts::Health;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::{Choice, Deallocation, UserCommand};
 use holdfast_model::{CallState, Kind, NodeId, Row};
@@ -389,4 +390,51 @@ fn a_describe_that_shows_the_dead_as_living_for_a_while_stops_no_node() {
         assert_eq!(scene.sim.fleet().stopped(&scene.node), None, "seed {seed}");
         scene.judge(Kind::Lost);
     }
+}
+
+/// Runs until the next instance runs and is not ready, and makes it unwell.
+fn spoil_next(scene: &mut Scene, after: u64) {
+    scene.wait("an instance that is not ready", move |s, n| {
+        s.record(n).is_some_and(|r| {
+            let replacement = r.replacement.as_ref();
+            r.generation > after && replacement.is_some_and(|p| p.is_done(Row::Launch))
+        })
+    });
+    let holder = scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).expect("a holder");
+    scene.sim.cloud.set_health(scene.sim.now, &holder.id, Health::Impaired);
+}
+
+#[test]
+fn an_instance_that_is_unwell_before_it_was_ever_ready_is_replaced_without_a_person() {
+    let mut scene = Scene::serving(14, WHOLE);
+    let before = scene.generation();
+    scene.trigger(Kind::Lost, WHOLE);
+    spoil_next(&mut scene, before);
+    scene.wait("serving", |s, n| s.record(n).is_some_and(|r| r.status() == "ACTIVE"));
+    assert_eq!(scene.generation(), before + 2, "{}", scene.sim.told());
+    assert!(scene.sim.story.iter().all(|e| e.code != "needs-decision"), "{}", scene.sim.told());
+    scene.judge(Kind::Lost);
+}
+
+#[test]
+fn an_instance_that_was_given_up_before_it_was_ready_does_not_stay_when_it_gets_well() {
+    let mut scene = Scene::serving(15, WHOLE);
+    let first = scene.generation();
+    scene.trigger(Kind::Lost, WHOLE);
+    // After a few of them there is a pause before the next attempt.
+    for attempt in 0..4 {
+        spoil_next(&mut scene, first + attempt);
+        scene.wait("given up", |s, n| {
+            s.record(n).is_some_and(|r| r.history.last().is_some_and(|h| h.lost_again))
+        });
+    }
+    scene.wait("resting", |s, n| s.record(n).is_some_and(|r| r.replacement.is_none()));
+    let holder = scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).expect("a holder");
+    scene.sim.cloud.set_health(scene.sim.now, &holder.id, Health::Ok);
+    scene.wait("serving", |s, n| s.record(n).is_some_and(|r| r.status() == "ACTIVE"));
+    assert_ne!(
+        scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).map(|h| h.id),
+        Some(holder.id)
+    );
+    scene.judge(Kind::Lost);
 }
