@@ -152,15 +152,20 @@ impl Inner {
         Ok(())
     }
 
-    /// Shuts down every filesystem of the node, takes its link down, kills its processes. What
+    /// Takes the node's link down, shuts down every filesystem of it, kills its processes. What
     /// fails here is tried again by [`Inner::finish`], which does not succeed before it is done.
+    ///
+    /// The link first: power ends everywhere at once, but an ext4 that is shut down tells an fsync
+    /// that was under way that it succeeded, if the abort has ended its transaction before it looks
+    /// (`jbd2_complete_transaction` in Linux 6.18). The server then acknowledges what was lost; a
+    /// machine without power could not have said so.
     fn cut_power(&self, row: &InstanceRow) {
         let id = &row.fact.id;
-        if let Err(e) = self.cut_filesystems(row) {
-            tracing::warn!(instance = %id, error = %e, "a power cut was not complete");
-        }
         if let Err(e) = self.link_down(row) {
             tracing::warn!(instance = %id, error = %e, "a link could not be taken down");
+        }
+        if let Err(e) = self.cut_filesystems(row) {
+            tracing::warn!(instance = %id, error = %e, "a power cut was not complete");
         }
         if let Err(e) = ShimHandle::open(&self.node_dir(id)).and_then(|handle| handle.kill())
             && !matches!(e, AgentError::NotRunning { .. })
@@ -194,6 +199,7 @@ impl Inner {
         }
         if row.ending == Some(Ending::Cut) {
             // Again, under the lock: a volume may have been mounted after the first cut.
+            self.link_down(&row)?;
             self.cut_filesystems(&row)?;
         }
         let _no_shim = node::end(&self.node_dir(id), id.as_str())?;

@@ -5,6 +5,7 @@ mod health;
 mod killed;
 mod markets;
 mod neighbours;
+mod power;
 mod times;
 
 use holdfast_cloud::conformance::{self, Subject};

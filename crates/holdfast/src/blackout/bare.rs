@@ -115,15 +115,16 @@ impl Machine {
         ShimHandle::open(&self.dir.join("nodes").join(&recipe.instance)).map_err(|e| e.to_string())
     }
 
-    /// Cuts the power as the cloud does: the volumes first, then the link, then the processes.
+    /// Cuts the power as the cloud does: the link first, then the volumes, then the processes.
     pub fn lose_power(&self, recipe: &Recipe) -> Result<Steps, String> {
         let mut steps = Steps::new();
         let shim = self.shim(recipe)?;
         timed(&mut steps, "cut", || {
+            self.fabric.link_down(&recipe.instance).map_err(|e| e.to_string())?;
             for volume in &recipe.attached {
                 self.pool.power_cut(&self.mounted(volume)).map_err(|e| e.to_string())?;
             }
-            self.fabric.link_down(&recipe.instance).map(|_| ()).map_err(|e| e.to_string())
+            Ok(())
         })?;
         self.take_down(recipe, &shim, &mut steps)?;
         Ok(steps)
