@@ -5,10 +5,11 @@ use crate::network::interface_role;
 use crate::quarantine::generation;
 use holdfast_model::adoption::{Candidate, FRESH};
 use holdfast_model::facts::{
-    Fact, ImageFact, ImageState, InstanceFact, SnapshotState, VolumeFact, VolumeState,
+    Fact, ImageFact, ImageState, InstanceFact, SnapshotFact, SnapshotState, VolumeFact, VolumeState,
 };
 use holdfast_model::record::{DataHead, DataVolume, Final, Record, RootHead};
 use holdfast_model::tags::{GENERATION, ROLE, Tags};
+use holdfast_model::time::MINUTE;
 use holdfast_model::{ImageId, Known, SnapshotId, Time, VolumeId};
 
 /// EC2's usual name of the root device, where nothing that is left tells it.
@@ -184,18 +185,23 @@ pub(super) fn data(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
         let held = holder
             .and_then(|i| i.attachments.iter().find(|a| a.device == device))
             .and_then(|a| volumes(work).into_iter().find(|v| v.id == a.volume));
-        let volume = match held {
-            Some(volume) => Some(volume),
+        let found = match held {
+            Some(volume) => Newest::Volume(volume),
             None if persisted || holder.is_some() => free_data(work, &device),
-            None => None,
+            None => Newest::Nowhere,
         };
-        let head = match volume {
-            Some(v) => DataHead::Volume { id: v.id.clone(), zone: v.zone.clone() },
-            None => DataHead::Fresh,
+        let (head, restore, shown) = match found {
+            Newest::Volume(v) => {
+                let head = DataHead::Volume { id: v.id.clone(), zone: v.zone.clone() };
+                (head, None, v.fs_uuid.clone())
+            }
+            Newest::Snapshot(id) => (DataHead::Fresh, Some(id), None),
+            Newest::Nowhere => (DataHead::Fresh, None, None),
         };
-        let same = known.filter(|k| k.head == head).and_then(|k| k.fs_uuid.clone());
-        let fs_uuid = volume.and_then(|v| v.fs_uuid.clone()).or(same);
-        work.record.data.push(DataVolume { device, head, fs_uuid, joined: None, restore: None });
+        let volume = matches!(head, DataHead::Volume { .. });
+        let same = known.filter(|k| volume && k.head == head).and_then(|k| k.fs_uuid.clone());
+        let fs_uuid = shown.or(same);
+        work.record.data.push(DataVolume { device, head, fs_uuid, joined: None, restore });
     }
     // What the spec no longer names is kept as it was, if it is still there.
     let shown: Vec<&VolumeId> = volumes(work).into_iter().map(|v| &v.id).collect();
@@ -207,53 +213,96 @@ pub(super) fn data(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
     work.record.data.extend(others);
 }
 
-/// The volume of a device that no instance holds.
-fn free_data<'a>(work: &mut Work<'a>, device: &str) -> Option<&'a VolumeFact> {
+/// Where a data volume's newest content is.
+enum Newest<'a> {
+    /// In a volume.
+    Volume(&'a VolumeFact),
+    /// In a snapshot: the next instance gets a volume that is made from it.
+    Snapshot(SnapshotId),
+    /// Nowhere: it begins as the spec says.
+    Nowhere,
+}
+
+/// What holds the content of a device that no instance holds.
+fn free_data<'a>(work: &mut Work<'a>, device: &str) -> Newest<'a> {
     let wanted = format!("data:{device}");
     let candidates: Vec<&VolumeFact> =
         volumes(work).into_iter().filter(|v| role(&v.tags) == wanted).collect();
-    let told: Vec<Candidate> = candidates.iter().map(|v| describe_volume(v)).collect();
+    let copies = copies(work, &wanted);
+    let mut told: Vec<Candidate> = candidates.iter().map(|v| describe_volume(v)).collect();
+    told.extend(copies.iter().map(|s| describe_snapshot(work, s)));
     let later = later_copy(work, &wanted, &candidates);
     match work.head(device).as_deref() {
-        Some(FRESH) => None,
+        Some(FRESH) => Newest::Nowhere,
         Some(id) => {
-            let found = candidates.iter().find(|v| v.id.as_str() == id).copied();
-            match found {
-                Some(volume) => is_free(work, device, volume).then_some(volume),
-                None => {
-                    work.ask(device, format!("{id} is none of its candidates"), told);
-                    None
+            if let Some(volume) = candidates.iter().find(|v| v.id.as_str() == id).copied() {
+                if is_free(work, device, volume) {
+                    return Newest::Volume(volume);
                 }
+            } else if let Some(copy) = copies.iter().find(|s| s.id.as_str() == id) {
+                return Newest::Snapshot(copy.id.clone());
+            } else {
+                work.ask(device, format!("{id} is none of its candidates"), told);
             }
+            Newest::Nowhere
         }
         None => match (candidates.as_slice(), later) {
-            ([volume], None) => is_free(work, device, volume).then_some(*volume),
-            ([], None) if work.record.generation == 0 => None,
+            ([volume], None) if is_free(work, device, volume) => Newest::Volume(volume),
+            ([_], None) => Newest::Nowhere,
+            ([], None) if work.record.generation == 0 => Newest::Nowhere,
             ([], later) => {
                 let what = match later {
-                    Some(copy) => format!("only {} is left of it ({})", copy.id, copy.what),
-                    None => "nothing is left of it".to_owned(),
+                    Some(_) if !copies.is_empty() => format!(
+                        "only snapshots are left of it; choose one with --head {device}=ID (a \
+                         volume is made from it), or"
+                    ),
+                    Some(copy) => {
+                        format!("only {} is left of it ({}), not complete;", copy.id, copy.what)
+                    }
+                    None => "nothing is left of it;".to_owned(),
                 };
                 let why = format!(
-                    "{what}; --head {device}=fresh begins with what the spec says, which may name \
+                    "{what} --head {device}=fresh begins with what the spec says, which may name \
                      a snapshot"
                 );
                 work.ask(device, why, told);
-                None
+                Newest::Nowhere
             }
             (_, later) => {
-                let mut told = told;
                 let mut why = "it is not certain which holds the newest content".to_owned();
                 if let Some(copy) = later {
                     why = format!("the snapshot {} may hold newer content", copy.id);
-                    told.push(copy);
                 }
-                why.push_str(&format!("; choose a volume with --head {device}=ID"));
+                why.push_str(&format!("; choose with --head {device}=ID"));
                 work.ask(device, why, told);
-                None
+                Newest::Nowhere
             }
         },
     }
+}
+
+/// How many snapshots of a device are offered.
+const MAX_COPIES: usize = 10;
+
+/// The complete snapshots of a device, the newest first.
+fn copies<'a>(work: &Work<'a>, wanted: &str) -> Vec<&'a SnapshotFact> {
+    let pick = |f: &&'a Fact| match *f {
+        Fact::Snapshot(s) if role(&s.tags) == wanted && s.state == SnapshotState::Completed => {
+            Some(s)
+        }
+        _ => None,
+    };
+    let mut copies: Vec<&SnapshotFact> = work.facts.iter().filter_map(pick).collect();
+    copies.sort_by_key(|s| std::cmp::Reverse((s.started_at, number(&s.tags))));
+    copies.truncate(MAX_COPIES);
+    copies
+}
+
+fn describe_snapshot(work: &Work<'_>, s: &SnapshotFact) -> Candidate {
+    let minutes = work.scene.now.since(s.started_at) / MINUTE;
+    let of = of_generation(&s.tags);
+    let what = format!("{of}, a snapshot of {}, begun {minutes} minutes ago", s.volume);
+    Candidate { id: s.id.0.clone(), what }
 }
 
 /// A complete snapshot that may hold newer content than each of these volumes: of another volume,
@@ -266,8 +315,7 @@ fn later_copy(work: &Work<'_>, wanted: &str, volumes: &[&VolumeFact]) -> Option<
                     || v.snapshot.as_ref() == Some(&s.id)
                     || number(&v.tags) > number(&s.tags)
             });
-            let what = format!("{}, a snapshot of {}", of_generation(&s.tags), s.volume);
-            (!covered).then(|| Candidate { id: s.id.0.clone(), what })
+            (!covered).then(|| describe_snapshot(work, s))
         }
         _ => None,
     })
@@ -325,9 +373,10 @@ pub(super) fn told(record: &Record) -> String {
         RootHead::Live { volume: Some(volume), .. } => format!("root is in {volume}"),
         RootHead::Live { volume: None, .. } => "root is not known".to_owned(),
     };
-    let data = record.data.iter().map(|d| match &d.head {
-        DataHead::Volume { id, .. } => format!("{} in {id}", d.device),
-        DataHead::Fresh => format!("{} begins anew", d.device),
+    let data = record.data.iter().map(|d| match (&d.head, &d.restore) {
+        (_, Some(snapshot)) => format!("{} in {snapshot}", d.device),
+        (DataHead::Volume { id, .. }, None) => format!("{} in {id}", d.device),
+        (DataHead::Fresh, None) => format!("{} begins anew", d.device),
     });
     let address = record.interface.iter().map(|i| format!("address {}", i.private_ip));
     let all: Vec<String> = std::iter::once(root).chain(data).chain(address).collect();

@@ -232,6 +232,39 @@ fn two_volumes_for_one_device_are_a_question() {
 }
 
 #[test]
+fn data_of_which_only_a_snapshot_is_left_begins_with_the_one_that_a_person_chooses() {
+    let mut scene = Scene::serving(69, SNAPSHOTS);
+    scene.trigger(Kind::Pause, SNAPSHOTS);
+    scene.wait_for_end(Kind::Pause, 0);
+    scene.sim.restore(MemoryStore::new());
+    let now = scene.sim.now;
+    let of = |role: &str, fact: &Fact| fact.tags().get("holdfast:role").is_some_and(|r| r == role);
+    let there = scene.sim.cloud.resources(&scene.node);
+    for volume in there.iter().filter(|f| matches!(f, Fact::Volume(_)) && of("data:/dev/xvdb", f)) {
+        scene.sim.cloud.delete_behind(now, volume.id());
+    }
+    scene.sim.run_for(10 * MINUTE);
+    let document = Some(SNAPSHOTS.spec());
+    let refused = adopt(&mut scene, document.clone(), &[]).expect_err("a choice").to_string();
+    assert!(refused.contains("only snapshots are left of it"), "{refused}");
+    let copies = there.iter().filter(|f| matches!(f, Fact::Snapshot(_)) && of("data:/dev/xvdb", f));
+    let copy = copies.map(|f| f.id().to_owned()).max().expect("the final snapshot");
+    assert!(refused.contains(&copy), "{refused}");
+    let record = adopt(&mut scene, document, &[("/dev/xvdb", &copy)]).expect("chosen");
+    assert_eq!(record.status(), "PAUSED");
+    scene.sim.run_for(6 * HOUR);
+    let before = scene.generation();
+    scene.trigger(Kind::Resume, SNAPSHOTS);
+    scene.wait_for_end(Kind::Resume, before);
+    let made = scene.sim.cloud.resources(&scene.node).into_iter().find_map(|f| match f {
+        Fact::Volume(v) if v.snapshot.as_ref().is_some_and(|s| s.as_str() == copy) => Some(v),
+        _ => None,
+    });
+    assert!(made.is_some_and(|v| v.attached_to.is_some()), "made from the snapshot, and in use");
+    lives_on(&mut scene, SNAPSHOTS);
+}
+
+#[test]
 fn several_living_instances_are_a_question_and_neither_is_touched() {
     // Two servers of one installation made a node each, without knowing of each other.
     let mut scene = Scene::serving(66, ROAMING);
