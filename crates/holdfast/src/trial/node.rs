@@ -94,7 +94,12 @@ pub fn wait_for_generation(commands: &Commands, name: &str, after: u64) -> Resul
     let mut last = String::new();
     while began.elapsed() < SERVE_TIMEOUT {
         match look(commands, name) {
-            Ok(seen) if seen.generation > after && seen.status == "ACTIVE" => return Ok(seen),
+            // A server that was just restarted knows the node before it has looked at its instance.
+            Ok(seen)
+                if seen.generation > after && seen.status == "ACTIVE" && !seen.ip.is_empty() =>
+            {
+                return Ok(seen);
+            }
             Ok(seen) => last = format!("it is {} in generation {}", seen.status, seen.generation),
             Err(error) => last = error,
         }
