@@ -42,7 +42,7 @@ pub(crate) async fn create(State(app): State<App>, body: Bytes) -> Result<Answer
 /// A node whose spec was accepted; what its author should know stands in the status' message.
 fn answer_with_remarks(app: &App, record: &Record) -> Answer {
     let answer = Answer::item(NODE, render::item(record));
-    let Ok(spec) = Spec::read(&record.document) else { return answer };
+    let Ok(spec) = record.document.spec() else { return answer };
     let catalogue = app.handle.look(|view| Arc::clone(&view.catalogue));
     let remarks = holdfast_controller::offered::remarks(&spec, &catalogue);
     if remarks.is_empty() {
@@ -105,7 +105,7 @@ pub(crate) async fn update(
     let node = find(&app, &id)?;
     let mut patch = managed_instance(&body)?;
     let conforms = shape::conform(&mut patch);
-    let mut merged = node.record.document.clone();
+    let mut merged = (*node.record.document).clone();
     document::merge(&mut merged, &patch);
     check_whole(conforms, &merged)?;
     let record = say(&app, UserCommand::Update { id, patch }).await?;

@@ -29,7 +29,7 @@ pub fn name(record: &Record) -> &str {
 
 /// The document as it is echoed.
 fn echo(record: &Record) -> Map<String, Value> {
-    let mut document = record.document.clone();
+    let mut document = (*record.document).clone();
     remove_empty(&mut document);
     let mut members = match document {
         Value::Object(members) => members,

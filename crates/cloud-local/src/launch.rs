@@ -210,7 +210,7 @@ impl Inner {
                 memory_bytes: local.memory_mib << 20,
                 pids_max: PIDS_MAX,
             },
-            tags: fact.tags.clone(),
+            tags: (*fact.tags).clone(),
             stop_timeout_ms: STOP_TIMEOUT_MS,
         })
     }

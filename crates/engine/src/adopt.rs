@@ -17,6 +17,7 @@ use holdfast_model::adoption::{Candidate, Heads, Question};
 use holdfast_model::facts::{Fact, Health, InstanceFact, InstanceState};
 use holdfast_model::record::{Goal, Holder, RootHead};
 use holdfast_model::{Epoch, Event, Market, NodeId, Record, Severity, Spec, SubnetId, tags};
+use std::sync::Arc;
 
 /// Numbers of replacements are advanced by this much beyond the newest that is known, so that no
 /// token is ever derived twice.
@@ -34,7 +35,7 @@ pub struct Adopted {
 /// What is being put together.
 pub(crate) struct Work<'a> {
     pub record: Record,
-    pub spec: Spec,
+    pub spec: Arc<Spec>,
     pub facts: Vec<&'a Fact>,
     pub heads: &'a Heads,
     pub scene: &'a Scene<'a>,
@@ -73,7 +74,7 @@ pub fn adopt(record: &Record, heads: &Heads, scene: &Scene<'_>) -> Result<Adopte
         let why = "the cloud has not been looked at for long enough; try again in half a minute";
         return refuse("node", why.to_owned());
     }
-    let spec = match Spec::read(&record.document) {
+    let spec = match record.document.spec() {
         Ok(spec) => spec,
         Err(errors) => {
             let why = errors.first().map(ToString::to_string).unwrap_or_default();

@@ -12,7 +12,7 @@ use holdfast_model::facts::{Fact, Health, InstanceState};
 use holdfast_model::record::{DataHead, Goal, RootHead};
 use holdfast_model::replacement::Replacement;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
-use holdfast_model::{CallState, Kind, Known, Record, Row, Severity, Spec, Time};
+use holdfast_model::{CallState, Kind, Known, Record, Row, Severity, Time};
 use std::collections::BTreeMap;
 
 /// After this many launches in a row that were lost before they were ready, a person is asked: what
@@ -87,7 +87,7 @@ fn cannot_start(desk: &Desk<'_>) -> bool {
 
 fn start(desk: &mut Desk<'_>, kind: Kind, reason: String, deadline: Option<Time>) {
     // From here on this revision of the spec is followed to the end.
-    if let Ok(spec) = Spec::read(&desk.record.document) {
+    if let Ok(spec) = desk.record.document.spec() {
         desk.spec = spec;
     }
     desk.record.replacements += 1;

@@ -12,6 +12,7 @@ use holdfast_model::user::Choice;
 use holdfast_model::{
     CloudError, Command, ErrorClass, Event, Kind, Known, Market, Row, Severity, Spec, Time, Token,
 };
+use std::sync::Arc;
 
 /// Definite refusals of one call after which a person is asked.
 pub const MAX_ATTEMPTS: u32 = 5;
@@ -23,7 +24,7 @@ pub struct Desk<'a> {
     /// The record as it becomes.
     pub record: Record,
     /// The spec that the replacement follows.
-    pub spec: Spec,
+    pub spec: Arc<Spec>,
     /// What is known and when.
     pub scene: &'a Scene<'a>,
     /// What people are told.
@@ -57,7 +58,7 @@ pub enum Asked {
 impl<'a> Desk<'a> {
     /// Lays out a record.
     #[must_use]
-    pub fn new(record: Record, spec: Spec, scene: &'a Scene<'a>) -> Desk<'a> {
+    pub fn new(record: Record, spec: Arc<Spec>, scene: &'a Scene<'a>) -> Desk<'a> {
         Desk {
             record,
             spec,
@@ -195,7 +196,7 @@ impl<'a> Desk<'a> {
         let at = self.scene.now;
         if let Some(state) = self.row_mut(row) {
             let call = Call { command, token, attempt, at, state: CallState::Started };
-            state.calls.insert(name.to_owned(), call);
+            state.calls.insert(name.to_owned(), call.into());
         }
     }
 
@@ -259,7 +260,7 @@ impl<'a> Desk<'a> {
         if replacement.spec_revision == newest {
             return false;
         }
-        let Ok(spec) = Spec::read(&self.record.document) else { return false };
+        let Ok(spec) = self.record.document.spec() else { return false };
         replacement.spec_revision = newest;
         replacement.document = self.record.document.clone();
         self.spec = spec;

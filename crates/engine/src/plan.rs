@@ -14,7 +14,7 @@ use holdfast_model::market::Catalogue;
 use holdfast_model::record::{MAX_HISTORY, Record};
 use holdfast_model::replacement::Finished;
 use holdfast_model::time::MINUTE;
-use holdfast_model::{Epoch, Event, Installation, Kind, Row, Severity, Spec, Time};
+use holdfast_model::{Epoch, Event, Installation, Kind, Row, Severity, Time};
 
 /// How often one plan goes through the table before it rests: a row may enable others.
 const MAX_ROUNDS: usize = 32;
@@ -56,16 +56,16 @@ pub struct Plan {
 
 /// Plans.
 #[must_use]
-pub fn plan(record: &Record, scene: &Scene<'_>) -> Plan {
+pub fn plan(record: Record, scene: &Scene<'_>) -> Plan {
     let document =
         record.replacement.as_ref().map_or(&record.document, |replacement| &replacement.document);
-    let spec = match Spec::read(document) {
+    let spec = match document.spec() {
         Ok(spec) => spec,
         Err(errors) => {
             // Specs are checked before they are stored, so only a damaged record comes here.
             let why = errors.first().map(ToString::to_string).unwrap_or_default();
             return Plan {
-                record: record.clone(),
+                record,
                 events: Vec::new(),
                 wake: None,
                 waits_for: Some(format!("its stored spec cannot be read: {why}")),
@@ -74,7 +74,7 @@ pub fn plan(record: &Record, scene: &Scene<'_>) -> Plan {
             };
         }
     };
-    let mut desk = Desk::new(record.clone(), spec, scene);
+    let mut desk = Desk::new(record, spec, scene);
     if quarantine::holds(&mut desk) {
         return Plan {
             record: desk.record,

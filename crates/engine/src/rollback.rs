@@ -9,12 +9,12 @@ use holdfast_model::facts::ImageState;
 use holdfast_model::record::{Final, Goal, Record, Rollback, RootHead, RootPoint};
 use holdfast_model::spec::{BlockDevicesMode, ROOT_DEVICES};
 use holdfast_model::user::Target;
-use holdfast_model::{Command, ImageId, Kind, Known, Row, Severity, SnapshotId, Spec};
+use holdfast_model::{Command, ImageId, Kind, Known, Row, Severity, SnapshotId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Takes a user's word for a rollback; everything that can be refused is refused here.
 pub(crate) fn hear(record: &mut Record, to: &Target, data: Option<bool>) -> Result<(), NotDone> {
-    let spec = Spec::read(&record.document).map_err(NotDone::Invalid)?;
+    let spec = record.document.spec().map_err(NotDone::Invalid)?;
     let generation = match to {
         Target::Generation(generation) => *generation,
         Target::Snapshot(id) => record

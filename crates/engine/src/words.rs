@@ -53,7 +53,7 @@ pub fn apply(record: &mut Record, word: &UserCommand, now: Time) -> Result<(), N
 }
 
 fn update(record: &mut Record, patch: &serde_json::Value, now: Time) -> Result<(), NotDone> {
-    let mut merged = record.document.clone();
+    let mut merged = (*record.document).clone();
     document::merge(&mut merged, patch);
     let at = |document: &serde_json::Value, path: &str| {
         let mut value = document;
@@ -79,8 +79,8 @@ fn update(record: &mut Record, patch: &serde_json::Value, now: Time) -> Result<(
         return Err(NotDone::Invalid(fixed));
     }
     Spec::read(&merged).map_err(NotDone::Invalid)?;
-    if merged != record.document {
-        record.document = merged;
+    if merged != *record.document {
+        record.document = merged.into();
         record.spec_revision += 1;
         record.updated_at = now;
     }

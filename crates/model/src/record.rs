@@ -4,8 +4,8 @@
 use crate::replacement::{Finished, Replacement, Row};
 use crate::user::{Choice, Deallocation};
 use crate::{
-    AllocationId, ImageId, InstanceId, InterfaceId, Market, NodeId, SnapshotId, SubnetId, Time,
-    VolumeId, Zone,
+    AllocationId, Document, ImageId, InstanceId, InterfaceId, Market, NodeId, Shared, SnapshotId,
+    SubnetId, Time, VolumeId, Zone,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -258,7 +258,7 @@ pub struct Record {
     /// Counts the writes of this record, from 1.
     pub revision: u64,
     /// The spec as received and merged; echoed exactly.
-    pub document: serde_json::Value,
+    pub document: Document,
     /// Counts the changes of `document`, from 1.
     pub spec_revision: u64,
     /// When the node was made.
@@ -301,7 +301,7 @@ pub struct Record {
     /// The replacement in flight.
     pub replacement: Option<Replacement>,
     /// Finished ones, oldest first, at most [`MAX_HISTORY`].
-    pub history: Vec<Finished>,
+    pub history: Shared<Vec<Finished>>,
     /// Counts replacements.
     pub replacements: u64,
     /// Final snapshots that are kept, oldest first.
@@ -312,7 +312,7 @@ pub struct Record {
     pub cooled: BTreeMap<String, Time>,
     /// How long instances on spot markets lived, oldest first, at most [`MAX_LIVES`].
     #[serde(default)]
-    pub lives: Vec<Life>,
+    pub lives: Shared<Vec<Life>>,
     /// Until when no way back to spot is looked for again.
     #[serde(default)]
     pub revert_after: Option<Time>,
@@ -335,12 +335,12 @@ pub struct Record {
 impl Record {
     /// A new node's record, as it is before its first commit (`revision` 0).
     #[must_use]
-    pub fn new(id: NodeId, document: serde_json::Value, now: Time) -> Record {
+    pub fn new(id: NodeId, document: impl Into<Document>, now: Time) -> Record {
         Record {
             schema: SCHEMA,
             id,
             revision: 0,
-            document,
+            document: document.into(),
             spec_revision: 1,
             created_at: now,
             updated_at: now,
@@ -358,12 +358,12 @@ impl Record {
             secondary: Vec::new(),
             elastic_ip: None,
             replacement: None,
-            history: Vec::new(),
+            history: Shared::default(),
             replacements: 0,
             finals: Vec::new(),
             superseded: Vec::new(),
             cooled: BTreeMap::new(),
-            lives: Vec::new(),
+            lives: Shared::default(),
             revert_after: None,
             stuck: None,
             deallocation: None,

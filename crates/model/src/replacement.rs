@@ -2,7 +2,7 @@
 //! which whole requests, and which are done.
 
 use crate::command::{CloudError, Command};
-use crate::{Market, Time, Token};
+use crate::{Document, Market, Shared, Time, Token};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -172,7 +172,7 @@ pub struct RowState {
     /// When facts showed that it is done.
     pub done_at: Option<Time>,
     /// Its calls by their name within the row.
-    pub calls: BTreeMap<String, Call>,
+    pub calls: BTreeMap<String, Shared<Call>>,
 }
 
 /// One replacement in flight.
@@ -191,7 +191,7 @@ pub struct Replacement {
     /// The generation that is replaced; 0 if there was none.
     pub from_generation: u64,
     /// The spec that it follows to its end, whatever the user changes meanwhile.
-    pub document: serde_json::Value,
+    pub document: Document,
     /// That spec's revision.
     pub spec_revision: u64,
     /// The chosen market.

@@ -1,9 +1,11 @@
 //! The tags by which Holdfast knows its own resources. What lacks them is never touched.
 
+use crate::Shared;
 use std::collections::BTreeMap;
 
 /// A resource's tags. Ordered, so that requests are repeated byte for byte.
-pub type Tags = BTreeMap<String, String>;
+/// Shared, for every look at a cloud copies those of everything that it shows.
+pub type Tags = Shared<BTreeMap<String, String>>;
 
 /// Which installation made the resource.
 pub const INSTALLATION: &str = "holdfast:installation";

@@ -172,7 +172,7 @@ impl Holdfast {
                 tuning: &self.tuning,
                 now,
             };
-            let mut desk = Desk::new(self.record.clone(), self.spec.clone(), &scene);
+            let mut desk = Desk::new(self.record.clone(), self.spec.clone().into(), &scene);
             let Choice::Market(market, _) = decide(&desk) else { return None };
             let place = self.place_of(&market)?;
             if granted(place) {

@@ -112,11 +112,11 @@ pub(super) fn hear(
     let mut next = record.clone();
     if let Some(document) = document {
         let document = holdfast_model::document::without_nulls(document);
-        if next.revision > 0 && next.document != document {
+        if next.revision > 0 && *next.document != document {
             next.spec_revision += 1;
             next.updated_at = scene.now;
         }
-        next.document = document;
+        next.document = document.into();
     }
     let adopted = adopt::adopt(&next, heads, scene).map_err(|questions| {
         let all: Vec<String> = questions.iter().map(ToString::to_string).collect();

@@ -128,6 +128,13 @@ impl Reads {
         self.looking.get(&kind).is_some_and(|looks| *looks > 0)
     }
 
+    /// Whether there is anything of a kind to look at.
+    fn has_any(&self, kind: ResourceKind) -> bool {
+        self.wanted.get(&kind).is_some_and(|ids| !ids.is_empty())
+            || self.hinted.get(&kind).is_some_and(|ids| !ids.is_empty())
+            || self.watched.get(&kind).is_some_and(|ids| !ids.is_empty())
+    }
+
     /// How many pages a look at everything that is watched of a kind has.
     fn pages(&self, kind: ResourceKind) -> u64 {
         let ids = self.watched.get(&kind).map_or(0, BTreeMap::len);
@@ -234,7 +241,7 @@ impl Fleet {
 
     /// Looks at what is wanted and watched of one kind, if it is due.
     fn look_at(&mut self, kind: ResourceKind, now: Time, effects: &mut Vec<Effect>) {
-        if self.reads.is_looking(kind) {
+        if self.reads.is_looking(kind) || !self.reads.has_any(kind) {
             return;
         }
         let mut ids = BTreeSet::new();

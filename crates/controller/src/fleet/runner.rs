@@ -8,8 +8,7 @@ use holdfast_engine::{Scene, invariants, plan, replies};
 use holdfast_model::market::Catalogue;
 use holdfast_model::user::UserCommand;
 use holdfast_model::{
-    CallState, CloudError, Event, Invariant, NodeId, Record, Reply, Row, Severity, Spec, Time,
-    Token,
+    CallState, CloudError, Event, Invariant, NodeId, Record, Reply, Row, Severity, Time, Token,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -145,7 +144,7 @@ impl Runner {
         if let Some(why) = held {
             self.waits_for = Some(why.to_owned());
         } else {
-            let planned = plan(&record, scene);
+            let planned = plan(record, scene);
             record = planned.record;
             events.extend(planned.events);
             self.wake = planned.wake;
@@ -217,7 +216,7 @@ fn hear(
         NotDone::Conflict(why) => Refusal::Conflict { node: record.id.clone(), why },
     })?;
     if let UserCommand::Update { .. } = word {
-        let spec = Spec::read(&next.document).map_err(Refusal::Invalid)?;
+        let spec = next.document.spec().map_err(Refusal::Invalid)?;
         let errors = offered::check(&spec, catalogue);
         if !errors.is_empty() {
             return Err(Refusal::Invalid(errors));
@@ -247,7 +246,7 @@ fn echo(record: &Record, word: &UserCommand, catalogue: &Catalogue, now: Time) -
     };
     let mut events = vec![event(&record.id, now, Severity::Info, code, message)];
     if let UserCommand::Create { .. } | UserCommand::Update { .. } = word
-        && let Ok(spec) = Spec::read(&record.document)
+        && let Ok(spec) = record.document.spec()
     {
         for (code, message) in offered::remarks(&spec, catalogue) {
             events.push(event(&record.id, now, Severity::Warn, code, message));

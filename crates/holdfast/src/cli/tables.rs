@@ -94,7 +94,7 @@ pub fn local_volumes(volumes: &[serde_json::Value]) -> String {
 /// A node with all that is known of it.
 pub fn show(node: &Whole, now: Time) -> String {
     let record = &node.record;
-    let spec = Spec::read(&record.document).ok();
+    let spec = record.document.spec().ok();
     let mut text = format!(
         "{} ({})  {}  generation {}\n",
         title(&node.summary),
@@ -102,11 +102,11 @@ pub fn show(node: &Whole, now: Time) -> String {
         node.summary.status,
         record.generation
     );
-    for (label, value) in facts(node, spec.as_ref(), now) {
+    for (label, value) in facts(node, spec.as_deref(), now) {
         text.push_str(&format!("  {label:<11} {value}\n"));
     }
     text.push_str("\nVolumes\n");
-    text.push_str(&indented(&volumes(node, spec.as_ref())));
+    text.push_str(&indented(&volumes(node, spec.as_deref())));
     text.push_str("\nReplacements\n");
     text.push_str(&indented(&timeline(node, now)));
     let hidden = record.history.len().saturating_sub(TIMELINE);
@@ -387,7 +387,8 @@ pub mod tests {
             ],
             completed: true,
             lost_again: false,
-        }];
+        }]
+        .into();
         record.replacement = Some(Replacement {
             number: 2,
             kind: Kind::Notice,
@@ -395,7 +396,7 @@ pub mod tests {
             started_at: Time(BEGIN + 60_000),
             deadline: None,
             from_generation: 1,
-            document: json!({}),
+            document: json!({}).into(),
             spec_revision: 1,
             market: None,
             rows: [(

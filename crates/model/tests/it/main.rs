@@ -3,4 +3,5 @@
 
 mod document;
 mod record;
+mod shared;
 mod spec;
