@@ -15,7 +15,8 @@
 //! - [`ShimClient`] (from [`ShimHandle::client`]) to mount volumes and open the gate;
 //! - [`ShimHandle::kill`] and [`ShimHandle::wait_exit`], [`exit_status`] and [`clear`] at the end;
 //! - [`exec_in`] for a command in the node; [`filesystem_uuid`] for the manifest;
-//!   [`Cgroup::remove_base`] when nothing is to be left on the host.
+//!   [`Cgroup::remove_base`] when nothing is to be left on the host;
+//! - [`Standstill`] to copy several volumes as of one instant.
 //!
 //! All of these block; none needs a runtime. What must stay absent: this crate decides nothing
 //! about a node, and knows no cloud.
@@ -41,6 +42,7 @@ mod rootfs;
 mod seccomp;
 mod shim;
 mod skeleton;
+mod standstill;
 mod sys;
 mod terminal;
 
@@ -66,13 +68,14 @@ pub use protocol::{
 };
 pub use shim::{CONSOLE_MAX_BYTES, shim_main};
 pub use skeleton::populate_root;
+pub use standstill::{STANDSTILL_MOST_MS, STANDSTILL_SUBCOMMAND, Standstill, thaw};
 
 /// The hidden subcommand that is the shim; its argument is the configuration file.
 pub const SHIM_SUBCOMMAND: &str = "agent-shim";
 /// The hidden subcommand that is the init of a node.
 pub const INIT_SUBCOMMAND: &str = "agent-init";
 
-/// Runs the shim or init if the program was started as one. To be called before anything else in
+/// Runs the shim, init or a standstill if the program was started as one. To be called before anything else in
 /// `main`: before threads, and before files are opened (the shim closes what it inherited).
 pub fn dispatch() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
@@ -80,6 +83,9 @@ pub fn dispatch() -> Option<ExitCode> {
     if subcommand == SHIM_SUBCOMMAND {
         let path = args.next()?;
         return Some(shim_main(Path::new(&path)));
+    }
+    if subcommand == STANDSTILL_SUBCOMMAND {
+        return Some(standstill::standstill_main(args));
     }
     (subcommand == INIT_SUBCOMMAND).then(init_main)
 }

@@ -16,6 +16,10 @@ pub const MOUNT_ATTR_RDONLY: u64 = 0x1;
 /// `mount_setattr`: device nodes on this mount are dead.
 pub const MOUNT_ATTR_NODEV: u64 = 0x4;
 
+/// `_IOWR('X', 119, int)` and `_IOWR('X', 120, int)` of `linux/fs.h`.
+const FIFREEZE: c_ulong = 0xC004_5877;
+const FITHAW: c_ulong = 0xC004_5878;
+
 /// `struct mount_attr` of `mount_setattr(2)`.
 #[repr(C)]
 struct MountAttr {
@@ -338,4 +342,23 @@ pub fn wait_readable(fd: BorrowedFd<'_>, limit_ms: u64) -> io::Result<bool> {
             Err(e) => return Err(e),
         }
     }
+}
+
+/// Writes out what is dirty in the filesystem of this directory.
+pub fn syncfs(directory: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the call takes a descriptor, which is open for as long as it is borrowed.
+    check(unsafe { libc::syncfs(directory.as_raw_fd()) }.into()).map(drop)
+}
+
+/// Lets nothing more be written to the filesystem of this directory; what is dirty is written out
+/// first.
+pub fn freeze(directory: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the request takes no argument.
+    check(unsafe { libc::ioctl(directory.as_raw_fd(), FIFREEZE, 0) }.into()).map(drop)
+}
+
+/// Lets it go on; EINVAL if it does.
+pub fn thaw(directory: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the request takes no argument.
+    check(unsafe { libc::ioctl(directory.as_raw_fd(), FITHAW, 0) }.into()).map(drop)
 }

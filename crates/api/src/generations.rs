@@ -45,7 +45,24 @@ pub(crate) fn generations(record: &Record) -> Vec<Generation> {
             size_gib: last.size_gib,
         });
     }
-    found.into_values().collect()
+    let mut all: Vec<Generation> = found.into_values().collect();
+    for set in &record.upkeep.sets {
+        let volume = |(of, snapshot): (&String, &SnapshotId)| KeptVolume {
+            of: of.clone(),
+            snapshot_id: snapshot.0.clone(),
+            image_id: None,
+            size_gib: None,
+        };
+        all.push(Generation {
+            generation: set.generation,
+            kind: "periodic".to_owned(),
+            taken_at: Some(rfc3339(set.begun_at)),
+            ready: true,
+            set_aside: false,
+            volumes: set.snapshots.iter().map(volume).collect(),
+        });
+    }
+    all
 }
 
 /// Returns to an earlier content: the instance is stopped, what there is now is captured and kept,

@@ -66,6 +66,8 @@ fn summary(view: &NodeView) -> Value {
         "privateIp": private_ip(view),
         "generation": record.generation,
         "replacements": record.replacements,
+        "snapshotIntervalMs":
+            Some(record.upkeep.interval_ms).filter(|ms| *ms > 0),
         "createdAt": rfc3339(record.created_at),
         "waitsFor": view.waits_for,
         "givenUp": record.goal == Goal::Deleted,
@@ -115,7 +117,7 @@ pub(crate) async fn decide(
         return Err(Failure::invalid(vec![FieldError {
             field: "choice".to_owned(),
             problem: "is no choice".to_owned(),
-            allowed: "one that the node offers: wait, retry".to_owned(),
+            allowed: "one that the node offers: wait, retry, restore".to_owned(),
             example: "{\"choice\": \"retry\"}".to_owned(),
         }]));
     };

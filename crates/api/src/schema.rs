@@ -204,7 +204,7 @@ pub struct Deletion {
 /// A decision.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct DecisionRequest {
-    /// `wait` or `retry`.
+    /// `wait`, `retry` or `restore`.
     pub choice: String,
 }
 
@@ -241,7 +241,7 @@ pub struct KeptVolume {
 pub struct Generation {
     /// The generation that wrote it.
     pub generation: u64,
-    /// `final`: what it left behind.
+    /// `final`: what it left behind; `periodic`: taken while it ran.
     pub kind: String,
     /// When it was taken.
     pub taken_at: Option<String>,

@@ -10,7 +10,9 @@ use crate::storage::{Pool, PoolOptions};
 use crate::volumes::{Answer, NewVolume};
 use crate::{checks, keeper};
 use holdfast_cloud::{BoxFuture, Cloud, Identity, Notice};
-use holdfast_model::facts::{Fact, MAX_PAGE, Page, Query, ResourceKind};
+use holdfast_model::facts::{
+    Fact, MAX_PAGE, Page, Query, ResourceKind, SnapshotState, VolumeState,
+};
 use holdfast_model::market::Catalogue;
 use holdfast_model::{CloudError, Command, ErrorClass, InstanceId, Reply, Time, tags};
 use std::collections::BTreeSet;
@@ -208,6 +210,9 @@ impl Inner {
             }
             Command::DetachVolume { volume, instance } => self.detach_volume(&volume, &instance),
             Command::CreateSnapshot { volume, tags } => self.create_snapshot(&volume, tags),
+            Command::CreateSnapshots { instance, exclude_boot, exclude, tags } => {
+                self.create_snapshots(&instance, exclude_boot, &exclude, &tags)
+            }
             Command::DeleteSnapshot { snapshot } => self.delete_snapshot(&snapshot),
             Command::RegisterImage { name, snapshot, like, root_device, tags } => {
                 self.register_image(name, snapshot, &like, root_device, tags)
@@ -274,6 +279,7 @@ impl Inner {
             .into_iter()
             .filter(|f| !query.ids.is_empty() || f.tags().contains_key(tags::INSTALLATION))
             .filter(|f| f.id() > after)
+            .filter(|f| self.is_there(f))
             .take(MAX_PAGE + 1)
             .collect();
         let next = (facts.len() > MAX_PAGE).then(|| {
@@ -281,6 +287,20 @@ impl Inner {
             facts.last().map(|f| f.id().to_owned()).unwrap_or_default()
         });
         Ok(Page { facts, next })
+    }
+}
+
+impl Inner {
+    /// Whether a volume or snapshot that should lie in the pool does: somebody may have deleted its
+    /// file.
+    fn is_there(&self, fact: &Fact) -> bool {
+        match fact {
+            Fact::Volume(v) if v.state == VolumeState::Available => self.pool.has_volume(&v.id),
+            Fact::Snapshot(s) if s.state == SnapshotState::Completed => {
+                self.pool.has_snapshot(&s.id)
+            }
+            _ => true,
+        }
     }
 }
 

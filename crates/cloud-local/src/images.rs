@@ -1,14 +1,15 @@
 //! Snapshots, and the images registered from them.
 
 use crate::cloud::{Inner, new_id, now};
-use crate::refusal::{conflict, not_found, refused};
+use crate::refusal::{LocalError, conflict, not_found, refused};
 use crate::rows::{ImageRow, Row, SnapshotRow, VolumeRow};
 use crate::state::Table;
 use crate::types;
-use crate::volumes::{Answer, usable_snapshot};
+use crate::volumes::{Answer, running, usable_snapshot};
+use holdfast_agent::{AgentError, STANDSTILL_MOST_MS, Standstill};
 use holdfast_model::facts::{ImageFact, ImageState, SnapshotFact, SnapshotState, VolumeState};
 use holdfast_model::tags::Tags;
-use holdfast_model::{CloudError, ImageId, Reply, SnapshotId, VolumeId};
+use holdfast_model::{CloudError, ImageId, InstanceId, Reply, SnapshotId, Time, VolumeId};
 
 /// The image that is always there: a blank root with the host's `/usr` below it.
 pub const HOST_IMAGE: &str = "ami-host";
@@ -79,6 +80,102 @@ impl Inner {
         self.facts_of(&[id.as_str()])
     }
 
+    /// Of an instance's volumes, at one instant: all or none.
+    pub(crate) fn create_snapshots(
+        &self,
+        instance: &InstanceId,
+        exclude_boot: bool,
+        exclude: &[VolumeId],
+        tags: &Tags,
+    ) -> Answer {
+        let _busy = self.busy(instance);
+        let rows = self.state.change(|table| {
+            let holder = running(table, instance)?.fact;
+            let mut rows = Vec::new();
+            for attachment in &holder.attachments {
+                let boot = attachment.device == holder.root_device;
+                if (boot && exclude_boot) || exclude.contains(&attachment.volume) {
+                    continue;
+                }
+                let id = attachment.volume.as_str();
+                let source: Option<VolumeRow> = table.get(id)?;
+                let source = source.ok_or_else(|| not_found("InvalidVolume.NotFound", id))?;
+                let row = SnapshotRow {
+                    fact: SnapshotFact {
+                        id: SnapshotId(new_id("snap")?),
+                        state: SnapshotState::Pending,
+                        volume: attachment.volume.clone(),
+                        started_at: now(),
+                        tags: tags.clone(),
+                    },
+                    size_gib: source.fact.size_gib,
+                };
+                table.put(&row)?;
+                rows.push(row);
+            }
+            if rows.is_empty() {
+                let message = format!("{instance} has no volume that is not left out");
+                return Err(refused("InvalidParameterValue", message));
+            }
+            Ok::<_, CloudError>(rows)
+        })?;
+        let made = self.clone_together(&rows);
+        self.state.change(|table| {
+            for row in &rows {
+                match &made {
+                    Ok(at) => {
+                        let mut row = row.clone();
+                        row.fact.state = SnapshotState::Completed;
+                        row.fact.started_at = *at;
+                        table.put(&row)?;
+                    }
+                    Err(_) => table.delete::<SnapshotRow>(row.id())?,
+                }
+            }
+            Ok::<_, CloudError>(())
+        })?;
+        if let Err(error) = made {
+            for row in &rows {
+                self.pool.delete_snapshot(&row.fact.id)?;
+            }
+            return Err(error.into());
+        }
+        let ids: Vec<&str> = rows.iter().map(Row::id).collect();
+        self.facts_of(&ids)
+    }
+
+    /// Clones volumes while nothing can be written to any of them, and says when. One alone needs no
+    /// standstill: a clone is of one instant anyway.
+    fn clone_together(&self, rows: &[SnapshotRow]) -> Result<Time, LocalError> {
+        let mut mounted = Vec::new();
+        for row in rows {
+            let target = self.mountpoint(&row.fact.volume);
+            if self.pool.is_mounted(&target)? {
+                mounted.push(target);
+            }
+        }
+        let still = match mounted.len() {
+            0 | 1 => None,
+            _ => Some(Standstill::begin(&self.shim_program, &mounted).map_err(no_standstill)?),
+        };
+        let at = now();
+        let made = rows
+            .iter()
+            .try_for_each(|row| self.pool.create_snapshot(&row.fact.id, &row.fact.volume));
+        let held = still.map_or(Ok(true), Standstill::end).map_err(no_standstill)?;
+        made?;
+        tracing::debug!(volumes = rows.len(), ms = now().since(at), "copied at one instant");
+        if !held {
+            let message = format!(
+                "copying {} volumes took longer than {STANDSTILL_MOST_MS} ms, and the node was not \
+                 held up for longer: the copies would not be of one instant",
+                rows.len()
+            );
+            return Err(refused("Server.Overloaded", message).into());
+        }
+        Ok(at)
+    }
+
     pub(crate) fn delete_snapshot(&self, id: &SnapshotId) -> Answer {
         self.state.change(|table| {
             let user = table
@@ -142,4 +239,9 @@ impl Inner {
         self.state.change(|table| table.delete::<ImageRow>(id.as_str()))?;
         Ok(Reply { facts: Vec::new(), gone: vec![id.to_string()] })
     }
+}
+
+/// Nothing was copied: a definite answer, whatever the reason.
+fn no_standstill(error: AgentError) -> CloudError {
+    refused("Server.InternalError", error.to_string())
 }

@@ -13,6 +13,13 @@ use std::collections::BTreeSet;
 impl Inner {
     pub(crate) fn recover(&self) -> Result<(), LocalError> {
         let instances: Vec<InstanceRow> = self.state.look(|t| t.all())?;
+        // Somebody may have killed a server that took snapshots, and what held the nodes for it.
+        for held in instances.iter().flat_map(|row| &row.fact.attachments) {
+            let target = self.mountpoint(&held.volume);
+            if self.pool.is_mounted(&target)? {
+                holdfast_agent::thaw(&target);
+            }
+        }
         for row in &instances {
             self.recover_instance(row)?;
         }

@@ -260,6 +260,7 @@ fn kind_of_call(command: &Command) -> String {
         Command::RunInstances(launch) => made_for(&launch.tags),
         Command::CreateVolume { tags, .. }
         | Command::CreateSnapshot { tags, .. }
+        | Command::CreateSnapshots { tags, .. }
         | Command::RegisterImage { tags, .. }
         | Command::CreateNetworkInterface { tags, .. } => made_for(tags),
         _ => about.unwrap_or_default(),

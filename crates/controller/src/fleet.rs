@@ -144,6 +144,8 @@ pub struct Fleet {
     survival: Survival,
     /// Whether what the records need has been looked for since the start.
     looked: bool,
+    /// How many volumes of all nodes have snapshots taken from time to time.
+    snapshot_volumes: u64,
 }
 
 impl Fleet {
@@ -165,6 +167,7 @@ impl Fleet {
             standing: Standing::default(),
             survival: Survival::default(),
             looked: false,
+            snapshot_volumes: 0,
         }
     }
 
@@ -218,10 +221,9 @@ impl Fleet {
                 Ok(mut record) => {
                     holdfast_engine::clock::set_right(&mut record, now, &self.config.tuning);
                     self.survival.follow(None, Some(&record));
-                    if let Some(replacement) = &record.replacement {
-                        // What was committed by an earlier process may have left.
-                        self.queue.suspect(replacement, now);
-                    }
+                    // What was committed by an earlier process may have left.
+                    self.queue.suspect(&record, now);
+                    self.snapshot_volumes += record.upkeep.volumes();
                     Runner::new(Arc::new(record))
                 }
                 Err(why) => Runner::stopped(why),
@@ -326,13 +328,13 @@ impl Fleet {
         } else if runner.stopped.is_some() {
             self.queue.withdraw(node);
         } else if runner.committing.is_none()
-            && let Some(replacement) = runner.record.as_ref().and_then(|r| r.replacement.as_ref())
+            && let Some(record) = &runner.record
             && held.is_none()
         {
-            if runner.record.as_ref().is_some_and(|r| r.quarantine.is_some()) {
+            if record.quarantine.is_some() {
                 self.queue.withdraw(node);
             } else {
-                self.queue.offer(node, replacement);
+                self.queue.offer(node, record);
             }
         }
         self.reads.watch(node, &watched, &runner.watch);
@@ -354,6 +356,9 @@ impl Fleet {
         let Some(draft) = runner.committing.take() else { return };
         match outcome {
             Outcome::Done => {
+                let after = draft.record.as_ref().map_or(0, |r| r.upkeep.volumes());
+                let before = draft.before.upkeep.volumes();
+                self.snapshot_volumes = (self.snapshot_volumes + after).saturating_sub(before);
                 for word in draft.words {
                     let answer = Ok(draft.record.clone().unwrap_or_else(|| draft.before.clone()));
                     effects.push(Effect::Answer { id: word, answer });

@@ -15,7 +15,7 @@ use crate::plan::Scene;
 use crate::quarantine::{epoch, generation};
 use holdfast_model::adoption::{Candidate, Heads, Question};
 use holdfast_model::facts::{Fact, Health, InstanceFact, InstanceState};
-use holdfast_model::record::{Goal, Holder, RootHead};
+use holdfast_model::record::{Goal, Holder, RootHead, SnapshotSet, Upkeep};
 use holdfast_model::{Epoch, Event, Market, NodeId, Record, Severity, Spec, SubnetId, tags};
 use std::sync::Arc;
 
@@ -136,6 +136,11 @@ fn begin_anew(work: &mut Work<'_>) {
     record.replacements = record.replacements.max(numbers) + NUMBERS_APART;
     record.replacement = None;
     record.superseded.clear();
+    let shown = |set: &SnapshotSet| {
+        set.snapshots.values().all(|s| work.facts.iter().any(|f| f.id() == s.as_str()))
+    };
+    let sets = record.upkeep.sets.iter().filter(|set| shown(set)).cloned().collect();
+    record.upkeep = Upkeep { sets, last_at: work.scene.now, ..Upkeep::default() }.into();
     record.stuck = None;
     record.quarantine = None;
     record.recycle_wanted = false;

@@ -395,6 +395,9 @@ pub(crate) fn is_over(desk: &Desk<'_>) -> bool {
     if !record.deallocated || !record.superseded.is_empty() || record.replacement.is_some() {
         return false;
     }
+    if record.upkeep.row.calls.values().any(|c| c.state == CallState::Started) {
+        return false;
+    }
     if record.let_go {
         return true;
     }
@@ -427,6 +430,12 @@ pub(crate) fn give_up(desk: &mut Desk<'_>) {
         let snapshot = flags.should_delete_snapshots && with_image;
         going.push((last.snapshot.0.clone(), after(snapshot)));
     }
+    let sets = std::mem::take(&mut desk.record.upkeep.sets);
+    for snapshot in sets.into_iter().flat_map(|set| set.snapshots.into_values()) {
+        going.push((snapshot.0, after(flags.should_delete_snapshots)));
+    }
+    let expired = std::mem::take(&mut desk.record.upkeep.expired);
+    going.extend(expired.into_iter().map(|id| (id, 0)));
     for interface in desk.record.interfaces() {
         let at_once = flags.should_delete_network_interfaces;
         going.push((interface.id.0.clone(), after(at_once)));

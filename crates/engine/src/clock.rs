@@ -10,6 +10,8 @@ use holdfast_model::{CallState, Record, Time};
 pub fn set_right(record: &mut Record, now: Time, tuning: &Tuning) {
     let right = |at: &mut Time| *at = (*at).min(now);
     right(&mut record.grace_counted_at);
+    right(&mut record.upkeep.last_at);
+    record.upkeep.row.calls.values_mut().for_each(|call| right(&mut call.at));
     let longest = now.plus(tuning.capacity_cooldown.max(tuning.quota_cooldown));
     for until in record.cooled.values_mut() {
         *until = (*until).min(longest);

@@ -14,6 +14,8 @@ use holdfast_model::{
 };
 use std::sync::Arc;
 
+use std::collections::BTreeMap;
+
 /// Definite refusals of one call after which a person is asked.
 pub const MAX_ATTEMPTS: u32 = 5;
 /// How many times the pause between attempts doubles at most.
@@ -116,11 +118,14 @@ impl<'a> Desk<'a> {
     /// The state of a row.
     #[must_use]
     pub fn row(&self, row: Row) -> Option<&RowState> {
-        self.replacement().and_then(|r| r.rows.get(&row))
+        self.record.row(row)
     }
 
     fn row_mut(&mut self, row: Row) -> Option<&mut RowState> {
-        self.record.replacement.as_mut().map(|r| r.rows.entry(row).or_default())
+        match row {
+            Row::Upkeep => Some(&mut self.record.upkeep.row),
+            _ => self.record.replacement.as_mut().map(|r| r.rows.entry(row).or_default()),
+        }
     }
 
     /// Tells people something.
@@ -290,6 +295,7 @@ impl<'a> Desk<'a> {
             since: self.scene.now,
             why,
             choices: vec![Choice::Wait, Choice::Retry],
+            restore: BTreeMap::new(),
         });
     }
 

@@ -25,6 +25,7 @@ pub mod rollback;
 pub mod steps;
 pub mod token;
 pub mod tuning;
+mod upkeep;
 pub mod words;
 pub mod world;
 

@@ -9,6 +9,7 @@ use crate::quarantine;
 use crate::replacement::{Progress, has, rows_of};
 use crate::retention;
 use crate::tuning::Tuning;
+use crate::upkeep;
 use crate::world::World;
 use holdfast_model::market::Catalogue;
 use holdfast_model::record::{MAX_HISTORY, Record};
@@ -33,6 +34,8 @@ pub struct Scene<'a> {
     pub survival: &'a Survival,
     /// Times that differ between clouds.
     pub tuning: &'a Tuning,
+    /// How many volumes of the fleet have snapshots taken from time to time.
+    pub snapshot_volumes: u64,
     /// The time.
     pub now: Time,
 }
@@ -94,6 +97,7 @@ pub fn plan(record: Record, scene: &Scene<'_>) -> Plan {
         desk.waits_for = desk.waits_for.take().filter(|_| desk.record.replacement.is_none());
         run_rows(&mut desk);
         finish(&mut desk);
+        upkeep::step(&mut desk);
         if desk.record == before {
             break;
         }

@@ -13,8 +13,11 @@ pub fn absorb(
     result: &Result<Reply, CloudError>,
     now: Time,
 ) -> bool {
-    let Some(replacement) = record.replacement.as_mut() else { return false };
-    let Some(state) = replacement.rows.get_mut(&row) else { return false };
+    let state = match row {
+        Row::Upkeep => Some(&mut record.upkeep.row),
+        _ => record.replacement.as_mut().and_then(|r| r.rows.get_mut(&row)),
+    };
+    let Some(state) = state else { return false };
     let Some(call) = state.calls.get_mut(name) else { return false };
     if &call.token != token || call.state != CallState::Started {
         return false;

@@ -1,6 +1,6 @@
 //! What is kept, for how long, and what may go.
 
-use holdfast_model::record::{DataHead, Final, Record, RootHead, Superseded};
+use holdfast_model::record::{DataHead, Final, Record, RootHead, SnapshotSet, Superseded};
 use holdfast_model::replacement::RowState;
 use holdfast_model::{CallState, Row};
 use std::collections::BTreeMap;
@@ -11,6 +11,9 @@ pub const FINALS_KEPT: usize = 3;
 /// Of generations that never became ready and gave way to a person's word, so many are kept beside
 /// those: the word can be taken back.
 pub const SET_ASIDE_KEPT: usize = 1;
+
+/// Snapshots taken while a node runs that are kept: so many of all its volumes together.
+pub const SETS_KEPT: usize = 3;
 
 /// Moves final snapshots beyond the last [`FINALS_KEPT`] generations that became ready (and
 /// [`SET_ASIDE_KEPT`]) to what is superseded. What a generation wrote that never became ready lives
@@ -96,7 +99,9 @@ pub fn is_needed(record: &Record, id: &str) -> bool {
                 p.snapshot.as_str() == id || p.image.as_ref().is_some_and(|i| i.as_str() == id)
             })
     });
+    let in_set = |set: &SnapshotSet| set.snapshots.values().any(|s| s.as_str() == id);
     root || returns_to
+        || record.upkeep.sets.iter().any(in_set)
         || record.data.iter().any(|d| d.restore.as_ref().is_some_and(|s| s.as_str() == id))
         || record.holder.as_ref().is_some_and(|h| h.id.as_str() == id)
         || record.interfaces().any(|i| i.id.as_str() == id)

@@ -5,10 +5,11 @@
 use crate::desk::{Asked, Desk};
 use crate::steps::capture::refuse;
 use crate::words::NotDone;
-use holdfast_model::facts::ImageState;
-use holdfast_model::record::{Final, Goal, Record, Rollback, RootHead, RootPoint};
+use holdfast_model::facts::{ImageState, SnapshotState};
+use holdfast_model::record::{Final, Goal, Record, Rollback, RootHead, RootPoint, SnapshotSet};
 use holdfast_model::spec::{BlockDevicesMode, ROOT_DEVICES};
-use holdfast_model::user::Target;
+use holdfast_model::time::MINUTE;
+use holdfast_model::user::{Choice, Target};
 use holdfast_model::{Command, ImageId, Kind, Known, Row, Severity, SnapshotId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,17 +23,35 @@ pub(crate) fn hear(record: &mut Record, to: &Target, data: Option<bool>) -> Resu
             .iter()
             .find(|f| &f.snapshot == id)
             .map(|f| f.generation)
-            .ok_or_else(|| nothing_there(record, &format!("no generation left {id} behind")))?,
+            .or_else(|| set_with(record, id).map(|set| set.generation))
+            .ok_or_else(|| nothing_there(record, &format!("{id} is not kept of this node")))?,
     };
-    let of = |what: &str| {
-        record.finals.iter().rev().find(|f| f.generation == generation && f.of == what)
+    let set = match to {
+        Target::Snapshot(id) => set_with(record, id),
+        Target::Generation(_) if record.finals.iter().any(|f| f.generation == generation) => None,
+        Target::Generation(_) => {
+            record.upkeep.sets.iter().rev().find(|s| s.generation == generation)
+        }
     };
-    let root = of("root").filter(|_| spec.persistence.root).map(|f| RootPoint {
-        snapshot: f.snapshot.clone(),
-        image: f.image.clone(),
-        origin: f.origin.clone(),
-        taken_at: f.taken_at,
-    });
+    let of = |what: &str| -> Option<RootPoint> {
+        if let Some(set) = set {
+            return Some(RootPoint {
+                snapshot: set.snapshots.get(what)?.clone(),
+                image: None,
+                origin: set.origin.clone(),
+                taken_at: set.begun_at,
+            });
+        }
+        let last =
+            record.finals.iter().rev().find(|f| f.generation == generation && f.of == what)?;
+        Some(RootPoint {
+            snapshot: last.snapshot.clone(),
+            image: last.image.clone(),
+            origin: last.origin.clone(),
+            taken_at: last.taken_at,
+        })
+    };
+    let root = of("root").filter(|_| spec.persistence.root);
     if spec.persistence.root && root.is_none() {
         let why = format!("no root of generation {generation} is kept");
         return Err(nothing_there(record, &why));
@@ -41,7 +60,7 @@ pub(crate) fn hear(record: &mut Record, to: &Target, data: Option<bool>) -> Resu
     if data.unwrap_or(spec.persistence.data == Some(BlockDevicesMode::OnLaunch)) {
         for wanted in &spec.data {
             match of(&wanted.device) {
-                Some(f) => drop(returning.insert(wanted.device.clone(), f.snapshot.clone())),
+                Some(f) => drop(returning.insert(wanted.device.clone(), f.snapshot)),
                 None if data == Some(true) => {
                     let why = format!(
                         "no snapshot of {} of generation {generation} is kept",
@@ -73,8 +92,122 @@ pub(crate) fn hear(record: &mut Record, to: &Target, data: Option<bool>) -> Resu
     Ok(())
 }
 
+fn set_with<'a>(record: &'a Record, id: &SnapshotId) -> Option<&'a SnapshotSet> {
+    record.upkeep.sets.iter().find(|set| set.snapshots.values().any(|s| s == id))
+}
+
+/// A person accepts that what was lost begins with what is kept of it. Nothing else gives way.
+pub(crate) fn restore(record: &mut Record) -> Result<(), NotDone> {
+    let lost = record.stuck.as_ref().map(|s| s.restore.clone()).unwrap_or_default();
+    let mut rollback = Rollback {
+        generation: 0,
+        root: None,
+        data: BTreeMap::new(),
+        reason: "the user restores what was lost".to_owned(),
+    };
+    for (of, snapshot) in lost {
+        let saved = kept_of(record, &of).into_iter().find(|s| s.point.snapshot == snapshot);
+        let Some(saved) = saved else { continue };
+        rollback.generation = rollback.generation.max(saved.generation);
+        rollback.reason.push_str(&format!("; {of} from {snapshot}"));
+        if of == "root" {
+            rollback.root = Some(saved.point);
+        } else {
+            rollback.data.insert(of, snapshot);
+        }
+    }
+    if rollback.root.is_none() && rollback.data.is_empty() {
+        return Err(NotDone::Conflict("there is nothing to restore from".to_owned()));
+    }
+    record.rollback = Some(rollback);
+    Ok(())
+}
+
+/// Something that is kept of a volume.
+struct Saved {
+    generation: u64,
+    point: RootPoint,
+}
+
+/// All that is kept of a volume, newest first.
+fn kept_of(record: &Record, of: &str) -> Vec<Saved> {
+    let of_sets = record.upkeep.sets.iter().filter_map(|set| {
+        let point = RootPoint {
+            snapshot: set.snapshots.get(of)?.clone(),
+            image: None,
+            origin: set.origin.clone(),
+            taken_at: set.begun_at,
+        };
+        Some(Saved { generation: set.generation, point })
+    });
+    let finals = record.finals.iter().filter(|f| f.of == of).map(|f| {
+        let point = RootPoint {
+            snapshot: f.snapshot.clone(),
+            image: f.image.clone(),
+            origin: f.origin.clone(),
+            taken_at: f.taken_at,
+        };
+        Saved { generation: f.generation, point }
+    });
+    let mut all: Vec<Saved> = of_sets.chain(finals).collect();
+    // A final snapshot is the last of its generation.
+    all.sort_by_key(|s| std::cmp::Reverse((s.generation, s.point.taken_at)));
+    all
+}
+
+/// What holds a volume's newest content was deleted from outside: a person is asked, and is told
+/// what is left of it and how old that is.
+pub(crate) fn lost(desk: &mut Desk<'_>, row: Row, id: &str, of: &str) {
+    let world = desk.scene.world;
+    let good = |s: &Saved| match world.snapshot(s.point.snapshot.as_str()) {
+        Known::Absent => false,
+        Known::Present(seen) => seen.state == SnapshotState::Completed,
+        Known::Unknown => true,
+    };
+    let saved = kept_of(&desk.record, of).into_iter().find(good);
+    let what = format!("{id}, which holds the content of {of}, was deleted from outside");
+    desk.need_decision(row, what.clone());
+    desk.wait(what.clone());
+    let asked = desk.record.stuck.as_mut().filter(|s| s.row == row && !s.choices.is_empty());
+    let Some(stuck) = asked else { return };
+    let Some(Saved { point, .. }) = saved else {
+        stuck.restore.remove(of);
+        return;
+    };
+    if stuck.restore.get(of) == Some(&point.snapshot) {
+        return;
+    }
+    let minutes = stuck.since.since(point.taken_at) / MINUTE;
+    let told = format!(
+        "; restore brings {of} back from {}, of {minutes} minutes before, and accepts the loss of \
+         what was written since",
+        point.snapshot
+    );
+    // Whatever was asked before, this is why.
+    if stuck.restore.is_empty() {
+        stuck.why = what;
+    }
+    stuck.why.push_str(&told);
+    stuck.restore.insert(of.to_owned(), point.snapshot);
+    if !stuck.choices.contains(&Choice::Restore) {
+        stuck.choices.push(Choice::Restore);
+    }
+    let message = stuck.why.clone();
+    desk.tell(Severity::Error, "can-be-restored", message);
+}
+
+/// Whether a person has accepted that this volume begins with an earlier content.
+pub(crate) fn returns(record: &Record, of: &str) -> bool {
+    record
+        .rollback
+        .as_ref()
+        .is_some_and(|r| if of == "root" { r.root.is_some() } else { r.data.contains_key(of) })
+}
+
 fn nothing_there(record: &Record, why: &str) -> NotDone {
-    let kept: BTreeSet<u64> = record.finals.iter().map(|f| f.generation).collect();
+    let finals = record.finals.iter().map(|f| f.generation);
+    let sets = record.upkeep.sets.iter().map(|s| s.generation);
+    let kept: BTreeSet<u64> = finals.chain(sets).collect();
     let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
     let there = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
     NotDone::Conflict(format!("{why}; generations that are kept: {there}"))
@@ -130,7 +263,7 @@ pub(crate) fn put_in_place(desk: &mut Desk<'_>) -> bool {
 }
 
 /// The image of a root to return to: registered now, where there is none.
-fn image_of(desk: &mut Desk<'_>, point: &RootPoint) -> Option<ImageId> {
+pub(crate) fn image_of(desk: &mut Desk<'_>, point: &RootPoint) -> Option<ImageId> {
     if let Some(image) = &point.image
         && !desk.scene.world.image(image.as_str()).is_absent()
     {
@@ -165,6 +298,10 @@ fn image_of(desk: &mut Desk<'_>, point: &RootPoint) -> Option<ImageId> {
         }
     }
     let image = ImageId(id);
+    for set in &mut desk.record.upkeep.sets {
+        // From here on it is kept like a final one.
+        set.snapshots.retain(|_, s| s != &point.snapshot);
+    }
     match desk.record.finals.iter_mut().find(|f| f.snapshot == point.snapshot) {
         Some(known) => known.image = Some(image.clone()),
         None => {

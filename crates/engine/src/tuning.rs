@@ -22,6 +22,11 @@ pub struct Tuning {
     pub blackout_same_zone: u64,
     /// The same for a move to another zone, by snapshots.
     pub blackout_zone_move: u64,
+    /// The least time between two snapshots of a node that runs.
+    pub snapshot_interval: u64,
+    /// How much further apart they are for each volume of the fleet: half of what the cloud lets
+    /// through is left to replacements.
+    pub snapshot_spacing: u64,
     /// How long what a deallocation did not select is kept.
     pub deallocation_grace: u64,
     /// A bug planted by the simulation; `None` everywhere else.
@@ -41,6 +46,9 @@ impl Tuning {
             revert_interval: 10 * MINUTE,
             blackout_same_zone: 90 * SECOND,
             blackout_zone_move: 4 * MINUTE,
+            snapshot_interval: 5 * MINUTE,
+            // Half of CreateSnapshots' 5 a second.
+            snapshot_spacing: 2 * SECOND / 5,
             deallocation_grace: 96 * HOUR,
             canary: None,
         }
@@ -58,6 +66,8 @@ impl Tuning {
             revert_interval: 10 * SECOND,
             blackout_same_zone: SECOND,
             blackout_zone_move: 2 * SECOND,
+            snapshot_interval: 5 * MINUTE,
+            snapshot_spacing: 0,
             deallocation_grace: 96 * HOUR,
             canary: None,
         }

@@ -119,6 +119,9 @@ fn decide(record: &mut Record, choice: Choice, now: Time) -> Result<(), NotDone>
     let Some(stuck) = record.stuck.as_mut().filter(|s| !s.choices.is_empty()) else {
         return Err(NotDone::Conflict("the node waits for no decision".to_owned()));
     };
+    if choice == Choice::Restore {
+        return rollback::restore(record);
+    }
     // An empty list of choices says that a person has chosen, and when.
     stuck.choices.clear();
     stuck.since = now;

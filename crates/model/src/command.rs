@@ -128,6 +128,18 @@ pub enum Command {
         /// Tags, among them the token.
         tags: Tags,
     },
+    /// CreateSnapshots: of an instance's volumes, at one instant. Takes no token at EC2: an earlier
+    /// attempt is found by the tag `TOKEN`.
+    CreateSnapshots {
+        /// The instance.
+        instance: InstanceId,
+        /// Whether the root volume is left out (ExcludeBootVolume).
+        exclude_boot: bool,
+        /// Data volumes that are left out (ExcludeDataVolumeIds).
+        exclude: Vec<VolumeId>,
+        /// Tags of each snapshot, among them the token.
+        tags: Tags,
+    },
     /// DeleteSnapshot. Idempotent here.
     DeleteSnapshot {
         /// The snapshot.
@@ -245,6 +257,7 @@ impl Command {
             Command::AttachVolume { .. } => "AttachVolume",
             Command::DetachVolume { .. } => "DetachVolume",
             Command::CreateSnapshot { .. } => "CreateSnapshot",
+            Command::CreateSnapshots { .. } => "CreateSnapshots",
             Command::DeleteSnapshot { .. } => "DeleteSnapshot",
             Command::RegisterImage { .. } => "RegisterImage",
             Command::DeregisterImage { .. } => "DeregisterImage",
@@ -267,7 +280,7 @@ impl Command {
         match self {
             Command::RunInstances(_) => Some(R::Instance),
             Command::CreateVolume { .. } => Some(R::Volume),
-            Command::CreateSnapshot { .. } => Some(R::Snapshot),
+            Command::CreateSnapshot { .. } | Command::CreateSnapshots { .. } => Some(R::Snapshot),
             Command::RegisterImage { .. } => Some(R::Image),
             Command::CreateNetworkInterface { .. } => Some(R::Interface),
             _ => None,
@@ -304,6 +317,7 @@ impl Command {
             Command::Probe { .. }
             | Command::CreateVolume { .. }
             | Command::CreateSnapshot { .. }
+            | Command::CreateSnapshots { .. }
             | Command::RegisterImage { .. }
             | Command::CreateNetworkInterface { .. } => Vec::new(),
         }
@@ -325,7 +339,12 @@ impl Command {
     /// earlier attempt is looked for first.
     #[must_use]
     pub fn needs_lookup(&self) -> bool {
-        matches!(self, Command::CreateSnapshot { .. } | Command::RegisterImage { .. })
+        matches!(
+            self,
+            Command::CreateSnapshot { .. }
+                | Command::CreateSnapshots { .. }
+                | Command::RegisterImage { .. }
+        )
     }
 }
 

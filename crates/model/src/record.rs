@@ -1,7 +1,7 @@
 //! What Holdfast has decided about one node and must not forget. Everything else is found again
 //! by looking.
 
-use crate::replacement::{Finished, Replacement, Row};
+use crate::replacement::{Finished, Replacement, Row, RowState};
 use crate::user::{Choice, Deallocation};
 use crate::{
     AllocationId, Document, ImageId, InstanceId, InterfaceId, Market, NodeId, Shared, SnapshotId,
@@ -193,6 +193,54 @@ pub struct RootPoint {
     pub taken_at: Time,
 }
 
+/// Snapshots of several volumes, begun at one instant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotSet {
+    /// Which generation wrote what they hold.
+    pub generation: u64,
+    /// When they were asked for; once they are complete: when they were begun.
+    pub begun_at: Time,
+    /// The image that the root began with.
+    pub origin: Option<ImageId>,
+    /// The volumes: `root`, or the device name.
+    pub volumes: BTreeMap<String, VolumeId>,
+    /// The snapshots, once all are complete.
+    pub snapshots: BTreeMap<String, SnapshotId>,
+}
+
+/// What is done beside replacements: snapshots from time to time while the node runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Upkeep {
+    /// Its calls.
+    pub row: RowState,
+    /// What is being taken.
+    pub pending: Option<SnapshotSet>,
+    /// What is kept, oldest first.
+    pub sets: Vec<SnapshotSet>,
+    /// Snapshots that are to be deleted.
+    pub expired: Vec<String>,
+    /// When the newest was begun, whatever came of it.
+    pub last_at: Time,
+    /// How much time is between two of them at the moment, in milliseconds.
+    pub interval_ms: u64,
+    /// Whether the last one came to nothing, and people were told.
+    pub failing: bool,
+}
+
+impl Upkeep {
+    fn is_empty(&self) -> bool {
+        *self == Upkeep::default()
+    }
+
+    /// How many volumes have their snapshots taken together.
+    #[must_use]
+    pub fn volumes(&self) -> u64 {
+        let newest = self.pending.as_ref().or(self.sets.last());
+        newest.map_or(0, |set| set.volumes.len() as u64)
+    }
+}
+
 /// Something that is no longer needed, and will be deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Superseded {
@@ -215,6 +263,9 @@ pub struct NeedsDecision {
     pub why: String,
     /// What can be chosen.
     pub choices: Vec<Choice>,
+    /// What [`Choice::Restore`] puts in the place of what is lost: snapshots by `root` or device.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub restore: BTreeMap<String, SnapshotId>,
 }
 
 /// The cloud holds what a controller that knew more than this record has made for the node: a
@@ -306,6 +357,9 @@ pub struct Record {
     pub replacements: u64,
     /// Final snapshots that are kept, oldest first.
     pub finals: Vec<Final>,
+    /// Snapshots while it runs.
+    #[serde(default, skip_serializing_if = "Upkeep::is_empty")]
+    pub upkeep: Shared<Upkeep>,
     /// What will be deleted.
     pub superseded: Vec<Superseded>,
     /// Markets that refused, and until when they are not asked again. Keyed by the market's text.
@@ -361,6 +415,7 @@ impl Record {
             history: Shared::default(),
             replacements: 0,
             finals: Vec::new(),
+            upkeep: Shared::default(),
             superseded: Vec::new(),
             cooled: BTreeMap::new(),
             lives: Shared::default(),
@@ -377,6 +432,21 @@ impl Record {
     /// Every interface that is kept, the primary one first.
     pub fn interfaces(&self) -> impl Iterator<Item = &HeldInterface> {
         self.interface.iter().chain(&self.secondary)
+    }
+
+    /// Every row with its calls: those of the replacement in flight, and the upkeep's.
+    pub fn rows(&self) -> impl Iterator<Item = (Row, &RowState)> {
+        let rows = self.replacement.iter().flat_map(|r| r.rows.iter().map(|(row, s)| (*row, s)));
+        rows.chain(std::iter::once((Row::Upkeep, &self.upkeep.row)))
+    }
+
+    /// One of these rows, if it is there.
+    #[must_use]
+    pub fn row(&self, row: Row) -> Option<&RowState> {
+        match row {
+            Row::Upkeep => Some(&self.upkeep.row),
+            _ => self.replacement.as_ref().and_then(|r| r.rows.get(&row)),
+        }
     }
 
     /// The node's state, in the words of Spot's API.

@@ -30,6 +30,8 @@ pub enum Row {
     Ready,
     /// Delete what is superseded.
     Retire,
+    /// No row of the table: what is done beside replacements, while the node runs.
+    Upkeep,
 }
 
 impl Row {
@@ -61,6 +63,7 @@ impl Row {
             Row::Attach => "attach",
             Row::Ready => "ready",
             Row::Retire => "retire",
+            Row::Upkeep => "upkeep",
         }
     }
 }

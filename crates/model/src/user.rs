@@ -114,4 +114,18 @@ pub enum Choice {
     Wait,
     /// Try again from the row that is stuck, with a new attempt.
     Retry,
+    /// Return to the newest snapshots that are kept, and accept the loss of what came after.
+    Restore,
+}
+
+impl Choice {
+    /// As people and programs say it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Choice::Wait => "wait",
+            Choice::Retry => "retry",
+            Choice::Restore => "restore",
+        }
+    }
 }

@@ -6,9 +6,10 @@ use crate::tally::Durable;
 use holdfast_cloud_sim::SimCloud;
 use holdfast_controller::Fleet;
 use holdfast_engine::replacement::TABLE;
-use holdfast_engine::retention::{FINALS_KEPT, SET_ASIDE_KEPT};
-use holdfast_model::facts::{Fact, InstanceState};
+use holdfast_engine::retention::{FINALS_KEPT, SET_ASIDE_KEPT, SETS_KEPT};
+use holdfast_model::facts::{Fact, InstanceState, ResourceKind};
 use holdfast_model::record::{DataHead, Goal, RootHead};
+use holdfast_model::tags;
 use holdfast_model::time::{MINUTE, SECOND};
 use holdfast_model::{CallState, Command, Event, Invariant, NodeId, Record, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -64,9 +65,8 @@ impl Watch {
         command: &Command,
         cloud: &mut SimCloud,
     ) {
-        let committed = self.durable.get(node).and_then(|r| r.replacement.as_ref());
-        let committed = committed.is_some_and(|replacement| {
-            let mut calls = replacement.rows.values().flat_map(|row| row.calls.values());
+        let committed = self.durable.get(node).is_some_and(|record| {
+            let mut calls = record.rows().flat_map(|(_, row)| row.calls.values());
             calls.any(|c| c.state == CallState::Started && &c.command == command)
         });
         if !committed {
@@ -133,6 +133,11 @@ impl Watch {
         if !forgotten.is_empty() {
             let what = format!("no record speaks of {}", forgotten.join(", "));
             self.tell(Invariant::NothingForgotten, now, node, what, cloud);
+        }
+        let sets = record.upkeep.sets.len();
+        if sets > SETS_KEPT {
+            let what = format!("{sets} snapshots while it ran are kept");
+            self.tell(Invariant::WithinLimits, now, node, what, cloud);
         }
         let ready = record.holder.is_some()
             && record.history.last().is_some_and(|h| h.completed && h.to_generation > 0);
@@ -225,6 +230,18 @@ pub fn known(record: &Record, cloud: &SimCloud) -> BTreeSet<String> {
     for last in &record.finals {
         known.insert(last.snapshot.0.clone());
         known.extend(last.image.iter().map(|i| i.0.clone()));
+    }
+    known.extend(record.upkeep.expired.iter().cloned());
+    for set in &record.upkeep.sets {
+        known.extend(set.snapshots.values().map(|s| s.0.clone()));
+    }
+    // What is being taken is known by the token of its call.
+    for call in record.upkeep.row.calls.values() {
+        let taken = cloud.resources(&record.id).into_iter().filter(|fact| {
+            fact.kind() == ResourceKind::Snapshot
+                && fact.tags().get(tags::TOKEN) == Some(&call.token.0)
+        });
+        known.extend(taken.map(|fact| fact.id().to_owned()));
     }
     known
 }

@@ -170,6 +170,7 @@ impl Holdfast {
                 epoch: Epoch::default(),
                 survival: &self.survival,
                 tuning: &self.tuning,
+                snapshot_volumes: 0,
                 now,
             };
             let mut desk = Desk::new(self.record.clone(), self.spec.clone().into(), &scene);

@@ -119,6 +119,18 @@ impl Pool {
         if path.exists() { self.existing(volume, &path).map(Some) } else { Ok(None) }
     }
 
+    /// Whether a volume has its image.
+    #[must_use]
+    pub fn has_volume(&self, volume: &VolumeId) -> bool {
+        self.image(volume).is_ok_and(|path| path.exists())
+    }
+
+    /// Whether a snapshot has its image.
+    #[must_use]
+    pub fn has_snapshot(&self, snapshot: &SnapshotId) -> bool {
+        self.snapshot_image(snapshot).is_ok_and(|path| path.exists())
+    }
+
     fn existing(&self, volume: &VolumeId, path: &Path) -> Result<VolumeInfo, StorageError> {
         let found = present(path, volume.as_str())?;
         let superblock = ext4::superblock(path).map_err(StorageError::io("reading", path))?;

@@ -6,6 +6,7 @@ mod killed;
 mod markets;
 mod neighbours;
 mod power;
+mod snapshots;
 mod times;
 
 use holdfast_cloud::conformance::{self, Subject};

@@ -3,4 +3,5 @@
 
 mod cloud;
 mod network;
+mod standstill;
 mod storage;

@@ -38,6 +38,9 @@ impl World {
             }
             Command::DetachVolume { volume, instance } => self.detach_volume(volume, instance),
             Command::CreateSnapshot { volume, tags } => self.create_snapshot(volume, tags),
+            Command::CreateSnapshots { instance, exclude_boot, exclude, tags } => {
+                self.create_snapshots(instance, *exclude_boot, exclude, tags)
+            }
             Command::DeleteSnapshot { snapshot } => self.delete_snapshot(snapshot),
             Command::RegisterImage { name, snapshot, like, root_device, tags } => {
                 self.register_image(name, snapshot, like, root_device, tags)

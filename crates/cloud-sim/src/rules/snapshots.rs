@@ -4,17 +4,61 @@ use super::{Answer, gone};
 use crate::events::Event;
 use crate::faults::Class;
 use crate::latency::{Latency, subject_of};
-use crate::refusal::{conflict, error};
+use crate::refusal::{conflict, error, refused};
 use crate::resources::{Content, Snapshot};
 use crate::world::World;
-use holdfast_model::facts::{SnapshotFact, SnapshotState, VolumeState};
+use holdfast_model::facts::{InstanceState, SnapshotFact, SnapshotState, VolumeState};
 use holdfast_model::tags::Tags;
-use holdfast_model::{ErrorClass, SnapshotId, VolumeId};
+use holdfast_model::{CloudError, ErrorClass, InstanceId, Reply, SnapshotId, VolumeId};
 use std::collections::BTreeSet;
 
 impl World {
+    /// Of an instance's volumes, at one instant: all or none. Takes no token.
+    pub(crate) fn create_snapshots(
+        &mut self,
+        of: &InstanceId,
+        exclude_boot: bool,
+        exclude: &[VolumeId],
+        tags: &Tags,
+    ) -> Answer {
+        let fact = &self.known_instance(of)?.fact;
+        if fact.state != InstanceState::Running {
+            let message = format!("{of} is {:?}, not running", fact.state);
+            return Err(refused("IncorrectInstanceState", message));
+        }
+        let root = fact.root_device.clone();
+        let volumes: Vec<VolumeId> = fact
+            .attachments
+            .iter()
+            .filter(|a| !(exclude_boot && a.device == root))
+            .filter(|a| !exclude.contains(&a.volume))
+            .map(|a| a.volume.clone())
+            .collect();
+        if volumes.is_empty() {
+            let message = format!("{of} has no volume that is not left out");
+            return Err(refused("InvalidParameterValue", message));
+        }
+        for volume in &volumes {
+            self.may_snapshot(volume)?;
+        }
+        let mut facts = Vec::new();
+        for volume in &volumes {
+            facts.extend(self.create_snapshot(volume, tags)?.facts);
+        }
+        Ok(Reply { facts, gone: Vec::new() })
+    }
+
     /// Takes no token: repeated, it makes a second one.
     pub(crate) fn create_snapshot(&mut self, of: &VolumeId, tags: &Tags) -> Answer {
+        self.may_snapshot(of)?;
+        let volume = self.known_volume(of)?;
+        if let Some((holder, _)) = volume.fact.attached_to.clone() {
+            self.settle(&holder);
+        }
+        self.begin_snapshot(of, tags)
+    }
+
+    fn may_snapshot(&self, of: &VolumeId) -> Result<(), CloudError> {
         let volume = self.known_volume(of)?;
         if !matches!(volume.fact.state, VolumeState::Available | VolumeState::InUse) {
             let message = format!("{of} is {:?}", volume.fact.state);
@@ -32,9 +76,10 @@ impl World {
             let code = "SnapshotCreationPerVolumeRateExceeded";
             return Err(error(ErrorClass::Throttled, code, message));
         }
-        if let Some((holder, _)) = volume.fact.attached_to.clone() {
-            self.settle(&holder);
-        }
+        Ok(())
+    }
+
+    fn begin_snapshot(&mut self, of: &VolumeId, tags: &Tags) -> Answer {
         let id = SnapshotId(self.new_id("snap"));
         let fact = SnapshotFact {
             id: id.clone(),

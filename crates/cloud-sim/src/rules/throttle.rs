@@ -31,6 +31,7 @@ fn bucket(action: &str, counted: Counted) -> Option<(u64, u64)> {
         (
             "TerminateInstances"
             | "CreateSnapshot"
+            | "CreateSnapshots"
             | "CreateVolume"
             | "DeleteSnapshot"
             | "CreateNetworkInterface"

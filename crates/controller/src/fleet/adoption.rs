@@ -129,7 +129,6 @@ pub(super) fn hear(
 
 /// Whether what a call makes may still come into the world.
 fn has_open_creations(record: &Record) -> bool {
-    let calls =
-        record.replacement.iter().flat_map(|r| r.rows.values()).flat_map(|r| r.calls.values());
-    calls.into_iter().any(|c| c.state == CallState::Started && c.command.makes().is_some())
+    let mut calls = record.rows().flat_map(|(_, row)| row.calls.values());
+    calls.any(|c| c.state == CallState::Started && c.command.makes().is_some())
 }

@@ -67,6 +67,7 @@ impl CallLimits {
             (
                 "TerminateInstances"
                 | "CreateSnapshot"
+                | "CreateSnapshots"
                 | "CreateVolume"
                 | "DeleteSnapshot"
                 | "CreateNetworkInterface"

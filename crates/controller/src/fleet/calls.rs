@@ -7,7 +7,9 @@
 use super::queue::Waiting;
 use super::runner::Answered;
 use super::{Departure, Effect, Fleet};
-use holdfast_model::{CallState, CloudError, Command, ErrorClass, Reply, Time, Token, tags};
+use holdfast_model::{
+    CallState, CloudError, Command, ErrorClass, Kind, Record, Reply, Time, Token, tags,
+};
 
 /// The most instances that one TerminateInstances names (EC2 takes 1,000; a smaller request that
 /// is refused for one of them costs less).
@@ -100,6 +102,15 @@ impl Fleet {
             }
         }
         let record = self.runners.get(&waiting.node).and_then(|r| r.record.clone());
+        if record.as_ref().is_some_and(|r| is_too_late(r, &waiting)) {
+            let error = CloudError {
+                class: ErrorClass::Refused,
+                code: "NodeIsReplaced".to_owned(),
+                message: "its node is being replaced, which saves it anyway".to_owned(),
+            };
+            self.answer(waiting, token.clone(), Err(error));
+            return None;
+        }
         if let Some(broken) = record.and_then(|r| self.may_leave(&r, &waiting.command, now).err()) {
             let error = CloudError {
                 class: ErrorClass::Refused,
@@ -115,11 +126,12 @@ impl Fleet {
     /// Looks for what an attempt without an answer may have made.
     fn find_earlier(&self, waiting: &Waiting, token: &Token, since: Time) -> Earlier {
         let kind = waiting.command.makes();
-        let found = self.world.of_node(&waiting.node).find(|fact| {
+        let found = self.world.of_node(&waiting.node).filter(|fact| {
             Some(fact.kind()) == kind && fact.tags().get(tags::TOKEN) == Some(&token.0)
         });
-        if let Some(fact) = found {
-            return Earlier::Found(Reply { facts: vec![fact.clone()], gone: Vec::new() });
+        let facts: Vec<_> = found.cloned().collect();
+        if !facts.is_empty() {
+            return Earlier::Found(Reply { facts, gone: Vec::new() });
         }
         let certain = since.plus(self.config.tuning.consistency_window);
         match kind.and_then(|kind| self.world.swept(kind)) {
@@ -184,7 +196,7 @@ impl Fleet {
             None => runner.record.as_ref(),
         };
         record
-            .and_then(|r| r.replacement.as_ref()?.rows.get(&waiting.row)?.calls.get(&waiting.name))
+            .and_then(|r| r.row(waiting.row)?.calls.get(&waiting.name))
             .is_some_and(|call| &call.token == token && call.state == CallState::Started)
     }
 
@@ -209,6 +221,13 @@ impl Fleet {
             runner.replies.push(Answered { row, name, token, result });
         }
     }
+}
+
+/// Whether a snapshot while the node runs would only delay the replacement that has begun since:
+/// EBS takes two of one volume 15 s apart.
+fn is_too_late(record: &Record, waiting: &Waiting) -> bool {
+    matches!(waiting.command, Command::CreateSnapshots { .. })
+        && record.replacement.as_ref().is_some_and(|r| r.kind != Kind::Tidy)
 }
 
 enum Earlier {

@@ -3,8 +3,7 @@
 //! go first, then whoever came first. Nothing here looks through what only waits.
 
 use super::buckets::Buckets;
-use holdfast_model::replacement::Replacement;
-use holdfast_model::{CallState, Command, Kind, NodeId, Row, Time, Token};
+use holdfast_model::{CallState, Command, Kind, NodeId, Record, Row, Time, Token};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How urgent a call is: smaller goes first.
@@ -25,6 +24,7 @@ pub(super) enum Priority {
 impl Priority {
     fn of(kind: Kind, row: Row) -> Priority {
         match (kind, row) {
+            (_, Row::Upkeep) => Priority::Backup,
             (Kind::Delete, _) => Priority::User,
             (_, Row::Retire) | (Kind::Tidy, _) => Priority::Backup,
             (Kind::Notice | Kind::Lost, _) => Priority::Interrupted,
@@ -110,8 +110,8 @@ impl Queue {
     }
 
     /// Every started call of a record that an earlier process committed may have left.
-    pub(super) fn suspect(&mut self, replacement: &Replacement, now: Time) {
-        for call in replacement.rows.values().flat_map(|row| row.calls.values()) {
+    pub(super) fn suspect(&mut self, record: &Record, now: Time) {
+        for call in record.rows().flat_map(|(_, row)| row.calls.values()) {
             if call.state == CallState::Started {
                 self.suspects.insert(call.token.clone(), now);
             }
@@ -119,9 +119,10 @@ impl Queue {
     }
 
     /// Takes in the started calls of a committed record, and drops what it no longer asks for.
-    pub(super) fn offer(&mut self, node: &NodeId, replacement: &Replacement) {
+    pub(super) fn offer(&mut self, node: &NodeId, record: &Record) {
+        let kind = record.replacement.as_ref().map(|r| r.kind);
         let mut asked = BTreeSet::new();
-        for (row, state) in replacement.rows.iter().filter(|(_, state)| state.done_at.is_none()) {
+        for (row, state) in record.rows().filter(|(_, state)| state.done_at.is_none()) {
             for (name, call) in &state.calls {
                 if call.state != CallState::Started {
                     continue;
@@ -133,10 +134,10 @@ impl Queue {
                 self.came += 1;
                 let waiting = Waiting {
                     node: node.clone(),
-                    row: *row,
+                    row,
                     name: name.clone(),
                     command: call.command.clone(),
-                    priority: Priority::of(replacement.kind, *row),
+                    priority: kind.map_or(Priority::Backup, |kind| Priority::of(kind, row)),
                     place: self.came,
                     at: Time(0),
                     tries: 0,

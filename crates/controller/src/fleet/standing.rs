@@ -49,6 +49,7 @@ impl Fleet {
             epoch: self.standing.epoch,
             survival: &self.survival,
             tuning: &self.config.tuning,
+            snapshot_volumes: self.snapshot_volumes,
             now,
         }
     }

@@ -7,7 +7,7 @@ use crate::replacement::Progress;
 use crate::retention::supersede;
 use crate::rollback;
 use holdfast_model::facts::{ImageState, SnapshotState};
-use holdfast_model::record::{DataHead, Final, RootHead};
+use holdfast_model::record::{DataHead, Final, RootHead, RootPoint};
 use holdfast_model::spec::BlockDevicesMode;
 use holdfast_model::{Command, ErrorClass, ImageId, Known, Row, SnapshotId, VolumeId};
 
@@ -17,6 +17,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     for device in devices_to_capture(desk) {
         done &= data(desk, &device.0, &device.1);
     }
+    done &= stay(desk);
     done = done && rollback::put_in_place(desk);
     if done { Progress::Done } else { Progress::Waiting }
 }
@@ -26,11 +27,23 @@ fn root(desk: &mut Desk<'_>) -> bool {
     if !desk.spec.persistence.root {
         return true;
     }
+    if let RootHead::Captured { snapshot, image, .. } = desk.record.root.clone() {
+        return captured(desk, snapshot, image);
+    }
     let RootHead::Live { volume: Some(volume), generation, root_device, origin, .. } =
         desk.record.root.clone()
     else {
         return true;
     };
+    if desk.scene.world.volume(volume.as_str()).is_absent() {
+        if !rollback::returns(&desk.record, "root") {
+            rollback::lost(desk, Row::Capture, volume.as_str(), "root");
+            return false;
+        }
+        // It was deleted from outside, and a person has accepted the loss.
+        desk.record.root = RootHead::Fresh;
+        return true;
+    }
     let root_device = root_device.unwrap_or_else(|| "/dev/xvda".to_owned());
     let Some(snapshot) = snapshot_of(desk, "root-snapshot", "root", &volume) else {
         return false;
@@ -73,6 +86,26 @@ fn root(desk: &mut Desk<'_>) -> bool {
     true
 }
 
+/// A root that was captured earlier (by a pause, say) must still be there. An image that was
+/// deleted from outside is registered again from its snapshot.
+fn captured(desk: &mut Desk<'_>, snapshot: SnapshotId, image: ImageId) -> bool {
+    let world = desk.scene.world;
+    if !world.image(image.as_str()).is_absent() || rollback::returns(&desk.record, "root") {
+        return true;
+    }
+    if world.snapshot(snapshot.as_str()).is_absent() {
+        rollback::lost(desk, Row::Capture, snapshot.as_str(), "root");
+        return false;
+    }
+    let origin = rollback::origin_of(&desk.record, &snapshot);
+    let point = RootPoint { snapshot, image: None, origin, taken_at: desk.scene.now };
+    let Some(again) = rollback::image_of(desk, &point) else { return false };
+    if let RootHead::Captured { image, .. } = &mut desk.record.root {
+        *image = again;
+    }
+    true
+}
+
 /// Devices whose content must travel as a snapshot to where the node goes.
 fn devices_to_capture(desk: &Desk<'_>) -> Vec<(String, VolumeId)> {
     let Some(mode) = desk.spec.persistence.data else { return Vec::new() };
@@ -86,7 +119,8 @@ fn devices_to_capture(desk: &Desk<'_>) -> Vec<(String, VolumeId)> {
                 let moves = market.as_ref().is_some_and(|m| &m.zone != zone);
                 let returns =
                     desk.record.rollback.as_ref().is_some_and(|r| r.data.contains_key(&d.device));
-                let needed = moves || returns || mode == BlockDevicesMode::OnLaunch;
+                let lost = returns && desk.scene.world.volume(id.as_str()).is_absent();
+                let needed = !lost && (moves || returns || mode == BlockDevicesMode::OnLaunch);
                 needed.then(|| (d.device.clone(), id.clone()))
             }
             DataHead::Fresh => None,
@@ -94,9 +128,46 @@ fn devices_to_capture(desk: &Desk<'_>) -> Vec<(String, VolumeId)> {
         .collect()
 }
 
+/// Volumes that the next instance gets as they are must be there: nothing is launched without them.
+fn stay(desk: &mut Desk<'_>) -> bool {
+    let travel = devices_to_capture(desk);
+    let mut there = true;
+    for data in desk.record.data.clone() {
+        let DataHead::Volume { id, .. } = &data.head else { continue };
+        let wanted = desk.volumes().iter().any(|v| v.device == data.device);
+        // A volume that joined may not carry our tags: then no sweep shows it.
+        let known = data.joined.is_none() || desk.scene.world.last_seen(id.as_str()).is_some();
+        if wanted
+            && known
+            && desk.spec.persistence.data.is_some()
+            && !travel.iter().any(|(device, _)| device == &data.device)
+            && !rollback::returns(&desk.record, &data.device)
+            && data.restore.is_none()
+            && desk.scene.world.volume(id.as_str()).is_absent()
+        {
+            rollback::lost(desk, Row::Capture, id.as_str(), &data.device);
+            there = false;
+        }
+    }
+    there
+}
+
 fn data(desk: &mut Desk<'_>, device: &str, volume: &VolumeId) -> bool {
-    if final_of(desk, device, desk.record.generation).is_some() {
-        return true;
+    let is_gone = desk.scene.world.volume(volume.as_str()).is_absent();
+    if let Some(last) = final_of(desk, device, desk.record.generation) {
+        if !desk.scene.world.snapshot(last.as_str()).is_absent() {
+            return true;
+        }
+        if is_gone {
+            rollback::lost(desk, Row::Capture, last.as_str(), device);
+            return false;
+        }
+        // It was deleted from outside, and what it was taken of is still there.
+        desk.record.finals.retain(|f| f.snapshot != last);
+    }
+    if is_gone {
+        rollback::lost(desk, Row::Capture, volume.as_str(), device);
+        return false;
     }
     let name = format!("snapshot:{device}");
     let role = format!("data:{device}");

@@ -6,6 +6,7 @@ use crate::desk::Desk;
 use crate::joined;
 use crate::replacement::Progress;
 use crate::retention::supersede;
+use crate::rollback;
 use holdfast_model::facts::{Fact, InterfaceState, ResourceKind, VolumeState};
 use holdfast_model::record::{DataHead, Life, MAX_LIVES, RootHead};
 use holdfast_model::{Kind, Known, Lifecycle, Row, VolumeId, tags};
@@ -30,12 +31,12 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             // It was seen while it was made, and went with the launch: nobody has run on it.
             back_to_where_it_was(desk);
         } else {
-            free &= is_free(desk, &id);
+            free &= is_free(desk, &id, "root");
         }
     }
     for data in desk.record.data.clone() {
         if let DataHead::Volume { id, .. } = &data.head {
-            free &= is_free(desk, id);
+            free &= is_free(desk, id, &data.device);
         }
     }
     let interfaces: Vec<_> = desk.record.interfaces().cloned().collect();
@@ -93,7 +94,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
 }
 
 /// Whether a volume is positively attached to nothing.
-fn is_free(desk: &mut Desk<'_>, id: &VolumeId) -> bool {
+fn is_free(desk: &mut Desk<'_>, id: &VolumeId, of: &str) -> bool {
     // A volume that joined may not carry our tags yet: then no sweep shows it.
     let untagged = desk.record.data.iter().any(|d| {
         d.joined.is_some() && matches!(&d.head, DataHead::Volume { id: volume, .. } if volume == id)
@@ -105,10 +106,9 @@ fn is_free(desk: &mut Desk<'_>, id: &VolumeId) -> bool {
         }
         Known::Present(v) if v.state == VolumeState::Available && v.attached_to.is_none() => true,
         Known::Absent if desk.kind() == Some(Kind::Delete) => true,
+        Known::Absent if rollback::returns(&desk.record, of) => true,
         Known::Absent => {
-            let what = format!("the volume {id} was deleted from outside; its content is lost");
-            desk.need_decision(Row::Fence, what.clone());
-            desk.wait(what);
+            rollback::lost(desk, Row::Fence, id.as_str(), of);
             false
         }
         _ => {

@@ -265,6 +265,12 @@ fn volumes(desk: &mut Desk<'_>, market: &Market) -> bool {
             _ => (None, restore.or_else(|| wanted.snapshot.clone())),
         };
         complete = false;
+        if let (Some(_), Some(from)) = (&old, &snapshot)
+            && desk.scene.world.snapshot(from.as_str()).is_absent()
+        {
+            rollback::lost(desk, Row::Launch, from.as_str(), &device);
+            continue;
+        }
         let zone = market.zone.clone();
         let asked = desk.ask(Row::Launch, &format!("volume:{device}"), |desk, token| {
             Command::CreateVolume {
@@ -282,7 +288,8 @@ fn volumes(desk: &mut Desk<'_>, market: &Market) -> bool {
                 data.head = DataHead::Volume { id: new.clone(), zone: market.zone.clone() };
                 data.restore = None;
             }
-            if let Some(old) = old {
+            // One that was lost, and shows again one day, is not ours to delete.
+            if let Some(old) = old.filter(|v| !desk.scene.world.volume(v.as_str()).is_absent()) {
                 let why = format!("its content is in {new}");
                 supersede(&mut desk.record, old.as_str(), &why, 0);
             }

@@ -47,6 +47,7 @@ fn may_go(changed: &[(&str, Option<&str>)]) -> bool {
         epoch: EPOCH,
         survival: &Survival::default(),
         tuning: &tuning,
+        snapshot_volumes: 0,
         now: Time(2),
     };
     let command = Command::DeleteVolume { volume: VolumeId::from("vol-1") };

@@ -106,6 +106,17 @@ pub struct ServeOptions {
     /// Be this installation, where the store was lost: a store with nodes of its own keeps its name
     #[arg(long, value_name = "ID")]
     pub installation: Option<String>,
+    /// While a node runs, take snapshots of what is kept so often: at least 1s
+    #[arg(long, value_name = "SPAN", value_parser = snapshot_interval, default_value = "5m")]
+    pub snapshot_interval: Duration,
+}
+
+fn snapshot_interval(text: &str) -> Result<Duration, String> {
+    let span = super::duration::parse(text)?;
+    if span < Duration::from_secs(1) {
+        return Err("snapshots are at least 1s apart".to_owned());
+    }
+    Ok(span)
 }
 
 /// `holdfast node …`.
@@ -370,6 +381,8 @@ pub enum Decision {
     Wait,
     /// Ask the cloud again
     Retry,
+    /// Return to the newest snapshots, and accept the loss of what came after
+    Restore,
 }
 
 impl Decision {
@@ -378,6 +391,7 @@ impl Decision {
         match self {
             Decision::Wait => "wait",
             Decision::Retry => "retry",
+            Decision::Restore => "restore",
         }
     }
 }

@@ -54,7 +54,10 @@ pub fn run(options: &ServeOptions) -> Result<(), Failure> {
         .build()
         .map_err(|e| failed(format!("threads cannot be started: {e}")))?;
     let serving = Arc::clone(&store);
-    let ended = runtime.block_on(serve(serving, cloud, installation, auth, listener));
+    let mut config = FleetConfig::local(installation);
+    config.tuning.snapshot_interval =
+        u64::try_from(options.snapshot_interval.as_millis()).unwrap_or(u64::MAX);
+    let ended = runtime.block_on(serve(serving, cloud, config, auth, listener));
     // What still runs is idempotent and is taken up at the next start.
     runtime.shutdown_background();
     // Whoever copies the file of a server that was stopped has everything.
@@ -152,14 +155,13 @@ fn note_token(path: &Path) {
 async fn serve(
     store: Arc<SqliteStore>,
     cloud: LocalCloud,
-    installation: Installation,
+    config: FleetConfig,
     auth: Auth,
     listener: TcpListener,
 ) -> Result<(), Failure> {
     // From here on a signal stops the server in order.
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let config = FleetConfig::local(installation);
     let store: Arc<dyn Store> = store;
     let shared: Arc<dyn Cloud> = Arc::new(cloud.clone());
     let controller = start(shared, store, config).await.map_err(failed)?;

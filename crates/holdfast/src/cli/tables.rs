@@ -128,7 +128,9 @@ fn facts(node: &Whole, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, Str
         let row = stuck.row.name();
         facts.push(("stuck", format!("{row} for {since}: {}", printable(&stuck.why))));
         if !stuck.choices.is_empty() {
-            facts.push(("decide", format!("holdfast node decide {} retry|wait", record.id)));
+            let words: Vec<&str> = stuck.choices.iter().map(|c| c.word()).collect();
+            let words = words.join("|");
+            facts.push(("decide", format!("holdfast node decide {} {words}", record.id)));
         }
     }
     if let Some(what) = &node.summary.waits_for {

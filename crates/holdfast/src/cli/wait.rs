@@ -118,9 +118,10 @@ fn judge(node: &Whole, until: Until) -> Verdict {
     match &node.record.stuck {
         Some(stuck) if !stuck.choices.is_empty() => hopeless(format!(
             "{name} ({id}) needs a decision: {} is stuck: {}; say: holdfast node decide {id} \
-             retry (or wait)",
+             {}",
             stuck.row.name(),
-            printable(&stuck.why)
+            printable(&stuck.why),
+            stuck.choices.iter().map(|c| c.word()).collect::<Vec<_>>().join("|")
         )),
         _ => Verdict::NotYet,
     }
@@ -215,6 +216,7 @@ mod tests {
             since: Time(0),
             why: "no market".to_owned(),
             choices: vec![Choice::Retry],
+            restore: std::collections::BTreeMap::new(),
         };
         node.record.stuck = Some(stuck);
         let Verdict::Hopeless(failure) = judge(&node, Until::Active) else { panic!("not stuck") };

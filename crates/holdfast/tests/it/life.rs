@@ -32,6 +32,11 @@ impl Drop for Real {
 
 impl Real {
     pub fn start() -> Real {
+        Real::start_with(&[])
+    }
+
+    /// With these options besides.
+    pub fn start_with(options: &[&str]) -> Real {
         let temporary = tempfile::tempdir().unwrap();
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut real = Real {
@@ -40,7 +45,7 @@ impl Real {
             server: None,
             temporary,
         };
-        real.serve();
+        real.serve_with(options);
         real
     }
 

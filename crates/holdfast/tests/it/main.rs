@@ -15,5 +15,6 @@ mod persistence;
 mod played;
 mod refusals;
 mod restore;
+mod snapshots;
 mod soak;
 mod user_volumes;

@@ -16,5 +16,6 @@ mod rollback;
 mod scene;
 mod swarm;
 mod upgrades;
+mod upkeep;
 mod words;
 mod works;
