@@ -54,6 +54,24 @@ pub struct Limits {
     pub pids_max: u32,
 }
 
+/// How the metadata service answers. Source: EC2 API reference, InstanceMetadataOptionsRequest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MetadataOptions {
+    /// Whether a token is needed (version 2); otherwise version 1 is answered, too.
+    pub tokens_required: bool,
+    /// How many hops an answer may go; the system's usual limit if it is not said.
+    pub hop_limit: Option<u8>,
+    /// Whether the instance's tags can be read.
+    pub tags: bool,
+}
+
+impl Default for MetadataOptions {
+    fn default() -> Self {
+        MetadataOptions { tokens_required: true, hop_limit: None, tags: true }
+    }
+}
+
 /// One instance. Written by the server to `DIR/config.json` (mode 0600: user data may hold secrets).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeConfig {
@@ -94,6 +112,9 @@ pub struct NodeConfig {
     pub limits: Limits,
     /// Tags, readable through the metadata service.
     pub tags: BTreeMap<String, String>,
+    /// How the metadata service answers.
+    #[serde(default)]
+    pub metadata: MetadataOptions,
     /// How long a stop waits for the processes, in milliseconds, unless the request says otherwise.
     pub stop_timeout_ms: u64,
 }

@@ -53,8 +53,8 @@ pub use capabilities::KEPT as CAPABILITIES_KEPT;
 pub use cgroup::Cgroup;
 pub use client::{ANSWER_MAX, ShimClient};
 pub use config::{
-    Lifecycle, Limits, NodeConfig, SHUTDOWN_SCRIPT_MAX_BYTES, STOP_TIMEOUT_MAX_MS, TAGS_MAX,
-    USER_DATA_MAX_BYTES, config_path, console_path, shim_log_path,
+    Lifecycle, Limits, MetadataOptions, NodeConfig, SHUTDOWN_SCRIPT_MAX_BYTES, STOP_TIMEOUT_MAX_MS,
+    TAGS_MAX, USER_DATA_MAX_BYTES, config_path, console_path, shim_log_path,
 };
 pub use error::{AgentError, Result};
 pub use exec::exec_in;

@@ -170,7 +170,8 @@ pub(crate) fn make(
     launch: &Launch,
     instance: &InstanceId,
 ) -> Result<InterfaceRow, CloudError> {
-    let mut row = new_interface(table, layout, &launch.market.zone, None, &launch.tags)?;
+    let mut row =
+        new_interface(table, layout, &launch.market.zone, None, launch.own_interface_tags())?;
     hold(&mut row, instance, 0);
     Ok(row)
 }

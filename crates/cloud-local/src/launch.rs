@@ -4,6 +4,7 @@ use crate::cloud::{Inner, new_id, now};
 use crate::images::image;
 use crate::interfaces;
 use crate::markets;
+use crate::metadata_options;
 use crate::refusal::{LocalError, conflict, not_found, refused};
 use crate::region;
 use crate::rows::{Ending, ImageRow, InstanceRow, InterfaceRow, Row, VolumeRow};
@@ -211,6 +212,7 @@ impl Inner {
                 pids_max: PIDS_MAX,
             },
             tags: (*fact.tags).clone(),
+            metadata: metadata_options::read(&launch.settings),
             stop_timeout_ms: STOP_TIMEOUT_MS,
         })
     }
@@ -312,7 +314,7 @@ fn root_volume(
             attached_to: Some((instance.clone(), image.fact.root_device.clone())),
             attachment_settled: false,
             fs_uuid: None,
-            tags: launch.tags.clone(),
+            tags: launch.root_tags().clone(),
             snapshot: snapshot.clone(),
         },
         blank_root: snapshot.is_none(),

@@ -28,6 +28,7 @@ mod interfaces;
 mod keeper;
 mod launch;
 mod markets;
+mod metadata_options;
 pub mod network;
 mod node;
 mod power;

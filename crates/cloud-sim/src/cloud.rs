@@ -8,11 +8,14 @@ use crate::refusal::{error, throttled, unknown_outcome};
 use crate::truth::{Truth, Violation};
 use crate::world::World;
 use holdfast_cloud::Notice;
+use holdfast_model::command::Launch;
 use holdfast_model::facts::{Fact, Health, InstanceState, Page, Query, ResourceKind, VolumeState};
 use holdfast_model::market::Catalogue;
 use holdfast_model::{
-    AllocationId, CloudError, Command, ErrorClass, InstanceId, Market, NodeId, Reply, Time, tags,
+    AllocationId, CloudError, Command, ErrorClass, InstanceId, Market, NodeId, Reply, Time,
+    VolumeId, tags,
 };
+use serde_json::{Map, Value};
 
 /// The most calls that are logged; of later ones only the number is kept.
 pub const MAX_CALLS_LOGGED: usize = 1_000_000;
@@ -295,6 +298,18 @@ impl SimCloud {
             .collect();
         self.world.truth.leaked(self.world.now, node, &left);
         left
+    }
+
+    /// The request that launched an instance, while it is shown.
+    #[must_use]
+    pub fn launch_of(&self, instance: &InstanceId) -> Option<&Launch> {
+        self.world.instances.get(instance)?.launch.as_ref()
+    }
+
+    /// What a volume was asked to be: type, iops, encryption.
+    #[must_use]
+    pub fn settings_of(&self, volume: &VolumeId) -> Option<&Map<String, Value>> {
+        self.world.volume_settings.get(volume)
     }
 
     /// Somebody else gives a command, with the account's own console say: no fault meets it, and

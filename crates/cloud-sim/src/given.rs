@@ -182,6 +182,7 @@ fn instance(
     Instance {
         vcpus: catalogue.instance_type(&fact.instance_type).map_or(2, |t| t.vcpus),
         has_script: !fact.drained,
+        launch: None,
         own_interface: false,
         secondary: Vec::new(),
         powered: fact.state == InstanceState::Running,

@@ -2,6 +2,7 @@
 
 use crate::workload::Workload;
 use crate::writes::Writes;
+use holdfast_model::command::Launch;
 use holdfast_model::facts::{
     Fact, ImageFact, InstanceFact, InstanceState, InterfaceFact, SnapshotFact, VolumeFact,
 };
@@ -24,6 +25,8 @@ pub(crate) struct Content {
 #[derive(Debug, Clone)]
 pub(crate) struct Instance {
     pub fact: InstanceFact,
+    /// The request that made it, if it was made here.
+    pub launch: Option<Launch>,
     pub vcpus: u32,
     pub has_script: bool,
     /// Its interface was made for it and dies with it.

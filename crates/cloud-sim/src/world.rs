@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub addresses: crate::rules::interfaces::Addresses,
     /// Interfaces that are being taken from their instances.
     pub detaching: BTreeSet<InterfaceId>,
+    /// Type, iops, encryption of volumes that were made by themselves, as asked for.
+    pub volume_settings: BTreeMap<VolumeId, serde_json::Map<String, serde_json::Value>>,
     pub elastic_ips: BTreeMap<AllocationId, crate::rules::network::ElasticIp>,
     /// What each client token asked for, and made; by action, for EC2 keeps them apart.
     pub tokens: BTreeMap<(&'static str, Token), (Command, String)>,
@@ -76,6 +78,7 @@ impl World {
             interfaces: BTreeMap::new(),
             addresses: <_>::default(),
             detaching: BTreeSet::new(),
+            volume_settings: BTreeMap::new(),
             elastic_ips: BTreeMap::new(),
             tokens: BTreeMap::new(),
             veil: Veil::default(),
@@ -290,6 +293,7 @@ impl World {
             Event::VolumeGone(id) => {
                 self.volume_mut(&id);
                 self.volumes.remove(&id);
+                self.volume_settings.remove(&id);
             }
             Event::SnapshotMade(id) => {
                 self.snapshot_made(&id);

@@ -170,6 +170,27 @@ impl<'a> Desk<'a> {
         all
     }
 
+    /// A request with the user's tags on what the spec wants to carry them.
+    fn tagged(&self, mut command: Command) -> Command {
+        let mine = &self.spec.tags;
+        let only_ours = |tags: &mut Tags| tags.retain(|key, _| !mine.contains_key(key));
+        let tagged = self.spec.tagged;
+        match &mut command {
+            Command::RunInstances(launch) => {
+                let mut bare = launch.tags.clone();
+                only_ours(&mut bare);
+                launch.volume_tags = (!tagged.volumes).then(|| bare.clone());
+                launch.interface_tags = (!tagged.interfaces).then_some(bare);
+            }
+            Command::CreateVolume { tags, .. } if !tagged.volumes => only_ours(tags),
+            Command::CreateSnapshot { tags, .. } if !tagged.snapshots => only_ours(tags),
+            Command::RegisterImage { tags, .. } if !tagged.images => only_ours(tags),
+            Command::CreateNetworkInterface { tags, .. } if !tagged.interfaces => only_ours(tags),
+            _ => {}
+        }
+        command
+    }
+
     /// How a call of a row stands, if it was ever made.
     #[must_use]
     pub fn standing(&self, row: Row, name: &str) -> Option<Asked> {
@@ -197,7 +218,7 @@ impl<'a> Desk<'a> {
             name,
             attempt,
         );
-        let command = make(self, token.clone());
+        let command = self.tagged(make(self, token.clone()));
         let at = self.scene.now;
         if let Some(state) = self.row_mut(row) {
             let call = Call { command, token, attempt, at, state: CallState::Started };

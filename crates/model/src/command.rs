@@ -38,6 +38,9 @@ pub struct Launch {
     pub root_delete_on_termination: bool,
     /// Size of the root volume in GiB, if the spec says.
     pub root_size_gib: Option<u32>,
+    /// Type, iops, throughput, encryption of the root volume, as received.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub root_settings: serde_json::Map<String, serde_json::Value>,
     /// User data, base64 as received.
     pub user_data: Option<String>,
     /// Shutdown script, base64 as received; run by the agent when the node is drained.
@@ -45,8 +48,28 @@ pub struct Launch {
     /// Everything else of the spec's launchSpecification that the cloud may honour (security
     /// groups, key pair, metadata options, …), as received.
     pub settings: serde_json::Map<String, serde_json::Value>,
-    /// Tags of instance, root volume and interface.
+    /// Tags of the instance.
     pub tags: Tags,
+    /// Tags of the root volume; none: those of the instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_tags: Option<Tags>,
+    /// Tags of an interface that is made with the instance; none: those of the instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface_tags: Option<Tags>,
+}
+
+impl Launch {
+    /// Tags of the root volume.
+    #[must_use]
+    pub fn root_tags(&self) -> &Tags {
+        self.volume_tags.as_ref().unwrap_or(&self.tags)
+    }
+
+    /// Tags of an interface that is made with the instance.
+    #[must_use]
+    pub fn own_interface_tags(&self) -> &Tags {
+        self.interface_tags.as_ref().unwrap_or(&self.tags)
+    }
 }
 
 /// A command. Each carries all that is needed to repeat it.

@@ -6,6 +6,7 @@
 mod interfaces;
 mod reader;
 pub mod revert;
+mod settings;
 pub mod windows;
 
 use crate::tags::{self, Tags};
@@ -43,6 +44,19 @@ pub struct Persistence {
     pub data: Option<BlockDevicesMode>,
     /// The private IPv4 address (and with it the interface and the zone).
     pub private_ip: bool,
+}
+
+/// Which resources carry the user's tags beside the instance (`resourceTagSpecification`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tagged {
+    /// Volumes.
+    pub volumes: bool,
+    /// Snapshots.
+    pub snapshots: bool,
+    /// Network interfaces.
+    pub interfaces: bool,
+    /// Images.
+    pub images: bool,
 }
 
 /// One data volume.
@@ -112,8 +126,12 @@ pub struct Spec {
     pub shutdown_script: Option<String>,
     /// The user's tags.
     pub tags: Tags,
+    /// Which resources carry them.
+    pub tagged: Tagged,
     /// Size of the root volume in GiB.
     pub root_size_gib: Option<u32>,
+    /// The other members of the root volume's `ebs`, as received.
+    pub root_settings: Map<String, Value>,
     /// Data volumes.
     pub data: Vec<DataVolumeSpec>,
     /// Security groups.

@@ -57,6 +57,11 @@ pub(super) fn serve(
                 continue;
             };
             let node = node.clone();
+            if let Some(hops) = node.borrow().config.metadata.hop_limit
+                && stream.set_ttl(u32::from(hops)).is_err()
+            {
+                continue;
+            }
             tokio::task::spawn_local(async move {
                 let service = service_fn(|request| {
                     let answer = respond(&mut node.borrow_mut(), &request);
@@ -89,7 +94,10 @@ fn respond(node: &mut Node, request: &Request<Incoming>) -> Answer {
     }
     let token = request.headers().get(TOKEN_HEADER).and_then(|t| t.to_str().ok());
     let now = Instant::now();
-    let valid = token.and_then(|t| node.tokens.get(t)).is_some_and(|end| *end > now);
+    let valid = match token {
+        Some(token) => node.tokens.get(token).is_some_and(|end| *end > now),
+        None => !node.config.metadata.tokens_required,
+    };
     if !valid {
         return failure(StatusCode::UNAUTHORIZED);
     }

@@ -111,6 +111,7 @@ impl Machine {
             user_data: Vec::new(),
             shutdown_script: None,
             limits: Limits { cpus: 1, memory_bytes: 256 << 20, pids_max: 128 },
+            metadata: holdfast_agent::MetadataOptions::default(),
             tags: BTreeMap::from([("Name".into(), "db".into())]),
             stop_timeout_ms: 20_000,
         };

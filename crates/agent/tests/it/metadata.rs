@@ -51,3 +51,19 @@ fn an_interruption_shows_once_it_is_announced() {
     );
     assert!(machine.client().set_notice("explode", "2030-01-01T00:02:00Z").is_err());
 }
+
+#[test]
+fn metadata_options_say_whether_a_token_is_needed_and_tags_are_shown() {
+    let mut machine = Machine::new();
+    machine.config.metadata.tokens_required = false;
+    machine.config.metadata.tags = false;
+    machine.config.metadata.hop_limit = Some(3);
+    machine.start();
+    let get = |path: &str, headers: &[(&str, &str)]| machine.metadata("GET", path, headers);
+    let id = (200, machine.config.instance_id.clone());
+    assert_eq!(get("/latest/meta-data/instance-id", &[]), id);
+    assert_eq!(get("/latest/meta-data/instance-id", &[(TOKEN, "guessed")]).0, 401);
+    let token = machine.metadata("PUT", "/latest/api/token", &[(TTL, "60")]).1;
+    assert_eq!(get("/latest/meta-data/instance-id", &[(TOKEN, &token)]), id);
+    assert_eq!(get("/latest/meta-data/tags/instance/Name", &[]).0, 404);
+}

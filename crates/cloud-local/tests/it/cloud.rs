@@ -103,6 +103,9 @@ fn launch(token: &str, interface: Option<InterfaceId>, user_data: Option<String>
         root_size_gib: Some(1),
         user_data,
         shutdown_script: None,
+        root_settings: Map::new(),
+        volume_tags: None,
+        interface_tags: None,
         settings: Map::new(),
         tags: node_tags("instance"),
     }

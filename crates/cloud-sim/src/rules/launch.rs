@@ -52,7 +52,11 @@ impl World {
         let (interface, own_interface) = match &launch.interface {
             Some(kept) => (kept.clone(), false),
             None => {
-                let made = self.make_interface(&launch.market.subnet, None, launch.tags.clone())?;
+                let made = self.make_interface(
+                    &launch.market.subnet,
+                    None,
+                    launch.own_interface_tags().clone(),
+                )?;
                 (made, true)
             }
         };
@@ -85,6 +89,7 @@ impl World {
             fact,
             vcpus,
             has_script: launch.shutdown_script.is_some(),
+            launch: Some(launch.clone()),
             own_interface,
             secondary: Vec::new(),
             powered: true,
@@ -182,7 +187,7 @@ impl World {
             attachment_settled: false,
             snapshot,
             fs_uuid: Some(fs_uuid),
-            tags: launch.tags.clone(),
+            tags: launch.root_tags().clone(),
         };
         self.add_volume(fact, content);
         id

@@ -15,7 +15,8 @@ const SIZE: std::ops::RangeInclusive<u32> = 1..=16_384;
 
 impl World {
     pub(crate) fn create_volume(&mut self, command: &Command) -> Answer {
-        let Command::CreateVolume { token, zone, size_gib, snapshot, tags, .. } = command else {
+        let Command::CreateVolume { token, zone, size_gib, snapshot, settings, tags } = command
+        else {
             return Err(refused("InvalidAction", "not a volume's creation"));
         };
         if let Some(id) = self.same_request(command, token)? {
@@ -61,6 +62,7 @@ impl World {
             tags: tags.clone(),
         };
         self.add_volume(fact, content);
+        self.volume_settings.insert(id.clone(), settings.clone());
         self.remember(command, token, id.as_str());
         let made_at = self.ends(Latency::VolumeCreating, &subject_of(tags, id.as_str()));
         self.events.add(made_at, Event::VolumeMade(id.clone()));

@@ -107,6 +107,9 @@ impl Hand {
             user_data: None,
             shutdown_script: None,
             settings: serde_json::Map::new(),
+            root_settings: serde_json::Map::new(),
+            volume_tags: None,
+            interface_tags: None,
             tags: self.tags("instance"),
         }
     }

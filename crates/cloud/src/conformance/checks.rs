@@ -56,6 +56,9 @@ pub(super) fn launch(s: &Subject, token: &str, market: &Market) -> Launch {
         root_size_gib: Some(GIB),
         user_data: None,
         shutdown_script: None,
+        root_settings: Map::new(),
+        volume_tags: None,
+        interface_tags: None,
         settings: Map::new(),
         tags: tags_for(token, "instance"),
     }

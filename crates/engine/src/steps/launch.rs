@@ -122,10 +122,13 @@ fn leave(desk: &mut Desk<'_>, market: &Market) {
             interface: desk.record.interface.as_ref().map(|i| i.id.clone()),
             root_delete_on_termination: !desk.spec.persistence.root,
             root_size_gib: desk.spec.root_size_gib,
+            root_settings: desk.spec.root_settings.clone(),
             user_data: desk.spec.user_data.clone(),
             shutdown_script: desk.spec.shutdown_script.clone(),
             settings: desk.spec.settings.clone(),
             tags: desk.tags("instance", &token),
+            volume_tags: None,
+            interface_tags: None,
             token,
         }))
     });

@@ -4,6 +4,7 @@
 //! boolean or a number is meant.
 
 use super::interfaces::read_interfaces;
+use super::settings::{passed_on, read_tagged};
 use super::{
     BlockDevicesMode, DataVolumeSpec, HealthCheck, MAX_CHOICES, MAX_DATA_VOLUMES, MAX_DOCUMENT,
     MAX_USER_DATA, Orientation, Persistence, ROOT_DEVICES, Spec,
@@ -63,7 +64,7 @@ impl<'a> Reader<'a> {
         });
     }
 
-    fn text(&mut self, path: &str, example: &str) -> Option<String> {
+    pub(super) fn text(&mut self, path: &str, example: &str) -> Option<String> {
         match self.at(path)? {
             Value::String(text) if !text.is_empty() => Some(text.clone()),
             Value::String(_) => {
@@ -84,7 +85,7 @@ impl<'a> Reader<'a> {
         self.text(path, example).unwrap_or_default()
     }
 
-    fn flag(&mut self, path: &str, default: bool) -> bool {
+    pub(super) fn flag(&mut self, path: &str, default: bool) -> bool {
         match self.at(path) {
             None => default,
             Some(Value::Bool(b)) => *b,
@@ -97,7 +98,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn number(&mut self, path: &str, default: u64, least: u64, most: u64) -> u64 {
+    pub(super) fn number(&mut self, path: &str, default: u64, least: u64, most: u64) -> u64 {
         let Some(value) = self.at(path) else { return default };
         self.checked_number(path, value, least, most).unwrap_or(default)
     }
@@ -227,7 +228,9 @@ pub(super) fn read(document: &Value) -> Result<Spec, Vec<FieldError>> {
         r.wrong("compute.elasticIp", problem, "the allocation id of an Elastic IP", example);
     }
     let secondary = read_interfaces(&mut r);
-    let (root_size_gib, data) = read_devices(&mut r, &mounts);
+    let tagged = read_tagged(&mut r);
+    let settings = passed_on(&mut r);
+    let Devices { root_size_gib, root_settings, data } = read_devices(&mut r, &mounts);
     let persistence = read_persistence(&mut r, private_ip.is_some());
     let lifecycles = [("spot", Lifecycle::Spot), ("on_demand", Lifecycle::OnDemand)];
     let orientations = [
@@ -267,10 +270,12 @@ pub(super) fn read(document: &Value) -> Result<Spec, Vec<FieldError>> {
         user_data: r.script(&format!("{launch}.userData"), "\"IyEvYmluL3NoCg==\""),
         shutdown_script: r.script(&format!("{launch}.shutdownScript"), "\"IyEvYmluL3NoCg==\""),
         tags,
+        tagged,
         root_size_gib,
+        root_settings,
         data,
         security_groups: r.texts(&format!("{launch}.securityGroupIds"), "[\"sg-1\"]"),
-        settings: passed_on(&r),
+        settings,
         not_acted_on: not_acted_on(&r),
     };
     if r.errors.is_empty() { Ok(spec) } else { Err(r.errors) }
@@ -364,9 +369,18 @@ fn read_tags(r: &mut Reader<'_>) -> (Tags, Tags) {
     (tags, mounts)
 }
 
-fn read_devices(r: &mut Reader<'_>, mounts: &Tags) -> (Option<u32>, Vec<DataVolumeSpec>) {
+/// What `blockDeviceMappings` says.
+#[derive(Default)]
+struct Devices {
+    root_size_gib: Option<u32>,
+    root_settings: Map<String, Value>,
+    data: Vec<DataVolumeSpec>,
+}
+
+fn read_devices(r: &mut Reader<'_>, mounts: &Tags) -> Devices {
     let path = "compute.launchSpecification.blockDeviceMappings";
     let mut root = None;
+    let mut root_settings = Map::new();
     let mut data: Vec<DataVolumeSpec> = Vec::new();
     let items = match r.at(path) {
         None => &Vec::new(),
@@ -378,7 +392,7 @@ fn read_devices(r: &mut Reader<'_>, mounts: &Tags) -> (Option<u32>, Vec<DataVolu
                 "a list",
                 "[{\"deviceName\": \"/dev/xvdb\", \"ebs\": {\"volumeSize\": 10}}]",
             );
-            return (root, data);
+            return Devices::default();
         }
     };
     for (index, item) in items.iter().enumerate().take(MAX_DATA_VOLUMES + 2) {
@@ -401,8 +415,14 @@ fn read_devices(r: &mut Reader<'_>, mounts: &Tags) -> (Option<u32>, Vec<DataVolu
                 .checked_number(&field("ebs.volumeSize"), value, 1, MAX_GIB)
                 .and_then(|n| u32::try_from(n).ok()),
         };
+        let mut settings = ebs.clone();
+        for known in ["volumeSize", "snapshotId", "deleteOnTermination"] {
+            settings.remove(known);
+        }
+        settings.retain(|_, value| !value.is_null());
         if ROOT_DEVICES.contains(&device) {
             root = size;
+            root_settings = settings;
             continue;
         }
         if data.iter().any(|d| d.device == device) {
@@ -411,11 +431,6 @@ fn read_devices(r: &mut Reader<'_>, mounts: &Tags) -> (Option<u32>, Vec<DataVolu
             continue;
         }
         let snapshot = ebs.get("snapshotId").and_then(Value::as_str).map(SnapshotId::from);
-        let mut settings = ebs.clone();
-        for known in ["volumeSize", "snapshotId", "deleteOnTermination"] {
-            settings.remove(known);
-        }
-        settings.retain(|_, value| !value.is_null());
         data.push(DataVolumeSpec {
             device: device.to_owned(),
             size_gib: size.unwrap_or(DEFAULT_GIB),
@@ -449,30 +464,7 @@ fn read_devices(r: &mut Reader<'_>, mounts: &Tags) -> (Option<u32>, Vec<DataVolu
             );
         }
     }
-    (root, data)
-}
-
-fn passed_on(r: &Reader<'_>) -> Map<String, Value> {
-    let mut settings = Map::new();
-    if let Some(Value::Object(launch)) = r.at("compute.launchSpecification") {
-        for key in [
-            "creditSpecification",
-            "ebsOptimized",
-            "iamRole",
-            "keyPair",
-            "metadataOptions",
-            "monitoring",
-            "networkInterfaces",
-            "resourceTagSpecification",
-            "securityGroupIds",
-            "tenancy",
-        ] {
-            if let Some(value) = launch.get(key).filter(|v| !v.is_null()) {
-                settings.insert(key.to_owned(), value.clone());
-            }
-        }
-    }
-    settings
+    Devices { root_size_gib: root, root_settings, data }
 }
 
 fn not_acted_on(r: &Reader<'_>) -> Vec<String> {

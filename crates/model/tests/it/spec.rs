@@ -120,6 +120,38 @@ fn user_data_has_the_limit_of_ec2() {
     assert_eq!(errors(&document).len(), 1);
 }
 
+#[test]
+fn settings_of_a_launch_are_checked_when_they_are_sent() {
+    let mut document = valid();
+    let launch = &mut document["compute"]["launchSpecification"];
+    launch["tenancy"] = json!("shared");
+    launch["ebsOptimized"] = json!("perhaps");
+    launch["keyPair"] = json!(7);
+    launch["creditSpecification"] = json!({"cpuCredits": "many"});
+    launch["metadataOptions"] =
+        json!({"httpTokens": "never", "httpPutResponseHopLimit": 65, "instanceMetadataTags": "on"});
+    launch["resourceTagSpecification"] = json!({"volumes": {"shouldTag": "no"}});
+    launch["networkInterfaces"] =
+        json!([{"deviceIndex": 1}, {"deviceIndex": 1}, {"deviceIndex": 8}]);
+    let mut fields: Vec<String> = errors(&document).into_iter().map(|e| e.field).collect();
+    fields.sort();
+    let expected = [
+        "creditSpecification.cpuCredits",
+        "ebsOptimized",
+        "keyPair",
+        "metadataOptions.httpPutResponseHopLimit",
+        "metadataOptions.httpTokens",
+        "metadataOptions.instanceMetadataTags",
+        "networkInterfaces[1].deviceIndex",
+        "networkInterfaces[2].deviceIndex",
+        "resourceTagSpecification.volumes.shouldTag",
+        "tenancy",
+    ];
+    let expected: Vec<String> =
+        expected.iter().map(|f| format!("compute.launchSpecification.{f}")).collect();
+    assert_eq!(fields, expected);
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

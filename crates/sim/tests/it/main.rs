@@ -14,6 +14,7 @@ mod regressions;
 mod restored;
 mod rollback;
 mod scene;
+mod settings;
 mod swarm;
 mod upgrades;
 mod upkeep;

@@ -38,7 +38,7 @@ pub(super) fn leaves(config: &NodeConfig, notice: Option<&Notice>, started_at_ms
     meta(&format!("{interface}/device-number"), "0");
     meta(&format!("{interface}/local-ipv4s"), &ip);
     meta(&format!("{interface}/mac"), &config.mac);
-    for (key, value) in &config.tags {
+    for (key, value) in config.tags.iter().filter(|_| config.metadata.tags) {
         // EC2 does not show keys that cannot be a path component either.
         let shown = !key.is_empty() && key != "." && key != ".." && !key.contains(['/', ' ']);
         if shown {
