@@ -8,6 +8,7 @@ mod demo;
 mod docs;
 mod fallback;
 mod full_pool;
+mod launch_settings;
 mod life;
 mod markets;
 mod network;
