@@ -18,9 +18,16 @@ pub fn can_hit(class: Class, row: Row) -> Result<(), &'static str> {
         Class::Conflict => calls(row, "the row makes no call"),
         Class::SlowLaunch => only(row, &[Row::Launch], "only a launch launches"),
         Class::SlowAttach => only(row, &[Row::Attach], "only attach attaches"),
-        // The termination that the fence waits for.
-        Class::SlowTerminate => {
-            only(row, &[Row::Stop, Row::Retire], "only stop and retire terminate")
+        // What is on the list of what goes has been its node's instance, and is over.
+        Class::SlowTerminate => only(row, &[Row::Stop], "only stop terminates"),
+        // It is late where it is made; later rows begin when it has been seen.
+        Class::Missing => only(row, &[Row::Capture, Row::Launch], "the row makes nothing"),
+        Class::SlowDetach | Class::Death => living(row),
+        Class::NoticeLost | Class::NoticeLate | Class::NoticeDoubled | Class::NoticeUnknown => {
+            match row {
+                Row::Probe => Err("what runs on demand is not taken back"),
+                _ => living(row),
+            }
         }
         Class::SlowSnapshot => only(row, &[Row::Capture], "only capture takes snapshots"),
         Class::FailedSnapshot => only(row, &[Row::Capture], "only capture waits for snapshots"),
@@ -31,6 +38,15 @@ pub fn can_hit(class: Class, row: Row) -> Result<(), &'static str> {
 
 fn only(row: Row, rows: &[Row], why: &'static str) -> Result<(), &'static str> {
     if rows.contains(&row) { Ok(()) } else { Err(why) }
+}
+
+/// What happens to an instance that lives, or ends.
+fn living(row: Row) -> Result<(), &'static str> {
+    if matches!(row, Row::Fence | Row::Capture) {
+        Err("between stop and launch no instance lives")
+    } else {
+        Ok(())
+    }
 }
 
 fn calls(row: Row, why: &'static str) -> Result<(), &'static str> {

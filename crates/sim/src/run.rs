@@ -15,7 +15,7 @@ use holdfast_model::facts::{Fact, Health, ImageState, InterfaceState, VolumeStat
 use holdfast_model::record::Goal;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::{Choice, Deallocation, UserCommand};
-use holdfast_model::{Installation, Invariant, Lifecycle, NodeId, Record, Time};
+use holdfast_model::{Installation, Invariant, Lifecycle, NodeId, Record, Row, Time};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ const MAKING: u64 = 30 * MINUTE;
 const USER_LOOKS: u64 = 2 * MINUTE;
 /// How long every node must stay well: what was announced or has begun to fail comes in that time.
 const STAYS_WELL: u64 = 4 * MINUTE;
+/// How long an action waits for the row that it is to meet.
+const WAITS_FOR_ROW: u64 = 90 * SECOND;
 /// Every so manieth seed's records are all read back when they are committed: it takes longer
 /// than everything else together.
 const READ_BACK: u64 = 16;
@@ -111,6 +113,7 @@ fn play(seed: u64, mix: &Mix, told: bool) -> RunReport {
     let scenario = Scenario::draw(seed, mix);
     let mut world = SimConfig::default();
     let mut config = FleetConfig::ec2(Installation::from("0123abcd"));
+    config.tuning.revert_interval = scenario.revert_interval;
     canary::plant(mix.canary, &mut world, &mut config);
     let mut sim = Simulation::starting_at(BEGIN, SimCloud::new(seed, world), config);
     sim.canary = mix.canary;
@@ -137,6 +140,12 @@ fn play(seed: u64, mix: &Mix, told: bool) -> RunReport {
         trace: sim.trace.take().unwrap_or_default(),
         panicked: false,
     }
+}
+
+/// Whether a row of the node's replacement has begun and is not done.
+fn is_in(record: &Record, row: Row) -> bool {
+    let state = record.replacement.as_ref().and_then(|r| r.rows.get(&row));
+    state.is_some_and(|s| s.started_at.is_some() && s.done_at.is_none())
 }
 
 /// A node and what its user wants of it.
@@ -202,8 +211,15 @@ impl Run {
         for (class, chance) in &scenario.chances {
             self.sim.cloud.faults().set(*class, *chance);
         }
+        let deaths = scenario.chances.iter().any(|(class, _)| *class == Class::Death);
         for action in &scenario.actions {
-            self.act(action);
+            if let Some(row) = action.at {
+                let node = self.slots[action.node].node.clone();
+                let begun = |s: &Simulation| s.durable(&node).is_some_and(|r| is_in(r, row));
+                // It happens all the same if the row does not come.
+                let _ = self.sim.run_until(WAITS_FOR_ROW, begun);
+            }
+            self.act(action, deaths);
             let mut left = action.then;
             while left > 0 {
                 let now = left.min(USER_LOOKS);
@@ -214,7 +230,8 @@ impl Run {
         }
     }
 
-    fn act(&mut self, action: &Action) {
+    /// `deaths`: whether an instance that fails while something is done with its node is a fault.
+    fn act(&mut self, action: &Action, deaths: bool) {
         let Action { number, node: index, deed, .. } = *action;
         let node = self.slots[index].node.clone();
         self.sim.note(|| format!("ACTION {number}: {deed:?} to {node}"));
@@ -222,13 +239,24 @@ impl Run {
         let living = self.sim.cloud.living(&node).pop();
         match deed {
             Deed::Kill => {
-                living.into_iter().for_each(|id| self.sim.cloud.kill(now, &id));
+                let Some(id) = living else { return };
+                if deaths {
+                    // While its node is at rest it is only a reason to replace it.
+                    let node = Some(node);
+                    self.sim.cloud.faults().hit(now, Class::Death, id.as_str(), node);
+                }
+                self.sim.cloud.kill(now, &id);
             }
-            Deed::TakeBack => {
-                living.into_iter().for_each(|id| self.sim.cloud.interrupt(now, &id, None));
-            }
-            Deed::Notice(millis) => {
-                living.into_iter().for_each(|id| self.sim.cloud.interrupt(now, &id, Some(millis)));
+            Deed::TakeBack | Deed::Notice(_) => {
+                let Some(id) = living else { return };
+                let notice = if let Deed::Notice(millis) = deed { Some(millis) } else { None };
+                // The cloud takes back only what runs on spot.
+                match self.sim.cloud.truly(id.as_str()) {
+                    Some(Fact::Instance(i)) if i.lifecycle == Lifecycle::Spot => {
+                        self.sim.cloud.interrupt(now, &id, notice);
+                    }
+                    _ => self.sim.cloud.kill(now, &id),
+                }
             }
             Deed::Impair => {
                 let fails = Health::Impaired;
@@ -258,6 +286,10 @@ impl Run {
             Deed::DrySpot(millis) => self.dry(|l, _| l == Lifecycle::Spot, now.plus(millis)),
             Deed::DryZone(zone, millis) => {
                 self.dry(|_, z| ZONES.get(zone) == Some(&z), now.plus(millis));
+            }
+            Deed::DryAll(millis) => {
+                self.dry(|_, _| true, now.plus(millis));
+                self.sim.say(UserCommand::Recycle(node));
             }
             Deed::KillController => {
                 if self.sim.is_up() {

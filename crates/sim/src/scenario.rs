@@ -5,6 +5,7 @@ use crate::canary::Canary;
 use crate::shape::Shape;
 use holdfast_cloud_sim::Class;
 use holdfast_cloud_sim::rng::SplitMix64;
+use holdfast_model::Row;
 use holdfast_model::time::{MINUTE, SECOND};
 use std::collections::BTreeSet;
 
@@ -68,6 +69,9 @@ pub enum Deed {
     DrySpot(u64),
     /// All capacity of one zone is gone for so many milliseconds.
     DryZone(usize, u64),
+    /// All capacity is gone everywhere for so many milliseconds, while the user wants another
+    /// instance.
+    DryAll(u64),
     /// The controller is killed.
     KillController,
 }
@@ -81,6 +85,9 @@ pub struct Action {
     pub node: usize,
     /// What.
     pub deed: Deed,
+    /// If it is to meet a row of the node's replacement: it waits for a while until that row has
+    /// begun. So what is seldom and short is met as well.
+    pub at: Option<Row>,
     /// Milliseconds until the next one.
     pub then: u64,
 }
@@ -96,6 +103,8 @@ pub struct Scenario {
     pub actions: Vec<Action>,
     /// Whether spot capacity is gone for good at the end, and only on-demand is left.
     pub ends_without_spot: bool,
+    /// How often a node on demand looks for a way back to spot, in milliseconds.
+    pub revert_interval: u64,
 }
 
 /// The greatest chance of a class, per million of what it can happen to (calls, Describes,
@@ -111,7 +120,8 @@ pub fn most(class: Class) -> u32 {
         Class::LostDescribe => 150_000,
         Class::Stale | Class::Missing => 200_000,
         Class::SlowLaunch | Class::SlowTerminate => 150_000,
-        Class::SlowAttach | Class::SlowDetach | Class::SlowSnapshot => 100_000,
+        Class::SlowAttach | Class::SlowSnapshot => 100_000,
+        Class::SlowDetach => 200_000,
         Class::FailedSnapshot => 100_000,
         Class::NoticeLost | Class::NoticeLate | Class::NoticeDoubled | Class::NoticeUnknown => {
             400_000
@@ -147,6 +157,7 @@ impl Scenario {
         let actions: Vec<Action> =
             (0..length).map(|number| action(number, nodes, &mut rng)).collect();
         let ends_without_spot = rng.between(0, 3) == 0 && mix.classes.contains(&Class::Capacity);
+        let revert_interval = rng.between(MINUTE, 10 * MINUTE);
         let kept = mix.nodes.unwrap_or(nodes).clamp(1, nodes);
         let is_on = |a: &Action| {
             a.node < kept
@@ -155,7 +166,8 @@ impl Scenario {
         };
         let actions =
             actions.into_iter().take(mix.actions.unwrap_or(usize::MAX)).filter(is_on).collect();
-        Scenario { shapes: shapes[..kept].to_vec(), chances, actions, ends_without_spot }
+        let shapes = shapes[..kept].to_vec();
+        Scenario { shapes, chances, actions, ends_without_spot, revert_interval }
     }
 }
 
@@ -165,7 +177,7 @@ impl Deed {
     pub fn class(self) -> Option<Class> {
         match self {
             Deed::DeleteBehind(_) => Some(Class::Deleted),
-            Deed::DrySpot(_) | Deed::DryZone(..) => Some(Class::Capacity),
+            Deed::DrySpot(_) | Deed::DryZone(..) | Deed::DryAll(_) => Some(Class::Capacity),
             Deed::KillController => Some(Class::Killed),
             _ => None,
         }
@@ -176,18 +188,19 @@ fn action(number: usize, nodes: usize, rng: &mut SplitMix64) -> Action {
     let node = rng.between(0, nodes as u64 - 1) as usize;
     let dry = rng.between(2 * MINUTE, 30 * MINUTE);
     let deed = match rng.between(0, 99) {
-        0..=24 => Deed::Kill,
-        25..=31 => Deed::TakeBack,
-        32..=49 => Deed::Notice(if rng.between(0, 3) == 0 { 30 * SECOND } else { 2 * MINUTE }),
-        50..=53 => Deed::Impair,
-        54..=72 => Deed::Recycle,
-        73..=77 => Deed::Pause,
-        78..=85 => Deed::Resume,
-        86..=88 => Deed::Retype,
-        89..=90 => Deed::GiveUp,
-        91 => Deed::DeleteBehind(rng.draw()),
+        0..=23 => Deed::Kill,
+        24..=30 => Deed::TakeBack,
+        31..=48 => Deed::Notice(if rng.between(0, 3) == 0 { 30 * SECOND } else { 2 * MINUTE }),
+        49..=52 => Deed::Impair,
+        53..=71 => Deed::Recycle,
+        72..=76 => Deed::Pause,
+        77..=84 => Deed::Resume,
+        85..=87 => Deed::Retype,
+        88..=89 => Deed::GiveUp,
+        90..=91 => Deed::DeleteBehind(rng.draw()),
         92..=93 => Deed::DrySpot(dry),
         94..=95 => Deed::DryZone(rng.between(0, 2) as usize, dry),
+        96 => Deed::DryAll(dry / 3),
         _ => Deed::KillController,
     };
     let then = match rng.between(0, 3) {
@@ -195,5 +208,7 @@ fn action(number: usize, nodes: usize, rng: &mut SplitMix64) -> Action {
         1 => rng.between(0, MINUTE),
         _ => rng.between(MINUTE, 5 * MINUTE),
     };
-    Action { number, node, deed, then }
+    let row = Row::ALL[rng.between(0, Row::ALL.len() as u64 - 1) as usize];
+    let at = (rng.between(0, 3) == 0).then_some(row);
+    Action { number, node, deed, at, then }
 }

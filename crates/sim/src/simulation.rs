@@ -510,6 +510,8 @@ impl Simulation {
                 self.post(self.now.plus(COMMIT_TAKES), Message::Committed(id, outcome));
             }
             Effect::Call { calls } => {
+                // What happened before this call, while the controller stood still say, is none of it.
+                self.tally_hits(None);
                 for Departure { node, command, .. } in &calls {
                     self.calls.push(command.action());
                     self.digest.debug(command);

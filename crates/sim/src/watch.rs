@@ -128,6 +128,7 @@ impl Watch {
         let forgotten: Vec<String> = there
             .iter()
             .filter(|fact| !known.contains(fact.id()) && !dies_by_itself(fact, cloud))
+            .filter(|fact| !is_root_to_be_found(fact, record))
             .map(|fact| fact.id().to_owned())
             .collect();
         if !forgotten.is_empty() {
@@ -244,6 +245,16 @@ pub fn known(record: &Record, cloud: &SimCloud) -> BTreeSet<String> {
         known.extend(taken.map(|fact| fact.id().to_owned()));
     }
     known
+}
+
+/// Whether a volume is the root of a launch that was over before anybody saw what it had made. The
+/// record says that there may be one of that generation, and the fence of whatever comes next looks
+/// for it by these tags: it is not forgotten.
+fn is_root_to_be_found(fact: &Fact, record: &Record) -> bool {
+    let RootHead::Live { volume: None, generation, .. } = &record.root else { return false };
+    let Fact::Volume(volume) = fact else { return false };
+    let data = volume.tags.get(tags::ROLE).is_some_and(|role| role.starts_with("data:"));
+    !data && volume.tags.get(tags::GENERATION) == Some(&generation.to_string())
 }
 
 /// Whether a resource goes by itself with an instance whose time is over.
