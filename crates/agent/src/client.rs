@@ -88,6 +88,21 @@ impl ShimClient {
         self.done(&Request::Unmount { target: target.into() })
     }
 
+    /// Lets the node be known by another address than the one it was started with: its host name,
+    /// its `/etc/hosts` and its metadata say so from then on. Twice is once.
+    ///
+    /// # Errors
+    /// `Refused` when the gate is open already, or the name is not one.
+    pub fn known_by(
+        &mut self,
+        private_ip: std::net::Ipv4Addr,
+        mac: &str,
+        hostname: &str,
+    ) -> Result<()> {
+        let (mac, hostname) = (mac.to_owned(), hostname.to_owned());
+        self.done(&Request::KnownBy { private_ip, mac, hostname })
+    }
+
     /// Lets the workload start if everything in `manifest` is mounted. Returns when the gate was
     /// opened, in milliseconds since the epoch; an open gate stays open and is success.
     ///

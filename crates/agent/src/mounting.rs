@@ -113,13 +113,13 @@ fn checked_target(target: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Does `work` in a child that is in the mount namespace of `init`.
-fn in_node(init: BorrowedFd<'_>, work: impl FnOnce() -> Result<()>) -> Result<()> {
+/// Does `work` in a child that sees the file systems, and has the host name, of `init`.
+pub(crate) fn in_node(init: BorrowedFd<'_>, work: impl FnOnce() -> Result<()>) -> Result<()> {
     let (mut read, mut write) = io::pipe().doing(|| "making a pipe".into())?;
     match sys::fork_into(0).doing(|| "starting a child for the node".into())? {
         sys::Fork::Child => {
-            let result = setns(init, CloneFlags::CLONE_NEWNS)
-                .doing(|| "entering the node's mount namespace".into())
+            let result = setns(init, CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS)
+                .doing(|| "entering the node's mounts and name".into())
                 .and_then(|()| work());
             let code = match result {
                 Ok(()) => 0,

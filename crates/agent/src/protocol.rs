@@ -45,6 +45,15 @@ pub enum Request {
         /// The path in the node.
         target: String,
     },
+    /// Be known by this address from now on: host name, `/etc/hosts`, metadata.
+    KnownBy {
+        /// The private address.
+        private_ip: std::net::Ipv4Addr,
+        /// The MAC address that goes with it.
+        mac: String,
+        /// The host name.
+        hostname: String,
+    },
     /// Let the workload start, if all of these are mounted.
     OpenGate {
         /// What the workload must find.

@@ -170,7 +170,8 @@ fn directory(path: &str, mode: u32) -> Result<()> {
     }
 }
 
-fn generated_files(config: &NodeConfig) -> Result<()> {
+/// The files in `/etc` that tell the node its name and address.
+pub(crate) fn generated_files(config: &NodeConfig) -> Result<()> {
     let NodeConfig { hostname, private_ip, .. } = config;
     let short = hostname.split('.').next().unwrap_or(hostname);
     generated(

@@ -61,8 +61,9 @@ fn round(inner: &Inner, memory: &mut Memory) -> Result<(), LocalError> {
     for (id, fault) in lasting_faults(inner, &rows, &mut memory.written)? {
         inner.keep_fault(&id, &fault)?;
     }
-    let names: Vec<&str> = rows.iter().map(|row| row.fact.id.as_str()).collect();
-    let connected = inner.fabric.connected(&names)?;
+    let links: Vec<(&str, u32)> =
+        rows.iter().map(|row| (row.fact.id.as_str(), row.known_by.unwrap_or(0))).collect();
+    let connected = inner.fabric.connected(&links)?;
     for some in rows.chunks(AT_ONCE) {
         let found: Vec<(&InstanceRow, Option<String>)> = std::thread::scope(|scope| {
             let connected = &connected;

@@ -244,7 +244,9 @@ impl Inner {
             Command::DeleteTags { resource, keys } => {
                 self.change_tags(&resource, |all| all.retain(|key, _| !keys.contains(key)))
             }
-            Command::OpenGate { instance, manifest } => self.open_gate(&instance, &manifest),
+            Command::OpenGate { instance, manifest, interface } => {
+                self.open_gate(&instance, &manifest, interface.as_ref())
+            }
         }
     }
 

@@ -1,13 +1,16 @@
 //! What is done inside a running node: draining it and opening its gate.
 
 use crate::cloud::Inner;
+use crate::interfaces;
+use crate::launch::host_name;
 use crate::refusal::{LocalError, conflict, refused};
-use crate::rows::{InstanceRow, Row, VolumeRow};
+use crate::rows::{InstanceRow, InterfaceRow, Row, VolumeRow};
+use crate::state::Table;
 use crate::volumes::{Answer, running};
 use holdfast_agent::{ManifestEntry, SCRIPT_TIMEOUT_MAX_MS, ShimHandle};
 use holdfast_model::command::Mount;
 use holdfast_model::facts::Health;
-use holdfast_model::{CloudError, InstanceId, Reply};
+use holdfast_model::{CloudError, InstanceId, InterfaceId, Reply};
 
 impl Inner {
     pub(crate) fn drain(&self, id: &InstanceId, timeout_ms: u64) -> Answer {
@@ -30,17 +33,57 @@ impl Inner {
         self.update_running(id, |row| row.fact.drained = true)
     }
 
-    pub(crate) fn open_gate(&self, id: &InstanceId, manifest: &[Mount]) -> Answer {
+    pub(crate) fn open_gate(
+        &self,
+        id: &InstanceId,
+        manifest: &[Mount],
+        interface: Option<&InterfaceId>,
+    ) -> Answer {
         let _busy = self.busy(id);
-        self.state.look(|table| {
+        let known_by = self.state.look(|table| {
             running(table, id)?;
             for member in manifest {
                 check_attached(table.get(member.volume.as_str())?, id, member)?;
             }
-            Ok::<_, CloudError>(())
+            interface.map(|interface| beside(table, interface, id)).transpose()
+        })?;
+        // Side by side: nothing is served meanwhile.
+        std::thread::scope(|scope| {
+            let renamed = known_by
+                .as_ref()
+                .map(|(index, row)| scope.spawn(|| self.make_known_by(id, *index, row)));
+            let mounted: Result<(), LocalError> =
+                manifest.iter().try_for_each(|m| self.mount_on_host(&m.volume).map(|_| ()));
+            match renamed.map(std::thread::ScopedJoinHandle::join) {
+                Some(Ok(renamed)) => renamed?,
+                Some(Err(_)) => {
+                    return Err(conflict("InternalError", "giving the node its name failed").into());
+                }
+                None => {}
+            }
+            mounted
         })?;
         self.mount_and_open(id, manifest)?;
-        self.update_running(id, |row| row.fact.health = Health::Ok)
+        self.update_running(id, |row| {
+            row.known_by = known_by.map(|(index, _)| index);
+            row.fact.health = Health::Ok;
+        })
+    }
+
+    /// From here on the node's name, and what leaves it, has this interface's address; the primary
+    /// one, which the instance had while it stood by, has none any more.
+    fn make_known_by(
+        &self,
+        id: &InstanceId,
+        index: u32,
+        row: &InterfaceRow,
+    ) -> Result<(), LocalError> {
+        let link = self.link(row)?;
+        self.fabric.make_first(id.as_str(), index, link.gateway)?;
+        let mut client = ShimHandle::open(&self.node_dir(id))?.client()?;
+        let mac = link.mac.to_string();
+        client.known_by(link.private_ip, &mac, &host_name(link.private_ip))?;
+        Ok(())
     }
 
     fn mount_and_open(&self, id: &InstanceId, manifest: &[Mount]) -> Result<(), LocalError> {
@@ -82,6 +125,24 @@ impl Inner {
             table.put(&row)?;
             Ok(Reply { facts: vec![row.fact()], gone: Vec::new() })
         })
+    }
+}
+
+/// An interface that the instance holds beside its primary one, and its device index.
+fn beside(
+    table: &Table<'_>,
+    id: &InterfaceId,
+    instance: &InstanceId,
+) -> Result<(u32, InterfaceRow), CloudError> {
+    let row = interfaces::known(table, id)?;
+    let here = row.fact.attached_to.as_ref() == Some(instance) && row.fact.attachment_settled;
+    match row.fact.device_index.filter(|index| here && *index > 0) {
+        Some(index) => Ok((index, row)),
+        None => {
+            let message =
+                format!("{id} is not attached beside the primary interface of {instance}");
+            Err(conflict("IncorrectState", message))
+        }
     }
 }
 

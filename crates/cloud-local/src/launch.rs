@@ -184,14 +184,12 @@ impl Inner {
             refused("InvalidParameterValue", format!("{} has no address", interface.fact.id))
         })?;
         let tag = |name: &str| fact.tags.get(name).cloned();
-        let [a, b, c, d] = private_ip.octets();
         Ok(NodeConfig {
             dir: self.node_dir(&fact.id),
             instance_id: fact.id.to_string(),
             node_id: tag(tags::NODE).unwrap_or_else(|| "none".to_owned()),
             generation: tag(tags::GENERATION).and_then(|g| g.parse().ok()).unwrap_or_default(),
-            // EC2 user guide, "Instance hostname types": the IP-based name.
-            hostname: format!("ip-{a}-{b}-{c}-{d}"),
+            hostname: host_name(private_ip),
             root_mount,
             netns,
             instance_type: fact.instance_type.clone(),
@@ -264,11 +262,18 @@ impl Inner {
             launch: launch.clone(),
             lasting_fault: None,
             own_interface,
+            known_by: None,
             ending: None,
             ended_at: None,
         };
         Ok(Parts { instance, root, interface })
     }
+}
+
+/// EC2 user guide, "Instance hostname types": the IP-based name.
+pub(crate) fn host_name(private_ip: Ipv4Addr) -> String {
+    let [a, b, c, d] = private_ip.octets();
+    format!("ip-{a}-{b}-{c}-{d}")
 }
 
 pub(crate) fn check_place(market: &Market) -> Result<(), CloudError> {

@@ -204,6 +204,14 @@ impl Inner {
         }
         let _no_shim = node::end(&self.node_dir(id), id.as_str())?;
         self.unplug(&row)?;
+        // What dies with the instance need not be written back first: a clean unmount would.
+        let dying = row.fact.attachments.iter().filter(|a| a.delete_on_termination);
+        for attachment in dying {
+            let target = self.mountpoint(&attachment.volume);
+            if self.pool.is_mounted(&target)? {
+                self.pool.power_cut(&target)?;
+            }
+        }
         for attachment in &row.fact.attachments {
             self.pool.unmount(&self.mountpoint(&attachment.volume))?;
         }

@@ -41,6 +41,9 @@ pub(crate) struct InstanceRow {
     pub(crate) lasting_fault: Option<String>,
     /// Whether the interface was made for it, and dies with it.
     pub(crate) own_interface: bool,
+    /// The device index of the interface by which its node is known, if that is not the primary one.
+    #[serde(default)]
+    pub(crate) known_by: Option<u32>,
     /// Set once it is to end.
     pub(crate) ending: Option<Ending>,
     /// When it was terminated.

@@ -13,6 +13,7 @@ pub use strays::{MAX_STRAYS, strays};
 
 use crate::plan::Scene;
 use crate::quarantine::{epoch, generation};
+use crate::retention::supersede;
 use holdfast_model::adoption::{Candidate, Heads, Question};
 use holdfast_model::facts::{Fact, Health, InstanceFact, InstanceState};
 use holdfast_model::record::{Goal, Holder, RootHead, SnapshotSet, Upkeep};
@@ -22,6 +23,9 @@ use std::sync::Arc;
 /// Numbers of replacements are advanced by this much beyond the newest that is known, so that no
 /// token is ever derived twice.
 const NUMBERS_APART: u64 = 100;
+
+/// The role of an instance that was launched while another served, of its root and its interface.
+const STANDBY: &str = "standby";
 
 /// A record as it would be after the adoption.
 #[derive(Debug, Clone, PartialEq)]
@@ -160,7 +164,8 @@ fn holder<'a>(work: &mut Work<'a>) -> Option<&'a InstanceFact> {
         Fact::Instance(i) if i.state != InstanceState::Terminated => Some(i),
         _ => None,
     };
-    let alive: Vec<&InstanceFact> = work.facts.iter().filter_map(lives).collect();
+    let mut alive: Vec<&InstanceFact> = work.facts.iter().filter_map(lives).collect();
+    set_standbys_aside(work, &mut alive);
     let (instance, others) = alive.split_first()?;
     let told = |i: &InstanceFact| {
         let generation = i.tags.get(tags::GENERATION).map_or("?", String::as_str);
@@ -183,7 +188,8 @@ fn holder<'a>(work: &mut Work<'a>) -> Option<&'a InstanceFact> {
         return None;
     }
     let of = instance.tags.get(tags::GENERATION).and_then(|g| g.parse::<u64>().ok());
-    let newer = work.facts.iter().find(|f| generation(f) > of);
+    let is_of_standby = |f: &&Fact| parts::role(f.tags()) == STANDBY;
+    let newer = work.facts.iter().copied().find(|f| generation(f) > of && !is_of_standby(f));
     if let Some(newer) = newer
         && work.head("instance").as_deref() != Some(instance.id.as_str())
     {
@@ -203,6 +209,29 @@ fn holder<'a>(work: &mut Work<'a>) -> Option<&'a InstanceFact> {
         impaired_since: None,
     });
     Some(instance)
+}
+
+/// An instance that stands by for another holds nothing of the node, and goes.
+fn set_standbys_aside(work: &mut Work<'_>, alive: &mut Vec<&InstanceFact>) {
+    let stands_by = |i: &InstanceFact| {
+        let only_its_root = i.attachments.iter().all(|a| a.device == i.root_device);
+        let kept = |f: &&Fact| match f {
+            Fact::Interface(held) => {
+                held.attached_to.as_ref() == Some(&i.id) && parts::role(&held.tags) != STANDBY
+            }
+            _ => false,
+        };
+        parts::role(&i.tags) == STANDBY && only_its_root && !work.facts.iter().any(kept)
+    };
+    let (aside, others): (Vec<&InstanceFact>, Vec<&InstanceFact>) =
+        alive.iter().partition(|i| stands_by(i));
+    if others.is_empty() {
+        return;
+    }
+    for instance in aside {
+        supersede(&mut work.record, instance.id.as_str(), "it stood by for another", 0);
+    }
+    *alive = others;
 }
 
 /// The market that an instance runs in.

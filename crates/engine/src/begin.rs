@@ -8,7 +8,7 @@ use crate::retention;
 use crate::revert;
 use crate::rollback;
 use crate::steps::{launch, stop};
-use holdfast_model::facts::{Fact, Health, InstanceState};
+use holdfast_model::facts::{Fact, Health, InstanceState, ResourceKind};
 use holdfast_model::record::{DataHead, Goal, RootHead};
 use holdfast_model::replacement::Replacement;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
@@ -133,10 +133,14 @@ fn reason(desk: &mut Desk<'_>) -> Option<Reason> {
             }
             Some((Kind::Delete, "the user gave up the node".to_owned(), None))
         }
-        Goal::Paused => record
-            .holder
-            .is_some()
-            .then(|| (Kind::Pause, "the user asked for a pause".to_owned(), None)),
+        Goal::Paused if record.holder.is_some() => {
+            Some((Kind::Pause, "the user asked for a pause".to_owned(), None))
+        }
+        // What a paused node no longer needs goes when it is resumed; but an instance is paid for.
+        Goal::Paused => left_over(record).filter(|_| {
+            let due = record.superseded.iter().filter(|s| s.grace_ms == 0);
+            due.map(|s| ResourceKind::of_id(&s.id)).any(|kind| kind == Some(ResourceKind::Instance))
+        }),
         Goal::Running if record.rollback.is_some() => {
             let why = record.rollback.as_ref().map(|r| r.reason.clone()).unwrap_or_default();
             Some((Kind::Rollback, why, None))
@@ -234,8 +238,13 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
         return;
     }
     if kind == Kind::Tidy {
-        // Any other replacement tidies up as well.
-        let wanted = desk.record.goal != Goal::Running || desk.record.recycle_wanted;
+        // Any other replacement tidies up as well, and a pause ends with one.
+        let has_one = desk.record.holder.is_some();
+        let wanted = match desk.record.goal {
+            Goal::Running => desk.record.recycle_wanted || !has_one,
+            Goal::Paused => has_one,
+            Goal::Deleted => true,
+        };
         if wanted || failing(desk).is_some() {
             close(desk, End::Completed);
         }
@@ -315,7 +324,7 @@ fn take_over_deadline(desk: &mut Desk<'_>) {
     let announced = instance.interruption_at;
     if let Some(replacement) = desk.record.replacement.as_mut()
         && replacement.deadline.is_none()
-        && replacement.rows.contains_key(&Row::Drain)
+        && [Row::Standby, Row::Drain].iter().any(|row| replacement.rows.contains_key(row))
         && !replacement.is_done(Row::Drain)
     {
         replacement.deadline = announced;

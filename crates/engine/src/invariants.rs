@@ -4,7 +4,8 @@ use crate::canary::Canary;
 use crate::plan::Scene;
 use crate::quarantine;
 use crate::retention;
-use holdfast_model::facts::{Fact, InstanceState};
+use crate::steps::standby;
+use holdfast_model::facts::{Fact, InstanceFact, InstanceState};
 use holdfast_model::{Command, Invariant, Known, Record};
 
 /// A broken invariant: its name and a sentence.
@@ -57,17 +58,25 @@ pub fn may_leave(record: &Record, command: &Command, scene: &Scene<'_>) -> Resul
 pub fn check(record: &Record, scene: &Scene<'_>) -> Vec<Broken> {
     let world = scene.world;
     let mut broken = Vec::new();
-    let alive: Vec<&str> = world
+    let alive: Vec<&InstanceFact> = world
         .ours(&record.id, scene.installation)
         .filter_map(|fact| match fact {
-            Fact::Instance(i) if i.state <= InstanceState::Running => Some(i.id.as_str()),
+            Fact::Instance(i) if i.state <= InstanceState::Running => Some(i),
             _ => None,
         })
         .collect();
-    if alive.len() > 1 {
+    // Beside the one that serves there may be one that holds nothing of the node.
+    let may_write =
+        |i: &&&InstanceFact| !standby::stands_by(record, i) || holds_of(record, i, scene).is_some();
+    if alive.len() > 1 && alive.iter().filter(may_write).count() > 1 {
+        let told = alive.iter().map(|i| match holds_of(record, i, scene) {
+            Some(held) => format!("{} (which holds {held})", i.id),
+            None => i.id.to_string(),
+        });
+        let told: Vec<String> = told.collect();
         broken.push(Broken {
             name: Invariant::OneWriter,
-            what: format!("{} has several live instances: {}", record.id, alive.join(", ")),
+            what: format!("{} has several live instances: {}", record.id, told.join(", ")),
         });
     }
     for held in record.interfaces() {
@@ -84,4 +93,18 @@ pub fn check(record: &Record, scene: &Scene<'_>) -> Vec<Broken> {
         }
     }
     broken
+}
+
+/// What of the node's identity an instance holds, if anything.
+fn holds_of<'a>(record: &Record, instance: &'a InstanceFact, scene: &Scene<'a>) -> Option<&'a str> {
+    let volumes = instance.attachments.iter().map(|a| a.volume.as_str());
+    let primary = instance.interface.iter().map(|i| i.as_str());
+    let others = scene.world.ours(&record.id, scene.installation).filter_map(|fact| match fact {
+        Fact::Volume(v) if v.attached_to.as_ref().is_some_and(|(i, _)| i == &instance.id) => {
+            Some(v.id.as_str())
+        }
+        Fact::Interface(i) if i.attached_to.as_ref() == Some(&instance.id) => Some(i.id.as_str()),
+        _ => None,
+    });
+    volumes.chain(primary).chain(others).find(|id| retention::is_needed(record, id))
 }

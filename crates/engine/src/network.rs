@@ -8,7 +8,9 @@
 
 use crate::desk::{Asked, Desk};
 use crate::retention::supersede;
+use holdfast_model::facts::Fact;
 use holdfast_model::record::{HeldInterface, Holder};
+use holdfast_model::spec::{MAX_DEVICE_INDEX, Spec};
 use holdfast_model::{Command, InterfaceId, Known, Market, Row, Severity};
 
 /// Makes an interface that is to be kept, unless there is one. True once the record holds it.
@@ -106,12 +108,39 @@ pub(crate) fn leave_unused(desk: &mut Desk<'_>, market: &Market) {
     }
 }
 
-/// Attaches the further interfaces, side by side. True once all are.
+/// A device index that no interface of the spec has: the kept first interface gets it at an
+/// instance that has another primary one.
+pub(crate) fn spare_index(spec: &Spec) -> Option<u32> {
+    (1..=MAX_DEVICE_INDEX).find(|index| !spec.secondary.contains(index))
+}
+
+/// Whether an instance has another primary interface than the kept one, which then is beside it:
+/// it was launched while its predecessor still had that. The primary interface never changes, so
+/// that any sighting tells.
+pub(crate) fn is_beside(desk: &Desk<'_>, holder: &Holder, kept: &InterfaceId) -> bool {
+    match desk.scene.world.last_seen(holder.id.as_str()) {
+        Some(Fact::Instance(i)) => i.interface.as_ref().is_some_and(|primary| primary != kept),
+        _ => false,
+    }
+}
+
+/// Attaches the further interfaces, and the kept first one where it is not the primary one, side
+/// by side. True once all are.
 pub(crate) fn attach(desk: &mut Desk<'_>, holder: &Holder) -> bool {
     let mut complete = true;
-    for index in desk.spec.secondary.clone() {
+    let held = |desk: &Desk<'_>, index| {
         let held = desk.record.secondary.iter().find(|i| i.device_index == index);
-        let Some(id) = held.map(|held| held.id.clone()) else {
+        (index, held.map(|held| held.id.clone()))
+    };
+    let mut wanted: Vec<(u32, Option<InterfaceId>)> =
+        desk.spec.secondary.iter().map(|index| held(desk, *index)).collect();
+    if let Some(kept) = desk.record.interface.as_ref().map(|i| i.id.clone())
+        && is_beside(desk, holder, &kept)
+    {
+        wanted.extend(spare_index(&desk.spec).map(|index| (index, Some(kept))));
+    }
+    for (index, id) in wanted {
+        let Some(id) = id else {
             desk.wait(format!("interface {index}"));
             complete = false;
             continue;

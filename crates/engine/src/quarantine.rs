@@ -23,7 +23,7 @@ pub fn epoch(fact: &Fact) -> Option<Epoch> {
 
 /// Whether a resource was made by a controller that knew more than this record.
 fn is_beyond(record: &Record, fact: &Fact, scene: &Scene<'_>) -> bool {
-    generation(fact).is_some_and(|g| g > record.generation)
+    generation(fact).is_some_and(|g| g > record.newest_generation())
         || epoch(fact).is_some_and(|e| e.is_beyond(scene.epoch))
 }
 
@@ -60,9 +60,9 @@ fn evidence(desk: &Desk<'_>) -> Option<Quarantine> {
         .filter(|fact| is_beyond(record, fact, scene))
         .collect();
     let first = beyond.first()?;
-    let newest = beyond.iter().filter_map(|f| generation(f)).max().unwrap_or(record.generation);
+    let newest = beyond.iter().filter_map(|f| generation(f)).max().unwrap_or_default();
     let mut what = format!("{} of generation {newest}", first.id());
-    if newest <= record.generation
+    if newest <= record.newest_generation()
         && let Some(epoch) = beyond.iter().filter_map(|f| epoch(f)).max_by_key(|e| e.count)
     {
         let own = scene.epoch.count;
@@ -79,7 +79,8 @@ fn evidence(desk: &Desk<'_>) -> Option<Quarantine> {
             "the cloud shows {what}{others}, but the record ends at generation {}: the store is \
              an older copy, or a second server uses a copy of it; nothing is done with this node \
              until \"holdfast adopt {}\" (make sure first that no other server runs)",
-            record.generation, record.id
+            record.newest_generation(),
+            record.id
         ),
         ids: beyond.iter().take(MAX_EVIDENCE).map(|f| f.id().to_owned()).collect(),
     })

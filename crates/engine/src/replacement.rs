@@ -7,8 +7,9 @@
 //! same steps go on from what the cloud shows.
 //!
 //! Pause is the first half, resume the second, recycle both; deletion ends in retiring everything.
-//! Another order, such as launching the next instance before stopping the old one, is a change to
-//! this table and not to the loop.
+//! Where identity allows it, the next instance is launched before the old one is stopped: the row
+//! standby, and nothing else. What it launches holds nothing of the node until the row launch finds
+//! it, after the fence.
 
 use crate::desk::Desk;
 use crate::steps;
@@ -60,7 +61,10 @@ pub const TABLE: &[RowSpec] = &[
     RowSpec { row: Row::Probe, after: &[Row::Place], kinds: &[Revert],
         does: "asks the market for an instance and gives it back: nothing is given up before it is known to have capacity",
         done_when: "granted", patience_minutes: Some(15), step: steps::probe::step },
-    RowSpec { row: Row::Drain, after: &[Row::Probe], kinds: DOWN,
+    RowSpec { row: Row::Standby, after: &[Row::Probe], kinds: &[Notice, Recycle, Revert],
+        does: "where identity allows it, launches the next instance while the old one serves: without any of the node's volumes and interfaces, its gate closed",
+        done_when: "it runs, or there is none, or half of the notice is over", patience_minutes: None, step: steps::standby::step },
+    RowSpec { row: Row::Drain, after: &[Row::Probe, Row::Standby], kinds: DOWN,
         does: "runs the shutdown script and waits for its end, the draining timeout or the notice, whichever is first",
         done_when: "drained", patience_minutes: Some(70), step: steps::drain::step },
     RowSpec { row: Row::Stop, after: &[Row::Drain], kinds: DOWN,
@@ -73,10 +77,10 @@ pub const TABLE: &[RowSpec] = &[
         does: "saves what this market needs: a kept root as snapshot and image, data as snapshots where it does not travel as the same volume; a rollback then puts the chosen content in its place",
         done_when: "complete", patience_minutes: Some(360), step: steps::capture::step },
     RowSpec { row: Row::Launch, after: &[Row::Capture], kinds: UP,
-        does: "launches with image and interface, and makes volumes and further interfaces that the zone lacks; a refusal for capacity cools the market and goes back to place",
+        does: "takes the instance that stands by, or launches one with image and interface; makes volumes and further interfaces that the zone lacks; a refusal for capacity cools the market and goes back to place",
         done_when: "running, with the new generation's tag", patience_minutes: Some(30), step: steps::launch::step },
     RowSpec { row: Row::Attach, after: &[Row::Launch], kinds: UP,
-        does: "attaches the data volumes and further interfaces, and lets the Elastic IP lead to the instance",
+        does: "attaches the data volumes, further interfaces and, to an instance that stood by, the kept interface, and lets the Elastic IP lead to the instance",
         done_when: "all attached", patience_minutes: Some(30), step: steps::attach::step },
     RowSpec { row: Row::Ready, after: &[Row::Attach], kinds: UP,
         does: "opens the gate once every volume of the manifest is mounted, then checks health",

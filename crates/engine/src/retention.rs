@@ -1,5 +1,6 @@
 //! What is kept, for how long, and what may go.
 
+use crate::steps::standby;
 use holdfast_model::record::{DataHead, Final, Record, RootHead, SnapshotSet, Superseded};
 use holdfast_model::replacement::RowState;
 use holdfast_model::{CallState, Row};
@@ -104,6 +105,7 @@ pub fn is_needed(record: &Record, id: &str) -> bool {
         || record.upkeep.sets.iter().any(in_set)
         || record.data.iter().any(|d| d.restore.as_ref().is_some_and(|s| s.as_str() == id))
         || record.holder.as_ref().is_some_and(|h| h.id.as_str() == id)
+        || standby::instance(record) == Some(id)
         || record.interfaces().any(|i| i.id.as_str() == id)
         || record.finals.iter().any(|f| {
             f.snapshot.as_str() == id || f.image.as_ref().is_some_and(|i| i.as_str() == id)

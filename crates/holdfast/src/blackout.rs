@@ -15,7 +15,7 @@ use crate::trial::node::{create, start_writer};
 use crate::trial::say;
 use crate::trial::workload::{Patience, Workload};
 use bare::Machine;
-use pair::{Kind, Order, Stage};
+use pair::{Kind, Order, Pair, Stage};
 use report::{Entry, Report};
 use std::path::PathBuf;
 
@@ -91,30 +91,61 @@ fn play_one(
 ) -> Result<Vec<Entry>, String> {
     let name = workload.name();
     say(&format!("{name}: creating the node"));
-    let first = create(commands, name, workload.spec())?;
+    let first = create(commands, name, &Order::Ordinary.spec(workload)?.to_string())?;
     let writer = start_writer(commands, name, workload, &first.ip, Patience::SHORT)?;
-    let stage = Stage { commands, server, machine, workload, writer: &writer };
     let mut entries = Vec::new();
-    for kind in kinds {
-        let mut pairs = Vec::new();
-        for round in 0..args.rounds {
-            let pair = stage.play(*kind, round % 2 == 1)?;
-            say(&format!(
-                "{name}, {}, pair {} of {}: {} ms, bare {} ms",
-                kind.name(),
-                round + 1,
-                args.rounds,
-                pair.holdfast.blackout.as_millis(),
-                pair.bare.blackout.as_millis(),
-            ));
-            pairs.push(pair);
+    for order in [Order::Ordinary, Order::MakeBeforeBreak] {
+        // Nobody can launch before a loss that nobody announced.
+        let kinds: Vec<Kind> = kinds.iter().copied().filter(|k| order.is_of(*k)).collect();
+        let spec = order.spec(workload)?;
+        if order != Order::Ordinary && !kinds.is_empty() {
+            change(commands, name, &spec)?;
         }
-        entries.push(Entry::of(workload, *kind, Order::Ordinary, &pairs));
+        let stage = Stage { commands, server, machine, workload, writer: &writer, spec: &spec };
+        for kind in kinds {
+            let pairs = rounds(args, &stage, kind, order)?;
+            let keeps_root = spec["managedInstance"]["persistence"]["persistRootDevice"] == true;
+            entries.push(Entry::of(workload, kind, (order, keeps_root), &pairs));
+        }
     }
+    // What a node does by itself comes first.
+    entries.sort_by_key(|e| (e.kind, e.order == Order::Ordinary));
     let (acked, lost) = writer.finish(&commands.cloud_dir())?;
     for entry in &mut entries {
         (entry.acked, entry.lost) = (acked, lost);
     }
     commands.node(&["delete", name, "--yes", "--wait"])?;
     Ok(entries)
+}
+
+/// The pairs of one kind in one order.
+fn rounds(
+    args: &BlackoutArgs,
+    stage: &Stage<'_>,
+    kind: Kind,
+    order: Order,
+) -> Result<Vec<Pair>, String> {
+    let mut pairs = Vec::new();
+    for round in 0..args.rounds {
+        let pair = stage.play(kind, round % 2 == 1)?;
+        say(&format!(
+            "{}, {}, {}, pair {} of {}: {} ms, bare {} ms",
+            stage.workload.name(),
+            kind.name(),
+            order.name(),
+            round + 1,
+            args.rounds,
+            pair.holdfast.blackout.as_millis(),
+            pair.bare.blackout.as_millis(),
+        ));
+        pairs.push(pair);
+    }
+    Ok(pairs)
+}
+
+/// Changes a node's spec; its next instance follows it.
+fn change(commands: &Commands, name: &str, spec: &serde_json::Value) -> Result<(), String> {
+    let path = commands.data_dir().join(format!("{name}-change.json"));
+    std::fs::write(&path, spec.to_string()).map_err(|e| format!("{}: {e}", path.display()))?;
+    commands.node(&["update", name, "-f", &path.display().to_string()]).map(|_| ())
 }

@@ -261,6 +261,10 @@ pub enum Command {
         instance: InstanceId,
         /// What must be mounted, and where.
         manifest: Vec<Mount>,
+        /// The interface by which the node is known, if that is not the instance's primary one:
+        /// from then on the node's name, and what leaves it, has this interface's address.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interface: Option<InterfaceId>,
     },
 }
 

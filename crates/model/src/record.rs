@@ -167,6 +167,10 @@ fn yes() -> bool {
     true
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// A return to an earlier content, as a person chose it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollback {
@@ -323,8 +327,12 @@ pub struct Record {
     /// Where the user wants the node to return to, until that has been put in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Rollback>,
-    /// Counts the launches that have left. 0: none yet.
+    /// The generation that holds the identity, or held it last. 0: none yet.
     pub generation: u64,
+    /// The highest number that was ever given to a launch that may have left and has not become
+    /// the node's generation (yet): see [`Record::newest_generation`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub standby_generation: u64,
     /// The newest generation that became ready, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_generation: Option<u64>,
@@ -341,7 +349,8 @@ pub struct Record {
     /// that our tags come off.
     #[serde(default)]
     pub left: Vec<VolumeId>,
-    /// The primary interface, if it is kept.
+    /// The node's first interface, if it is kept. It is its instance's primary one, unless the
+    /// instance was launched while another still had it: then it was attached to it later.
     pub interface: Option<HeldInterface>,
     /// Further interfaces, which are always kept, by device index.
     #[serde(default)]
@@ -402,6 +411,7 @@ impl Record {
             recycle_wanted: false,
             rollback: None,
             generation: 0,
+            standby_generation: 0,
             ready_generation: None,
             image_followed: None,
             holder: None,
@@ -427,6 +437,12 @@ impl Record {
             grace_counted_at: now,
             quarantine: None,
         }
+    }
+
+    /// The highest number that was ever given to a launch: no number is given twice.
+    #[must_use]
+    pub fn newest_generation(&self) -> u64 {
+        self.generation.max(self.standby_generation)
     }
 
     /// Every interface that is kept, the primary one first.
@@ -479,6 +495,7 @@ impl Record {
             Kind::Create | Kind::Resume => "RESUMING",
             Kind::Pause => "PAUSING",
             Kind::Delete => "DEALLOCATING",
+            Kind::Tidy if self.holder.is_none() => "PAUSED",
             Kind::Tidy => "ACTIVE",
             Kind::Notice | Kind::Lost | Kind::Unhealthy | Kind::Recycle | Kind::Rollback => {
                 "RECYCLING"

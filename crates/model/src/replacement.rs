@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 pub enum Row {
     /// Ask whether a market has capacity, before anything is given up for it.
     Probe,
+    /// Launch the next instance while the old one serves.
+    Standby,
     /// Let the workload finish what it is doing.
     Drain,
     /// Terminate the instance.
@@ -36,8 +38,9 @@ pub enum Row {
 
 impl Row {
     /// Every row.
-    pub const ALL: [Row; 10] = [
+    pub const ALL: [Row; 11] = [
         Row::Probe,
+        Row::Standby,
         Row::Drain,
         Row::Stop,
         Row::Fence,
@@ -54,6 +57,7 @@ impl Row {
     pub fn name(self) -> &'static str {
         match self {
             Row::Probe => "probe",
+            Row::Standby => "standby",
             Row::Drain => "drain",
             Row::Stop => "stop",
             Row::Fence => "fence",
@@ -176,6 +180,18 @@ pub struct RowState {
     pub done_at: Option<Time>,
     /// Its calls by their name within the row.
     pub calls: BTreeMap<String, Shared<Call>>,
+}
+
+impl RowState {
+    /// The calls that leave, and are repeated until there is a definite answer. A row that is done
+    /// wants nothing more; but what makes something must be answered, whoever still waits for it.
+    pub fn open_calls(&self) -> impl Iterator<Item = (&String, &Call)> {
+        let all = self.calls.iter().map(|(name, call)| (name, &**call));
+        all.filter(|(_, call)| {
+            call.state == CallState::Started
+                && (self.done_at.is_none() || call.command.makes().is_some())
+        })
+    }
 }
 
 /// One replacement in flight.

@@ -4,6 +4,7 @@
 //! Field names and defaults are those of Spot's published `managedInstance`.
 
 mod interfaces;
+mod order;
 mod reader;
 pub mod revert;
 mod settings;
@@ -138,6 +139,8 @@ pub struct Spec {
     pub security_groups: Vec<String>,
     /// Members of `launchSpecification` that are passed on to the cloud as received.
     pub settings: Map<String, Value>,
+    /// Whether the next instance may be launched while the old one still serves.
+    pub make_before_break: bool,
     /// Settings of the document that this version accepts and echoes, but does not act on.
     pub not_acted_on: Vec<String>,
 }

@@ -13,7 +13,8 @@ pub const INSTALLATION: &str = "holdfast:installation";
 pub const NODE: &str = "holdfast:node";
 /// For which of the node's generations (instances, snapshots, images).
 pub const GENERATION: &str = "holdfast:generation";
-/// What it is to the node: `root`, `data:/dev/xvdb`, `interface`, `interface:1`, `instance`.
+/// What it is to the node: `root`, `data:/dev/xvdb`, `interface`, `interface:1`, `instance`, or
+/// `standby`: an instance that was launched while another still served.
 pub const ROLE: &str = "holdfast:role";
 /// The token of the call that made it: how an earlier attempt is found where EC2 takes no token.
 pub const TOKEN: &str = "holdfast:token";
@@ -22,6 +23,9 @@ pub const EPOCH: &str = "holdfast:epoch";
 /// Prefix of a user's tag that says where a volume is mounted in the node:
 /// `holdfast:mount:/dev/xvdb` = `/var/lib/data`.
 pub const MOUNT_PREFIX: &str = "holdfast:mount:";
+/// A user's tag that says whether the next instance may be launched while the old one still serves,
+/// where that is possible: `on` (as without it) or `off`.
+pub const MAKE_BEFORE_BREAK: &str = "holdfast:make-before-break";
 /// A tag of a user's volume that says where it is mounted in the node that it is attached to.
 pub const MOUNT: &str = "holdfast:mount";
 /// EC2's limit on tags of one resource.

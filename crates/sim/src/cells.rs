@@ -5,18 +5,21 @@ use crate::tally::Tally;
 use holdfast_cloud_sim::Class;
 use holdfast_model::Row;
 
+/// The rows that launch.
+const LAUNCHES: &[Row] = &[Row::Standby, Row::Launch];
+
 /// Why a fault cannot hit a row, if so.
 ///
 /// # Errors
 /// The reason.
 pub fn can_hit(class: Class, row: Row) -> Result<(), &'static str> {
     match class {
-        Class::Capacity => only(row, &[Row::Launch], "only a launch asks for capacity"),
+        Class::Capacity => only(row, LAUNCHES, "only a launch asks for capacity"),
         Class::Refused | Class::Permanent | Class::LostReply | Class::LostRequest => {
             calls(row, "the row makes no call")
         }
         Class::Conflict => calls(row, "the row makes no call"),
-        Class::SlowLaunch => only(row, &[Row::Launch], "only a launch launches"),
+        Class::SlowLaunch => only(row, LAUNCHES, "only a launch launches"),
         Class::SlowAttach => only(row, &[Row::Attach], "only attach attaches"),
         // What is on the list of what goes has been its node's instance, and is over.
         Class::SlowTerminate => only(row, &[Row::Stop], "only stop terminates"),

@@ -42,6 +42,9 @@ pub const WHOLE: Shape = Shape {
 pub const ROAMING: Shape = Shape { root: false, private_ip: false, zones: 3, ..WHOLE };
 /// Root and data travel as snapshots.
 pub const SNAPSHOTS: Shape = Shape { data: Some("onLaunch"), private_ip: false, zones: 3, ..WHOLE };
+/// Data and address are kept, and the root is not: the next instance can be launched while the old
+/// one serves.
+pub const LIGHT: Shape = Shape { root: false, ..WHOLE };
 impl Shape {
     /// A shape at random.
     pub fn draw(rng: &mut SplitMix64) -> Shape {

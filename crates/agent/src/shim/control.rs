@@ -123,6 +123,10 @@ async fn answer(node: &Rc<RefCell<Node>>, request: Request) -> Result<Response> 
             node.borrow_mut().unmount(&target)?;
             Ok(Response::Done)
         }
+        Request::KnownBy { private_ip, mac, hostname } => {
+            node.borrow_mut().known_by(private_ip, mac, hostname)?;
+            Ok(Response::Done)
+        }
         Request::OpenGate { manifest } => {
             let (opened_at_ms, mut workload) = node.borrow_mut().open_gate(&manifest)?;
             let started = workload.wait_for(|state| *state != WorkloadState::Waiting);

@@ -1,6 +1,7 @@
 //! What the shim knows of its node, and what it does when asked.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use crate::mounting;
 use crate::protocol::{
     MANIFEST_MAX, ManifestEntry, NodeStatus, Order, Report, ScriptOutcome, WorkloadState, epoch_ms,
 };
+use crate::rootfs;
 use crate::sys;
 
 /// At most so many requests wait for one shutdown script.
@@ -138,6 +140,28 @@ impl Node {
     pub fn unmount(&mut self, target: &str) -> Result<()> {
         mounting::unmount_in_node(self.init.as_fd(), target)?;
         self.mounts.retain(|m| m.target != target);
+        Ok(())
+    }
+
+    /// Takes another address for its own, as long as nothing of the workload has seen the old one.
+    pub fn known_by(&mut self, private_ip: Ipv4Addr, mac: String, hostname: String) -> Result<()> {
+        if self.config.private_ip == private_ip && self.config.hostname == hostname {
+            return Ok(());
+        }
+        self.refuse_while_stopping()?;
+        if self.gate_opened_at_ms.is_some() {
+            return Err(AgentError::Refused(format!(
+                "{} is known as {} already: its gate is open",
+                self.config.instance_id, self.config.hostname
+            )));
+        }
+        let renamed = NodeConfig { private_ip, mac, hostname, ..self.config.clone() };
+        renamed.validate()?;
+        mounting::in_node(self.init.as_fd(), || {
+            nix::unistd::sethostname(&renamed.hostname).doing(|| "setting the host name".into())?;
+            rootfs::generated_files(&renamed)
+        })?;
+        self.config = renamed;
         Ok(())
     }
 

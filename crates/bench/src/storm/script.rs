@@ -186,6 +186,7 @@ impl Course<'_> {
             Step::Gate => Command::OpenGate {
                 instance: self.next.clone(),
                 manifest: self.node.data.iter().map(mount).collect(),
+                interface: None,
             },
             _ => return None,
         })

@@ -152,14 +152,15 @@ impl Fabric {
         Ok(NodeNamespace { path })
     }
 
-    /// Which of these nodes have their link, and have it up.
+    /// Which of these nodes have their link with this device index, and have it up.
     ///
     /// # Errors
     /// [`NetworkError::NoFabric`], or what the system said.
-    pub fn connected(&self, names: &[&str]) -> Result<BTreeSet<String>, NetworkError> {
+    pub fn connected(&self, links: &[(&str, u32)]) -> Result<BTreeSet<String>, NetworkError> {
         let up = self.within("links", async |session| session.links_up().await)?;
-        let is_up = |name: &&&str| up.binary_search(&link_name(name, 0)).is_ok();
-        Ok(names.iter().filter(is_up).map(|name| (*name).to_owned()).collect())
+        let is_up =
+            |(name, index): &&(&str, u32)| up.binary_search(&link_name(name, *index)).is_ok();
+        Ok(links.iter().filter(is_up).map(|(name, _)| (*name).to_owned()).collect())
     }
 
     /// Cuts the node off at once, as when its host loses power: what is inside stays, but no packet
@@ -264,6 +265,34 @@ impl Fabric {
             tracing::warn!(node = name, error = %second, "cleaning up after a failed interface");
         }
         made
+    }
+
+    /// Makes a further interface of a node that is plugged in its first: everything leaves by it and
+    /// from its address, and `eth0` has none any more. Twice is once.
+    ///
+    /// # Errors
+    /// [`NetworkError::NoNamespace`], or what the system said.
+    pub fn make_first(
+        &self,
+        name: &str,
+        device_index: u32,
+        gateway: Ipv4Addr,
+    ) -> Result<(), NetworkError> {
+        let path = self.pins.node(name)?;
+        let node = namespace::open(&path)?;
+        on_own_thread(|| {
+            namespace::enter(&node, &path)?;
+            netlink::run(name, async || {
+                let session = Session::open()?;
+                let primary = session.index_of_made(NODE_LINK).await?;
+                let first = session.index_of_made(&format!("eth{device_index}")).await?;
+                // With its last address a link loses its routes.
+                for address in session.addresses(primary).await? {
+                    session.remove_address(primary, address).await?;
+                }
+                session.replace_default_route(gateway, first).await
+            })
+        })
     }
 
     /// Takes a further interface from a node, running or not. Not there is success.

@@ -218,6 +218,18 @@ impl Session {
         let done = self.handle.route().add(route).execute().await;
         done.map_err(failed("adding the default route via", &via.to_string()))
     }
+
+    /// Lets everything leave by this gateway and link, whatever it left by before.
+    pub(super) async fn replace_default_route(
+        &self,
+        via: Ipv4Addr,
+        link: u32,
+    ) -> Result<(), NetworkError> {
+        let route =
+            RouteMessageBuilder::<Ipv4Addr>::new().gateway(via).output_interface(link).build();
+        let done = self.handle.route().add(route).replace().execute().await;
+        done.map_err(failed("replacing the default route by", &via.to_string()))
+    }
 }
 
 /// A route of its own for what leaves by one of several links: by its source address.

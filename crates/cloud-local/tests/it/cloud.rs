@@ -203,6 +203,7 @@ fn open_gate(volume: &VolumeId, instance: &InstanceId) -> Command {
             fs_uuid: None,
             target: "/var/lib/data".to_owned(),
         }],
+        interface: None,
     }
 }
 
@@ -317,7 +318,11 @@ async fn a_notice_reaches_the_node_and_ends_in_a_power_cut() {
 SCRIPT",
     );
     let node = run(&cloud, launch("n1", None, user_data)).await;
-    must(&cloud, Command::OpenGate { instance: node.id.clone(), manifest: Vec::new() }).await;
+    must(
+        &cloud,
+        Command::OpenGate { instance: node.id.clone(), manifest: Vec::new(), interface: None },
+    )
+    .await;
     let (ours, id) = (cloud.clone(), node.id.clone());
     let notice = Some(Duration::from_secs(2));
     tokio::task::spawn_blocking(move || ours.interrupt(&id, notice).unwrap()).await.unwrap();
@@ -456,7 +461,11 @@ async fn a_clean_end_lets_processes_finish_and_a_stubborn_one_is_cut() {
 
     let stubborn = script("trap '' TERM; echo ready; while :; do sleep 0.05; done");
     let node = run(&cloud, launch("c3", None, stubborn)).await;
-    must(&cloud, Command::OpenGate { instance: node.id.clone(), manifest: Vec::new() }).await;
+    must(
+        &cloud,
+        Command::OpenGate { instance: node.id.clone(), manifest: Vec::new(), interface: None },
+    )
+    .await;
     console_says(&cloud, &node.id, "ready").await;
     terminate(&cloud, &node.id).await;
     let gone = instance(&cloud, &node.id).await;

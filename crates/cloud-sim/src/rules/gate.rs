@@ -8,7 +8,7 @@ use crate::truth::Shown;
 use crate::world::World;
 use holdfast_model::command::Mount;
 use holdfast_model::facts::InstanceState;
-use holdfast_model::{CloudError, InstanceId, NodeId, Reply, Time, VolumeId, tags};
+use holdfast_model::{CloudError, InstanceId, InterfaceId, NodeId, Reply, Time, VolumeId, tags};
 
 impl World {
     /// Runs the shutdown script, once. The answer comes when it ends or its time is over, and
@@ -55,7 +55,12 @@ impl World {
         }
     }
 
-    pub(crate) fn open_gate(&mut self, id: &InstanceId, manifest: &[Mount]) -> Answer {
+    pub(crate) fn open_gate(
+        &mut self,
+        id: &InstanceId,
+        manifest: &[Mount],
+        known_by: Option<&InterfaceId>,
+    ) -> Answer {
         let instance = self.known_instance(id)?;
         let answers = instance.fact.state == InstanceState::Running
             && instance.powered
@@ -66,6 +71,15 @@ impl World {
         }
         for member in manifest {
             self.check_mount(id, member)?;
+        }
+        if let Some(interface) = known_by {
+            let held = self.interfaces.get(interface).is_some_and(|i| {
+                i.fact.attached_to.as_ref() == Some(id) && i.fact.attachment_settled
+            });
+            if !held {
+                let message = format!("{interface} is not attached to {id}; attach it first");
+                return Err(conflict("IncorrectState", message));
+            }
         }
         let Some(instance) = self.instances.get_mut(id).filter(|i| !i.gate_open) else {
             return self.showing(&[id.as_str()]);
@@ -78,7 +92,7 @@ impl World {
         disks.extend(manifest.iter().map(|m| (m.device.clone(), m.volume.clone())));
         if let Some(node) = instance.fact.tags.get(tags::NODE) {
             let node = NodeId(node.clone());
-            self.check_opened(&node, id, &disks, manifest);
+            self.check_opened(&node, id, &disks, manifest, known_by);
         }
         self.begin_workload(id, disks);
         let healthy_at = self.ends(Latency::Healthy, &self.of_instance(id));
@@ -122,6 +136,7 @@ impl World {
         id: &InstanceId,
         disks: &[(String, VolumeId)],
         manifest: &[Mount],
+        known_by: Option<&InterfaceId>,
     ) {
         self.settle_node(node);
         let at = self.now;
@@ -143,13 +158,14 @@ impl World {
             shown.disks.insert(device.clone(), (fs_uuid, target));
         }
         if let Some(instance) = self.instances.get(id) {
-            shown.private_ip = instance.fact.private_ip.clone();
-            let interface = instance.fact.interface.as_ref();
-            if let Some(primary) = interface.and_then(|i| self.interfaces.get(i)) {
+            let first = known_by.or(instance.fact.interface.as_ref());
+            if let Some(primary) = first.and_then(|i| self.interfaces.get(i)) {
+                shown.private_ip = Some(primary.fact.private_ip.clone());
                 shown.mac = Some(primary.fact.mac.clone());
                 shown.public_ip = primary.fact.association.as_ref().map(|a| a.public_ip.clone());
             }
-            for fact in instance.secondary.iter().filter_map(|i| self.interfaces.get(i)) {
+            let others = instance.secondary.iter().filter(|i| Some(*i) != first);
+            for fact in others.filter_map(|i| self.interfaces.get(i)) {
                 if let (true, Some(index)) = (fact.fact.attachment_settled, fact.fact.device_index)
                 {
                     let address = (fact.fact.private_ip.clone(), fact.fact.mac.clone());

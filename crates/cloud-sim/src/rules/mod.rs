@@ -62,7 +62,9 @@ impl World {
             }
             Command::CreateTags { resource, tags } => self.create_tags(resource, tags),
             Command::DeleteTags { resource, keys } => self.delete_tags(resource, keys),
-            Command::OpenGate { instance, manifest } => self.open_gate(instance, manifest),
+            Command::OpenGate { instance, manifest, interface } => {
+                self.open_gate(instance, manifest, interface.as_ref())
+            }
         };
         (answer, None)
     }

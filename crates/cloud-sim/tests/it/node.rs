@@ -172,7 +172,11 @@ impl Hand {
             fs_uuid: None,
             target: target.to_owned(),
         };
-        Command::OpenGate { instance: instance.clone(), manifest: data.iter().map(mount).collect() }
+        Command::OpenGate {
+            instance: instance.clone(),
+            manifest: data.iter().map(mount).collect(),
+            interface: None,
+        }
     }
 
     pub fn open(&mut self, instance: &InstanceId, data: &VolumeId) {

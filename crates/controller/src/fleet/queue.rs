@@ -29,7 +29,9 @@ impl Priority {
             (_, Row::Retire) | (Kind::Tidy, _) => Priority::Backup,
             (Kind::Notice | Kind::Lost, _) => Priority::Interrupted,
             // Once an instance has been given up, its node waits like one that was interrupted.
-            (Kind::Revert, Row::Probe | Row::Place | Row::Drain) => Priority::Optimising,
+            (Kind::Revert, Row::Probe | Row::Place | Row::Standby | Row::Drain) => {
+                Priority::Optimising
+            }
             (Kind::Revert, _) => Priority::Interrupted,
             (Kind::Create | Kind::Recycle | Kind::Rollback | Kind::Pause | Kind::Resume, _) => {
                 Priority::User
@@ -122,11 +124,8 @@ impl Queue {
     pub(super) fn offer(&mut self, node: &NodeId, record: &Record) {
         let kind = record.replacement.as_ref().map(|r| r.kind);
         let mut asked = BTreeSet::new();
-        for (row, state) in record.rows().filter(|(_, state)| state.done_at.is_none()) {
-            for (name, call) in &state.calls {
-                if call.state != CallState::Started {
-                    continue;
-                }
+        for (row, state) in record.rows() {
+            for (name, call) in state.open_calls() {
                 asked.insert(&call.token);
                 if self.sent.contains(&call.token) || self.waiting.contains_key(&call.token) {
                     continue;

@@ -8,7 +8,7 @@ use holdfast_engine::{Scene, invariants, plan, replies};
 use holdfast_model::market::Catalogue;
 use holdfast_model::user::UserCommand;
 use holdfast_model::{
-    CallState, CloudError, Event, Invariant, NodeId, Record, Reply, Row, Severity, Time, Token,
+    CloudError, Event, Invariant, NodeId, Record, Reply, Row, Severity, Time, Token,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -74,9 +74,7 @@ impl Runner {
     pub(super) fn awaits_sweep(&self) -> bool {
         let called = |record: &Arc<Record>| {
             let rows = record.replacement.iter().flat_map(|r| r.rows.values());
-            rows.filter(|row| row.done_at.is_none())
-                .flat_map(|row| row.calls.values())
-                .any(|call| call.state == CallState::Started)
+            rows.flat_map(|row| row.open_calls()).next().is_some()
         };
         let waits = self.waits_for.is_some()
             && self.watch.is_empty()

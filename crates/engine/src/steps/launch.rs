@@ -7,6 +7,7 @@ use crate::replacement::Progress;
 use crate::retention::supersede;
 use crate::rollback;
 use crate::steps::capture::final_of;
+use crate::steps::standby::{Found, promote};
 use holdfast_model::command::Launch;
 use holdfast_model::facts::{InstanceState, VolumeState};
 use holdfast_model::record::{DataHead, DataVolume, Goal, Holder, RootHead};
@@ -78,10 +79,14 @@ fn run(desk: &mut Desk<'_>, market: &Market) -> Option<InstanceId> {
             desk.wait("the launch to be given up");
             None
         }
-        None => {
-            leave(desk, market);
-            None
-        }
+        None => match promote(desk, &run_name(desk)) {
+            Found::Promoted => run(desk, market),
+            Found::Waiting => None,
+            Found::None => {
+                leave(desk, market);
+                None
+            }
+        },
     }
 }
 
@@ -100,7 +105,7 @@ fn leave(desk: &mut Desk<'_>, market: &Market) {
             return;
         }
     };
-    desk.record.generation += 1;
+    desk.record.generation = desk.record.newest_generation() + 1;
     let generation = desk.record.generation;
     let anew = match &from {
         Some((old, _, _)) => rollback::changes_image(desk, old),
@@ -153,8 +158,13 @@ fn take_back(desk: &mut Desk<'_>) {
             }
             None => RootHead::Fresh,
         };
-        desk.record.generation -= 1;
+        desk.record.generation = before(desk);
     }
+}
+
+/// The generation that is replaced.
+fn before(desk: &Desk<'_>) -> u64 {
+    desk.replacement().map_or(0, |r| r.from_generation)
 }
 
 fn refused(
@@ -244,7 +254,6 @@ fn volumes(desk: &mut Desk<'_>, market: &Market) -> bool {
         let known = desk.record.data.iter().find(|d| d.device == device);
         let restore = known.and_then(|d| d.restore.clone());
         let head = known.map(|d| d.head.clone());
-        let before = desk.record.generation.saturating_sub(1);
         let (old, snapshot) = match head {
             Some(DataHead::Volume { id, zone }) => {
                 let made = desk.standing(Row::Launch, &format!("volume:{device}"));
@@ -252,7 +261,7 @@ fn volumes(desk: &mut Desk<'_>, market: &Market) -> bool {
                     complete &= is_made(desk, &id);
                     continue;
                 }
-                let kept = final_of(desk, &device, before);
+                let kept = final_of(desk, &device, before(desk));
                 match kept {
                     _ if restore.is_some() => (Some(id), restore),
                     Some(snapshot)

@@ -9,4 +9,5 @@ pub mod place;
 pub mod probe;
 pub mod ready;
 pub mod retire;
+pub mod standby;
 pub mod stop;

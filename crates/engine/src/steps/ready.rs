@@ -2,6 +2,7 @@
 
 use crate::canary::Canary;
 use crate::desk::{Asked, Desk};
+use crate::network;
 use crate::replacement::Progress;
 use holdfast_model::command::Mount;
 use holdfast_model::facts::Health;
@@ -13,7 +14,10 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     let Some(holder) = desk.record.holder.clone() else { return Progress::Waiting };
     let Some(manifest) = manifest(desk) else { return Progress::Waiting };
     let instance = holder.id.clone();
-    let asked = desk.ask(Row::Ready, "gate", |_, _| Command::OpenGate { instance, manifest });
+    let kept = desk.record.interface.as_ref().map(|i| i.id.clone());
+    let interface = kept.filter(|kept| network::is_beside(desk, &holder, kept));
+    let asked =
+        desk.ask(Row::Ready, "gate", |_, _| Command::OpenGate { instance, manifest, interface });
     if !matches!(asked, Asked::Done(_)) {
         return Progress::Waiting;
     }

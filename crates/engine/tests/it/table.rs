@@ -23,6 +23,8 @@ fn pause_is_the_first_half_resume_the_second_and_recycle_both() {
     both.dedup();
     let mut recycle = rows(Kind::Recycle);
     recycle.sort();
+    // What stands by is launched while an old one serves and a new one is wanted.
+    recycle.retain(|row| *row != Row::Standby);
     assert_eq!(both, recycle);
 }
 

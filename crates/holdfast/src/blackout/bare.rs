@@ -48,8 +48,7 @@ pub struct Recipe {
 
 impl Recipe {
     /// From a node's spec and from how it is shown.
-    pub fn of(workload: Workload, shown: &Value) -> Result<Recipe, String> {
-        let spec: Value = serde_saphyr::from_str(workload.spec()).map_err(|e| e.to_string())?;
+    pub fn of(workload: Workload, spec: &Value, shown: &Value) -> Result<Recipe, String> {
         let missing = |what: &str| format!("{}: {what} is not to be found", workload.name());
         let text = |value: Option<&Value>, what: &str| {
             let text = value.and_then(Value::as_str).map(str::to_owned);

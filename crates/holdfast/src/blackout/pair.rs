@@ -6,7 +6,9 @@ use crate::trial::commands::{Commands, Server};
 use crate::trial::node::{interrupt, look, now, wait_for_ack, wait_for_generation};
 use crate::trial::workload::Workload;
 use crate::trial::writer::Writer;
+use holdfast_model::tags::MAKE_BEFORE_BREAK;
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// How long the writer writes undisturbed before the machine is lost.
@@ -15,7 +17,7 @@ const CALM: Duration = Duration::from_millis(400);
 const NOTICE: &str = "20s";
 
 /// How the machine is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Its power is cut without notice.
@@ -43,6 +45,38 @@ impl Kind {
 pub enum Order {
     /// The old instance ends before the next is launched.
     Ordinary,
+    /// The next instance is launched before the old one ends. It needs a root that is not kept.
+    MakeBeforeBreak,
+}
+
+impl Order {
+    /// As it stands in the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Order::Ordinary => "ordinary",
+            Order::MakeBeforeBreak => "make before break",
+        }
+    }
+
+    /// Whether a machine can be lost in this way in this order.
+    pub fn is_of(self, kind: Kind) -> bool {
+        self == Order::Ordinary || kind != Kind::Hard
+    }
+
+    /// What its nodes ask for: the example, and the order; and no kept root where that is in the
+    /// way of it.
+    pub fn spec(self, workload: Workload) -> Result<Value, String> {
+        let mut spec: Value = serde_saphyr::from_str(workload.spec()).map_err(|e| e.to_string())?;
+        let node = &mut spec["managedInstance"];
+        let tags = node.pointer_mut("/compute/launchSpecification/tags");
+        let tags = tags.and_then(Value::as_array_mut).ok_or("the example has no tags")?;
+        let on = if self == Order::Ordinary { "off" } else { "on" };
+        tags.push(json!({"tagKey": MAKE_BEFORE_BREAK, "tagValue": on}));
+        if self == Order::MakeBeforeBreak {
+            node["persistence"]["persistRootDevice"] = json!(false);
+        }
+        Ok(spec)
+    }
 }
 
 /// One half of a pair.
@@ -75,6 +109,8 @@ pub struct Stage<'a> {
     pub workload: Workload,
     /// Who writes to it.
     pub writer: &'a Writer,
+    /// What the node asks for.
+    pub spec: &'a Value,
 }
 
 impl Stage<'_> {
@@ -117,7 +153,7 @@ impl Stage<'_> {
     fn bare(&self, kind: Kind) -> Result<Half, String> {
         let name = self.workload.name();
         let shown = self.commands.node(&["show", name])?;
-        let recipe = Recipe::of(self.workload, &shown)?;
+        let recipe = Recipe::of(self.workload, self.spec, &shown)?;
         let before = look(self.commands, name)?;
         std::thread::sleep(CALM);
         self.server.stop()?;

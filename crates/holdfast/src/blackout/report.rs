@@ -8,7 +8,8 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// One server, one way of losing the machine, one order.
+/// One server, one way of losing the machine, one order. Where both orders are measured, that which
+/// nodes have by themselves comes first.
 #[derive(Debug, Clone, Serialize)]
 pub struct Entry {
     /// The server.
@@ -17,6 +18,8 @@ pub struct Entry {
     pub kind: Kind,
     /// In which order the replacement went.
     pub order: Order,
+    /// Whether the node keeps its root volume.
+    pub keeps_root: bool,
     /// How many pairs.
     pub pairs: usize,
     /// Holdfast's replacement: from the last acknowledgement before to the first after.
@@ -41,7 +44,12 @@ pub struct Entry {
 
 impl Entry {
     /// Of some pairs.
-    pub fn of(workload: Workload, kind: Kind, order: Order, pairs: &[Pair]) -> Entry {
+    pub fn of(
+        workload: Workload,
+        kind: Kind,
+        (order, keeps_root): (Order, bool),
+        pairs: &[Pair],
+    ) -> Entry {
         let holdfast: Vec<&Half> = pairs.iter().map(|p| &p.holdfast).collect();
         let bare: Vec<&Half> = pairs.iter().map(|p| &p.bare).collect();
         let own = pairs.iter().map(|p| millis(p.holdfast.blackout) - millis(p.bare.blackout));
@@ -51,6 +59,7 @@ impl Entry {
             name: workload.name().to_owned(),
             kind,
             order,
+            keeps_root,
             pairs: pairs.len(),
             blackout_ms: Spread::of(holdfast.iter().map(|h| millis(h.blackout))),
             bare_ms: Spread::of(bare.iter().map(|h| millis(h.blackout))),
@@ -106,7 +115,7 @@ impl Report {
         text.push_str("\n\nWhere the time goes (median, ms; rows may overlap)\n");
         for entry in &self.workloads {
             let Entry { name, kind, .. } = entry;
-            let (order, kind) = (order_name(entry.order), kind.name());
+            let (order, kind) = (entry.order.name(), kind.name());
             let rows = listed(&entry.row_names, &entry.rows_ms);
             text.push_str(&format!("  {name}, {kind}, {order}: {rows}\n"));
             let rows = listed(&entry.bare_row_names, &entry.bare_rows_ms);
@@ -128,18 +137,19 @@ impl Report {
     fn figures(&self) -> Table {
         let mut table = Table::new();
         table.load_style(presets::UTF8_FULL_CONDENSED);
-        table.set_header(["", "kind", "order", "blackout", "bare restart", "own share"]);
+        table.set_header(["", "kind", "order", "root", "blackout", "bare restart", "own share"]);
         for e in &self.workloads {
             table.add_row([
                 e.name.clone(),
                 e.kind.name().to_owned(),
-                order_name(e.order).to_owned(),
+                e.order.name().to_owned(),
+                if e.keeps_root { "kept" } else { "not kept" }.to_owned(),
                 spread(e.blackout_ms),
                 spread(e.bare_ms),
                 spread(e.own_share_ms),
             ]);
         }
-        table.add_row(["", "", "", "min / median / max ms", "", ""]);
+        table.add_row(["", "", "", "", "min / median / max ms", "", ""]);
         table
     }
 
@@ -157,17 +167,11 @@ impl Report {
                      any notice.",
                     e.name,
                     e.kind.name(),
-                    order_name(e.order),
+                    e.order.name(),
                     this * 100 / of,
                 ))
             })
             .collect()
-    }
-}
-
-fn order_name(order: Order) -> &'static str {
-    match order {
-        Order::Ordinary => "ordinary",
     }
 }
 

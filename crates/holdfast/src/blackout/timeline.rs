@@ -25,8 +25,10 @@ impl Timeline {
         u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The rows of the last replacement in a node as it is shown; before them the time from the
-    /// last acknowledgement, after them the time to the first.
+    /// The rows of the last replacement in a node as it is shown, as far as they lie between the
+    /// last acknowledgement and the first (what is done while the old instance serves is no part of
+    /// the blackout); before them the time from the last acknowledgement, after them the time to
+    /// the first.
     pub fn rows(
         self,
         shown: &Value,
@@ -48,7 +50,8 @@ impl Timeline {
             }
             // What comes after the node is back is no part of the blackout.
             if *row != Row::Retire {
-                let length = Duration::from_millis(done.since(*started));
+                let from = started.0.max(self.millis(last));
+                let length = Duration::from_millis(done.0.saturating_sub(from));
                 rows.push((row.name().to_owned(), length));
             }
         }

@@ -56,12 +56,15 @@ pub fn stop_processes(instance: &str) -> Result<usize, String> {
     Ok(stopped.filter(|pid| kill_process(*pid, Signal::STOP).is_ok()).count())
 }
 
+/// Deletes the link that everything leaves by: the primary one, or the one beside it.
+const DELETE_LINK: &str =
+    r#"ip link delete "$(ip -4 route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p')""#;
+
 /// Deletes an instance's interface.
 pub fn delete_interface(cloud_dir: &Path, instance: &str) -> Result<(), String> {
     let namespace = cloud_dir.join("netns").join(instance);
-    let ended = network::in_namespace(&namespace, || {
-        Command::new("ip").args(["link", "delete", "eth0"]).output()
-    });
+    let ended =
+        network::in_namespace(&namespace, || Command::new("sh").args(["-c", DELETE_LINK]).output());
     let output = ended.map_err(|e| e.to_string())?.map_err(|e| format!("ip: {e}"))?;
     if output.status.success() {
         Ok(())

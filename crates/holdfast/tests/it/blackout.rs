@@ -15,13 +15,18 @@ fn a_blackout_is_measured_in_pairs_with_a_bare_restart_and_nothing_is_lost() {
     assert!(output.status.success(), "{why}");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let entries = report["workloads"].as_array().unwrap();
-    let seen: Vec<(&str, &str)> = entries
+    let seen: Vec<[&str; 3]> = entries
         .iter()
-        .map(|e| (e["name"].as_str().unwrap(), e["kind"].as_str().unwrap()))
+        .map(|e| ["name", "kind", "order"].map(|field| e[field].as_str().unwrap()))
         .collect();
-    let expected =
-        [("redis", "hard"), ("redis", "recycle"), ("mariadb", "hard"), ("mariadb", "recycle")];
-    assert_eq!(seen, expected);
+    let expected = ["redis", "mariadb"].map(|name| {
+        [
+            [name, "hard", "ordinary"],
+            [name, "recycle", "make-before-break"],
+            [name, "recycle", "ordinary"],
+        ]
+    });
+    assert_eq!(seen, expected.concat());
     for entry in entries {
         assert_eq!(entry["pairs"], 1, "{entry}");
         assert!(entry["acked"].as_u64().unwrap() > 0, "{entry}");

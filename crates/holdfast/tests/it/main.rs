@@ -18,4 +18,5 @@ mod refusals;
 mod restore;
 mod snapshots;
 mod soak;
+mod standby;
 mod user_volumes;

@@ -276,6 +276,7 @@ pub(super) fn read(document: &Value) -> Result<Spec, Vec<FieldError>> {
         data,
         security_groups: r.texts(&format!("{launch}.securityGroupIds"), "[\"sg-1\"]"),
         settings,
+        make_before_break: super::order::read(&mut r),
         not_acted_on: not_acted_on(&r),
     };
     if r.errors.is_empty() { Ok(spec) } else { Err(r.errors) }
@@ -359,6 +360,8 @@ fn read_tags(r: &mut Reader<'_>) -> (Tags, Tags) {
                 r.wrong(&field, format!("is \"{text}\""), "an absolute path", "\"/var/lib/data\"");
             }
             mounts.insert(device.to_owned(), text.to_owned());
+        } else if key == crate::tags::MAKE_BEFORE_BREAK {
+            // Read by itself: see `order`.
         } else if key.starts_with("holdfast:") || key.starts_with("aws:") {
             let allowed = "keys that do not begin with holdfast: or aws:";
             r.wrong(&field, format!("is \"{key}\""), allowed, "\"team\"");

@@ -91,6 +91,22 @@ fn a_secret_in_a_wrong_place_is_not_repeated_in_the_error() {
 }
 
 #[test]
+fn a_tag_says_whether_the_next_instance_may_be_launched_first() {
+    let with = |value: &str| {
+        let mut document = valid();
+        let tags = &mut document["compute"]["launchSpecification"]["tags"];
+        *tags = json!([{"tagKey": "holdfast:make-before-break", "tagValue": value}]);
+        Spec::read(&document)
+    };
+    assert!(Spec::read(&valid()).unwrap().make_before_break);
+    assert!(with("on").unwrap().make_before_break);
+    let off = with("off").unwrap();
+    assert!(!off.make_before_break && off.tags.is_empty());
+    let errors = with("maybe").unwrap_err();
+    assert!(format!("{errors:?}").contains("on or off"), "{errors:?}");
+}
+
+#[test]
 fn mount_tags_must_name_a_data_volume_and_a_path_of_their_own() {
     let mut document = valid();
     document["compute"]["launchSpecification"]["tags"] = json!([

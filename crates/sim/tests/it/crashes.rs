@@ -1,4 +1,4 @@
-use crate::scene::{SNAPSHOTS, Scene, Shape, WHOLE};
+use crate::scene::{LIGHT, SNAPSHOTS, Scene, Shape, WHOLE};
 use holdfast_model::Kind;
 use holdfast_sim::{Crash, Side};
 
@@ -82,6 +82,13 @@ fn an_unhealthy_instance_is_replaced_whatever_kills_the_controller() {
 #[test]
 fn a_recycle_survives_the_controllers_death_anywhere() {
     dies_everywhere(Kind::Recycle, SNAPSHOTS);
+}
+
+#[test]
+fn an_instance_that_stands_by_survives_the_controllers_death_anywhere() {
+    for kind in [Kind::Notice, Kind::Recycle, Kind::Revert] {
+        dies_everywhere(kind, LIGHT);
+    }
 }
 
 #[test]

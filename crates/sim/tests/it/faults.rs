@@ -1,4 +1,4 @@
-use crate::scene::{SNAPSHOTS, Scene, Shape, WHOLE};
+use crate::scene::{LIGHT, SNAPSHOTS, Scene, Shape, WHOLE};
 use holdfast_cloud_sim::{Fault, When};
 use holdfast_model::Kind;
 
@@ -50,6 +50,13 @@ fn every_row_of_a_sudden_loss_survives_every_fault() {
 #[test]
 fn every_row_of_a_notice_survives_every_fault() {
     fails_everywhere(Kind::Notice, SNAPSHOTS);
+}
+
+#[test]
+fn an_instance_that_stands_by_survives_every_fault() {
+    for kind in [Kind::Notice, Kind::Recycle] {
+        fails_everywhere(kind, LIGHT);
+    }
 }
 
 #[test]

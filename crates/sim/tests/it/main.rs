@@ -15,6 +15,7 @@ mod restored;
 mod rollback;
 mod scene;
 mod settings;
+mod standby;
 mod swarm;
 mod upgrades;
 mod upkeep;

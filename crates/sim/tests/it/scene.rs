@@ -8,7 +8,7 @@ use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::{Deallocation, Target, UserCommand};
 use holdfast_model::{ImageId, Installation, Kind, Lifecycle, NodeId, Time};
 use holdfast_sim::Simulation;
-pub use holdfast_sim::shape::{ROAMING, SNAPSHOTS, Shape, WHOLE};
+pub use holdfast_sim::shape::{LIGHT, ROAMING, SNAPSHOTS, Shape, WHOLE};
 use holdfast_sim::watch::known;
 
 /// How long any replacement may take in virtual time, faults and deaths included.
@@ -189,7 +189,8 @@ impl Scene {
     pub fn known(&self) -> Vec<String> {
         let Some(record) = self.sim.record(&self.node) else { return Vec::new() };
         let mut known: Vec<String> = known(&record, &self.sim.cloud).into_iter().collect();
-        // A paused node has no retire row: what is superseded goes at the next resume.
+        // A paused node has no retire row: what is superseded goes at the next resume, but for
+        // an instance.
         if record.holder.is_none() {
             known.extend(record.superseded.iter().map(|s| s.id.clone()));
         }

@@ -1,9 +1,9 @@
-use crate::scene::{ROAMING, SNAPSHOTS, Scene, WHOLE};
+use crate::scene::{LIGHT, ROAMING, SNAPSHOTS, Scene, WHOLE};
 use holdfast_model::Kind;
 
 #[test]
 fn every_kind_of_replacement_works_in_every_shape() {
-    for shape in [WHOLE, ROAMING, SNAPSHOTS] {
+    for shape in [WHOLE, LIGHT, ROAMING, SNAPSHOTS] {
         // Tidying up needs something that could not be deleted: see the regressions.
         for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Tidy) {
             if kind == Kind::Rollback && !shape.root {

@@ -46,7 +46,11 @@ async fn what_a_node_wrote_on_its_root_travels_by_snapshot_and_image() {
         },
     )
     .await;
-    must(&cloud, Command::OpenGate { instance: node.id.clone(), manifest: Vec::new() }).await;
+    must(
+        &cloud,
+        Command::OpenGate { instance: node.id.clone(), manifest: Vec::new(), interface: None },
+    )
+    .await;
     console_says(&cloud, &node.id, "written").await;
     let root = node.attachments[0].volume.clone();
     let (ours, id) = (cloud.clone(), node.id.clone());
@@ -76,7 +80,11 @@ async fn what_a_node_wrote_on_its_root_travels_by_snapshot_and_image() {
     request.root_size_gib = Some(2);
     let next = run(&cloud, request).await;
     assert_eq!(next.zone, Zone::from("local-1c"));
-    must(&cloud, Command::OpenGate { instance: next.id.clone(), manifest: Vec::new() }).await;
+    must(
+        &cloud,
+        Command::OpenGate { instance: next.id.clone(), manifest: Vec::new(), interface: None },
+    )
+    .await;
     console_says(&cloud, &next.id, "travelled").await;
     terminate(&cloud, &next.id).await;
 }
@@ -88,7 +96,11 @@ async fn draining_runs_the_shutdown_script_once() {
     let mut request = launch("s1", None, None);
     request.shutdown_script = script("echo drained-now");
     let node = run(&cloud, request).await;
-    must(&cloud, Command::OpenGate { instance: node.id.clone(), manifest: Vec::new() }).await;
+    must(
+        &cloud,
+        Command::OpenGate { instance: node.id.clone(), manifest: Vec::new(), interface: None },
+    )
+    .await;
     for _ in 0..2 {
         let command = Command::Drain { instance: node.id.clone(), timeout_ms: 10_000 };
         let reply = must(&cloud, command).await;

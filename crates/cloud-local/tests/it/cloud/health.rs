@@ -6,7 +6,11 @@ use std::time::Instant;
 /// A node that runs, its gate open.
 async fn serving(cloud: &LocalCloud, token: &str, user_data: Option<String>) -> InstanceFact {
     let node = run(cloud, launch(token, None, user_data)).await;
-    must(cloud, Command::OpenGate { instance: node.id.clone(), manifest: Vec::new() }).await;
+    must(
+        cloud,
+        Command::OpenGate { instance: node.id.clone(), manifest: Vec::new(), interface: None },
+    )
+    .await;
     assert_eq!(instance(cloud, &node.id).await.health, Health::Ok);
     node
 }

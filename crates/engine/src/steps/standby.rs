@@ -1,0 +1,223 @@
+//! Standby: launch the next instance while the old one still serves.
+//!
+//! It holds nothing of the node: its root dies with it, its primary interface is its own, its gate
+//! is closed. So two instances live, and one serves. What is the node's moves only after the fence,
+//! by the rows that move it anyway: `launch` finds that its instance is there already. A primary
+//! interface cannot be taken from its instance (EC2 user guide, "Elastic network interfaces"), so
+//! the kept one is attached beside the instance's own.
+//!
+//! It is a courtesy: whatever is in its way (a refusal, the loss of either instance, a notice that
+//! runs out), the replacement goes on in the ordinary order, with the instance that stands by if it
+//! is there by then. If it is not used, it is deleted like anything else that was made for nothing.
+
+use crate::desk::{Asked, Desk};
+use crate::network;
+use crate::replacement::Progress;
+use crate::retention::supersede;
+use holdfast_model::command::Launch;
+use holdfast_model::facts::{InstanceFact, InstanceState};
+use holdfast_model::record::RootHead;
+use holdfast_model::replacement::{Call, Replacement};
+use holdfast_model::shared::Shared;
+use holdfast_model::time::MINUTE;
+use holdfast_model::{CallState, Command, Kind, Known, Market, Record, Row, Severity, tags};
+
+/// The name of its one call.
+const CALL: &str = "run";
+/// How long the old instance waits for the next one, if nothing presses, in milliseconds.
+const PATIENCE: u64 = 5 * MINUTE;
+/// A notice is spent on waiting for the next instance up to this part of it: the rest is for the
+/// shutdown script.
+const PART_OF_NOTICE: u64 = 2;
+
+/// Launches, and waits until it runs, as long as there is time.
+pub fn step(desk: &mut Desk<'_>) -> Progress {
+    match desk.standing(Row::Standby, CALL) {
+        None => begin(desk),
+        Some(Asked::Refused { error, .. }) => {
+            let message = format!("no instance stands by ({error}); the old one ends first");
+            desk.tell(Severity::Info, "standby-refused", message);
+            Progress::Done
+        }
+        Some(Asked::Waiting | Asked::Done(None)) => {
+            wait(desk, "the launch of the next instance to be answered".to_owned(), None)
+        }
+        Some(Asked::Done(Some(id))) => match desk.scene.world.instance(&id) {
+            Known::Present(i) if i.state == InstanceState::Pending => {
+                wait(desk, format!("{id} to run and stand by"), Some(&id))
+            }
+            Known::Unknown => wait(desk, format!("{id} to be visible"), Some(&id)),
+            // Running, or lost: the row launch sees to that.
+            Known::Present(_) | Known::Absent => Progress::Done,
+        },
+    }
+}
+
+fn begin(desk: &mut Desk<'_>) -> Progress {
+    if !old_one_serves(desk) || !is_allowed(desk) {
+        return Progress::Done;
+    }
+    let Some(market) = desk.market() else {
+        if desk.kind() == Some(Kind::Notice) {
+            // Nothing is to be had now, and time is short.
+            return Progress::Done;
+        }
+        desk.wait("a market, before anything is given up");
+        return Progress::Waiting;
+    };
+    if !fits(desk, &market) {
+        return Progress::Done;
+    }
+    let generation = desk.record.newest_generation() + 1;
+    desk.record.standby_generation = generation;
+    desk.start(Row::Standby, CALL, |desk, token| {
+        let mut tags = desk.tags("standby", &token);
+        tags.insert(tags::GENERATION.to_owned(), generation.to_string());
+        Command::RunInstances(Box::new(Launch {
+            market,
+            image: desk.spec.image.clone(),
+            interface: None,
+            root_delete_on_termination: true,
+            root_size_gib: desk.spec.root_size_gib,
+            root_settings: desk.spec.root_settings.clone(),
+            user_data: desk.spec.user_data.clone(),
+            shutdown_script: desk.spec.shutdown_script.clone(),
+            settings: desk.spec.settings.clone(),
+            tags,
+            volume_tags: None,
+            interface_tags: None,
+            token,
+        }))
+    });
+    wait(desk, "the launch of the next instance to be answered".to_owned(), None)
+}
+
+/// Waits, unless the time for that is over or there is nobody to wait for.
+fn wait(desk: &mut Desk<'_>, what: String, watched: Option<&str>) -> Progress {
+    let started = desk.row(Row::Standby).and_then(|r| r.started_at).unwrap_or(desk.scene.now);
+    let end = match desk.replacement().and_then(|r| r.deadline) {
+        Some(deadline) => started.plus(deadline.since(started) / PART_OF_NOTICE),
+        None => started.plus(PATIENCE),
+    };
+    if desk.scene.now >= end || !old_one_serves(desk) {
+        return Progress::Done;
+    }
+    desk.wake_at(end);
+    match watched {
+        Some(id) => {
+            desk.watch.extend(desk.record.holder.as_ref().map(|h| h.id.0.clone()));
+            desk.watch(id, what);
+        }
+        None => desk.wait(what),
+    }
+    Progress::Waiting
+}
+
+/// Whether there is still an instance that serves while the next one is made.
+fn old_one_serves(desk: &Desk<'_>) -> bool {
+    let Some(holder) = &desk.record.holder else { return false };
+    match desk.scene.world.instance(holder.id.as_str()) {
+        Known::Present(i) => i.state == InstanceState::Running,
+        Known::Absent => false,
+        Known::Unknown => true,
+    }
+}
+
+/// Whether the identity allows it, and the user: a kept root exists only once it has been captured,
+/// and an interface that is to be kept and is not there yet is made for a launch.
+fn is_allowed(desk: &Desk<'_>) -> bool {
+    let persistence = desk.spec.persistence;
+    let root_is_free = !persistence.root && desk.record.rollback.is_none();
+    let interface_is_there = !persistence.private_ip || desk.record.interface.is_some();
+    desk.spec.make_before_break
+        && root_is_free
+        && interface_is_there
+        && network::spare_index(&desk.spec).is_some()
+}
+
+/// Whether the market's instances have room for an interface more than the node needs.
+fn fits(desk: &Desk<'_>, market: &Market) -> bool {
+    let needed = desk.volumes().len() + desk.spec.secondary.len() + 3;
+    let kind = desk.scene.catalogue.instance_type(&market.instance_type);
+    kind.is_some_and(|kind| kind.attachment_limit as usize >= needed)
+}
+
+fn call(replacement: &Replacement) -> Option<&Shared<Call>> {
+    replacement.rows.get(&Row::Standby)?.calls.get(CALL)
+}
+
+/// The instance that stands by, once it is known.
+#[must_use]
+pub fn instance(record: &Record) -> Option<&str> {
+    match &call(record.replacement.as_ref()?)?.state {
+        CallState::Done { id } => id.as_deref(),
+        CallState::Started | CallState::Refused { .. } => None,
+    }
+}
+
+/// Whether an instance is the one that stands by, or was, and is being deleted.
+#[must_use]
+pub fn stands_by(record: &Record, instance: &InstanceFact) -> bool {
+    let token = record.replacement.as_ref().and_then(call).map(|call| &call.token.0);
+    record.superseded.iter().any(|s| s.id == instance.id.as_str())
+        || (token.is_some() && token == instance.tags.get(tags::TOKEN))
+}
+
+/// What came of looking for the instance that stands by.
+pub(crate) enum Found {
+    /// None: the launch is an ordinary one.
+    None,
+    /// Its launch may have left: nothing else may be launched.
+    Waiting,
+    /// It has become the launch of this replacement, under this name.
+    Promoted,
+}
+
+/// The instance that stands by becomes the node's: nothing of the old generation can write any
+/// more. Its call moves to the row launch, as if that had made it.
+pub(crate) fn promote(desk: &mut Desk<'_>, name: &str) -> Found {
+    let id = match desk.standing(Row::Standby, CALL) {
+        None | Some(Asked::Refused { .. }) => return Found::None,
+        Some(Asked::Waiting | Asked::Done(None)) => {
+            desk.wait("the launch of the next instance to be answered");
+            return Found::Waiting;
+        }
+        Some(Asked::Done(Some(id))) => id,
+    };
+    match desk.scene.world.instance(&id) {
+        Known::Present(i) if i.state <= InstanceState::Running => {}
+        Known::Unknown => {
+            desk.watch(&id, format!("{id} to be visible"));
+            return Found::Waiting;
+        }
+        Known::Present(_) | Known::Absent => {
+            let message = format!("{id} stood by and is lost; another is launched");
+            desk.tell(Severity::Warn, "standby-lost", message);
+            take(desk);
+            supersede(&mut desk.record, &id, "it was lost while it stood by", 0);
+            return Found::None;
+        }
+    }
+    let Some(call) = take(desk) else { return Found::None };
+    let Command::RunInstances(launch) = &call.command else { return Found::None };
+    let generation = launch.tags.get(tags::GENERATION).and_then(|g| g.parse().ok());
+    desk.record.generation = generation.unwrap_or(desk.record.standby_generation);
+    desk.record.root = RootHead::Live {
+        volume: None,
+        generation: desk.record.generation,
+        root_device: None,
+        kept: false,
+        from: None,
+        origin: Some(launch.image.clone()),
+    };
+    if let Some(replacement) = desk.record.replacement.as_mut() {
+        replacement.market = Some(launch.market.clone());
+        replacement.rows.entry(Row::Launch).or_default().calls.insert(name.to_owned(), call);
+    }
+    Found::Promoted
+}
+
+fn take(desk: &mut Desk<'_>) -> Option<Shared<Call>> {
+    let rows = &mut desk.record.replacement.as_mut()?.rows;
+    rows.get_mut(&Row::Standby)?.calls.remove(CALL)
+}

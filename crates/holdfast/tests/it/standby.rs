@@ -1,0 +1,74 @@
+//! Make before break on a real node: the commands of docs/blackout.md.
+
+use crate::docs::{blocks, root};
+use crate::life::Real;
+use serde_json::Value;
+
+fn text(node: &Value, path: &str) -> String {
+    node.pointer(path)
+        .and_then(Value::as_str)
+        .unwrap_or_else(|| panic!("{path}: {node}"))
+        .to_owned()
+}
+
+/// What the workload is known by: address, its MAC, its volume.
+fn identity(node: &Value) -> Vec<String> {
+    let paths = ["interface/private_ip", "interface/mac", "data/0/head/id"];
+    paths.map(|path| text(node, &format!("/record/{path}"))).to_vec()
+}
+
+/// When a row of the last replacement began and ended.
+fn row(node: &Value, name: &str) -> (u64, u64) {
+    let rows = node.pointer("/record/history").and_then(Value::as_array).unwrap();
+    let rows = rows.last().unwrap()["rows"].as_array().unwrap();
+    let row = rows.iter().find(|r| r[0] == name).unwrap_or_else(|| panic!("{name}: {rows:?}"));
+    (row[1].as_u64().unwrap(), row[2].as_u64().unwrap())
+}
+
+#[test]
+fn the_next_instance_of_a_real_node_stands_by_before_the_old_one_ends() {
+    let real = Real::start();
+    let mut before = None;
+    for line in blocks("blackout.md", "sh")[0].lines() {
+        let mut words: Vec<&str> = line.split_whitespace().skip(2).collect();
+        let example = root().join("examples/redis.yaml").display().to_string();
+        for word in words.iter_mut().filter(|w| **w == "examples/redis.yaml") {
+            *word = &example;
+        }
+        if words[0] == "recycle" {
+            before = Some(real.show("redis"));
+            real.done(&["exec", "redis", "--", "redis-cli", "set", "greeting", "hello"]);
+        }
+        if ["create", "recycle"].contains(&words[0]) {
+            words.push("--wait");
+        }
+        let said = real.done(&words);
+        match words[0] {
+            "events" => assert!(!said.contains("standby-refused"), "{said}"),
+            "show" => assert!(said.contains("STANDBY"), "{said}"),
+            "exec" => {
+                let ip = text(&real.show("redis"), "/record/interface/private_ip");
+                assert_eq!(said.trim(), format!("ip-{}", ip.replace('.', "-")));
+            }
+            _ => {}
+        }
+    }
+    let (before, after) = (before.unwrap(), real.show("redis"));
+    assert_eq!(identity(&before), identity(&after));
+    assert_ne!(text(&before, "/record/holder/id"), text(&after, "/record/holder/id"));
+    assert!(row(&after, "standby").1 <= row(&after, "drain").0, "{after}");
+    let got = real.done(&["exec", "redis", "--", "redis-cli", "get", "greeting"]);
+    assert_eq!(got.trim(), "hello");
+    // What leaves the node has its address, and no other address is left in it.
+    let ip = text(&after, "/record/interface/private_ip");
+    let addresses = real.done(&["exec", "redis", "--", "hostname", "-I"]);
+    assert_eq!(addresses.trim(), ip, "{addresses}");
+    // An interruption without notice goes the ordinary way, and the address is the primary one again.
+    let generation = real.generation("redis");
+    real.done(&["interrupt", "redis"]);
+    real.wait_for_generation_of("redis", generation);
+    assert_eq!(identity(&real.show("redis")), identity(&before));
+    let got = real.done(&["exec", "redis", "--", "redis-cli", "get", "greeting"]);
+    assert_eq!(got.trim(), "hello");
+    real.done(&["delete", "redis", "--yes", "--wait"]);
+}
