@@ -52,6 +52,18 @@ fn fleet(view: &View, now: Time) -> Value {
             item!({ "market": market, "until": rfc3339(until), "nodes": nodes })
         })
         .collect();
+    let limits: Vec<Value> = view
+        .beliefs
+        .iter()
+        .map(|b| {
+            item!({
+                "action": b.action,
+                "publishedPerSecond": b.size.refill,
+                "believedPercent": b.thousandths / 10,
+                "waiting": b.waiting,
+            })
+        })
+        .collect();
     let mut whole = standing(&view.standing);
     if let Value::Object(members) = &mut whole {
         members.extend([
@@ -64,6 +76,9 @@ fn fleet(view: &View, now: Time) -> Value {
             ("nodes".to_owned(), item!(states)),
             ("quarantined".to_owned(), item!(quarantined)),
             ("cooledMarkets".to_owned(), item!(cooled)),
+            ("voluntaryPerHour".to_owned(), item!(view.voluntary_per_hour)),
+            ("voluntaryBegun".to_owned(), item!(view.voluntary_begun)),
+            ("callLimits".to_owned(), item!(limits)),
         ]);
     }
     whole

@@ -327,6 +327,14 @@ pub struct FleetStatus {
     /// Markets that refused: `market`, `until`, and how many `nodes` leave it alone.
     #[schema(value_type = Option<Vec<Object>>)]
     pub cooled_markets: Option<Vec<serde_json::Value>>,
+    /// The most replacements in an hour that are begun by Holdfast's own choice.
+    pub voluntary_per_hour: Option<u64>,
+    /// How many were begun within the last hour.
+    pub voluntary_begun: Option<u64>,
+    /// The cloud's limits on calls: `action`, what it publishes (`publishedPerSecond`), which share
+    /// of that it is believed to give (`believedPercent`), and how many calls are `waiting`.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub call_limits: Option<Vec<serde_json::Value>>,
 }
 
 /// What no record accounts for, of one node.

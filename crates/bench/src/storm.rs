@@ -3,10 +3,12 @@
 //!
 //! ```text
 //! stage.rs   nodes that serve, and the strike         bound.rs   the best that anybody could do
-//! script.rs  what Holdfast is compared with           report.rs  rows and tables
+//! script.rs  what Holdfast is compared with           chance.rs  who does not know the future
+//! report.rs  rows and tables
 //! ```
 
 mod bound;
+pub mod chance;
 mod report;
 mod script;
 pub(crate) mod stage;
@@ -186,6 +188,7 @@ fn one(
         seconds,
         bound_seconds: bound.seconds,
         ratio: seconds / bound.seconds,
+        foresight_ratio: seconds / bound.foresight_seconds,
         mutating_calls_per_replacement: by_action.values().sum(),
         calls_by_action: by_action,
         describe_calls: describes,

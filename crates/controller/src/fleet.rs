@@ -6,18 +6,21 @@
 //! plans, commits, and only then lets calls leave; every answer and every fact makes it plan again.
 
 mod adoption;
-mod buckets;
+pub mod brake;
+pub mod buckets;
 mod calls;
 mod config;
+pub mod priority;
 mod queue;
 mod reads;
 mod runner;
 mod standing;
 
-pub use buckets::{BucketSize, CallLimits};
-pub use config::FleetConfig;
+pub use buckets::{Belief, BucketSize, CallLimits};
+pub use config::{FleetConfig, VOLUNTARY_PER_HOUR};
 
 use crate::handle::{NodeView, Refusal};
+use brake::Brake;
 use buckets::Buckets;
 use holdfast_cloud::Notice;
 use holdfast_engine::World;
@@ -142,6 +145,7 @@ pub struct Fleet {
     standing: Standing,
     /// What all nodes together have seen of spot markets.
     survival: Survival,
+    brake: Brake,
     /// Whether what the records need has been looked for since the start.
     looked: bool,
     /// How many volumes of all nodes have snapshots taken from time to time.
@@ -155,6 +159,7 @@ impl Fleet {
         Fleet {
             world: World::new(config.tuning.consistency_window),
             queue: Queue::new(Buckets::new(config.limits)),
+            brake: Brake::new(config.voluntary_per_hour),
             config,
             catalogue: Arc::default(),
             runners: BTreeMap::new(),
@@ -174,6 +179,7 @@ impl Fleet {
     /// Takes an input in, and says what is to be done.
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.brake.pass(now);
         match input {
             Input::Loaded(records) => self.load(records, now),
             Input::Catalogue(catalogue) => {
@@ -224,6 +230,7 @@ impl Fleet {
                     // What was committed by an earlier process may have left.
                     self.queue.suspect(&record, now);
                     self.snapshot_volumes += record.upkeep.volumes();
+                    self.brake.load(&record, now);
                     Runner::new(Arc::new(record))
                 }
                 Err(why) => Runner::stopped(why),
@@ -294,6 +301,9 @@ impl Fleet {
                 return;
             }
             self.wakes.pop_first();
+            if let Some(runner) = self.runners.get_mut(&node) {
+                runner.settled = false;
+            }
             self.dirty.insert(node);
         }
     }
@@ -314,6 +324,7 @@ impl Fleet {
             self.wakes.insert((at.max(Time(now.0 + 1)), node.clone()));
         }
         if let Some(draft) = next {
+            self.brake.follow(&draft.before, draft.record.as_deref());
             let id = self.id();
             self.commits.insert(id, node.clone());
             let expected = runner.record.as_ref().map_or(0, |r| r.revision);
@@ -375,6 +386,8 @@ impl Fleet {
                     effects.push(Effect::Show(node));
                     return;
                 }
+                runner.settled =
+                    !runner.again && runner.words.is_empty() && runner.replies.is_empty();
                 self.dirty.insert(node);
             }
             Outcome::Conflict => {

@@ -1,6 +1,7 @@
 //! How the rest of the server speaks to the controller: words go in, views come out. Nobody else
 //! writes records, and nobody waits for a cloud here.
 
+use crate::fleet::Belief;
 use crate::orders::Order;
 use holdfast_model::facts::{ImageFact, InstanceFact, InterfaceFact, VolumeFact};
 use holdfast_model::market::Catalogue;
@@ -74,6 +75,12 @@ pub struct View {
     pub standing: Standing,
     /// Whether the first sweep has been completed.
     pub ready: bool,
+    /// What is believed of the cloud's buckets for calls; empty where it has no limits.
+    pub beliefs: Vec<Belief>,
+    /// The most replacements in an hour by the fleet's own choice.
+    pub voluntary_per_hour: usize,
+    /// How many were begun within the last hour.
+    pub voluntary_begun: usize,
 }
 
 /// A word and where its answer goes.

@@ -12,6 +12,8 @@ pub mod orders;
 pub mod serve;
 pub mod standing;
 
-pub use fleet::{BucketSize, CallLimits, Departure, Effect, Fleet, FleetConfig, Input, Outcome};
+pub use fleet::{
+    Belief, BucketSize, CallLimits, Departure, Effect, Fleet, FleetConfig, Input, Outcome,
+};
 pub use handle::{Ask, Handle, NodeView, Refusal, View};
 pub use orders::Order;

@@ -437,6 +437,9 @@ impl Driver {
             shown.standing = self.fleet.standing().clone();
         }
         shown.ready = self.fleet.world().is_swept();
+        shown.beliefs = self.fleet.beliefs(self.clock.now());
+        shown.voluntary_per_hour = self.fleet.brake().most();
+        shown.voluntary_begun = self.fleet.brake().begun();
     }
 }
 

@@ -36,6 +36,9 @@ pub struct Scene<'a> {
     pub tuning: &'a Tuning,
     /// How many volumes of the fleet have snapshots taken from time to time.
     pub snapshot_volumes: u64,
+    /// From when on the next replacement may begin that nobody asked for and nothing forces; what
+    /// has passed already means at once.
+    pub choice_from: Time,
     /// The time.
     pub now: Time,
 }

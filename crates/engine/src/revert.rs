@@ -7,7 +7,7 @@
 use crate::desk::Desk;
 use crate::markets::{Choice, choose_spot};
 use crate::plan::{End, close};
-use holdfast_model::{Kind, Lifecycle, Row, Severity};
+use holdfast_model::{Kind, Lifecycle, Market, Row, Severity};
 
 /// The reason to look for a way back now, if there is one; otherwise the desk is woken when there
 /// may be one.
@@ -28,6 +28,10 @@ pub(crate) fn reason(desk: &mut Desk<'_>) -> Option<String> {
         return None;
     }
     match choose_spot(desk) {
+        Choice::Market(market, _) if desk.scene.choice_from > now => {
+            braked(desk, &market);
+            None
+        }
         Choice::Market(market, why) => {
             Some(format!("spot may serve again: {market} is asked ({why})"))
         }
@@ -37,6 +41,22 @@ pub(crate) fn reason(desk: &mut Desk<'_>) -> Option<String> {
             None
         }
     }
+}
+
+/// The fleet has begun as many replacements by its own choice as it may within an hour: the node
+/// goes on serving on demand, and people are told why.
+fn braked(desk: &mut Desk<'_>, market: &Market) {
+    let now = desk.scene.now;
+    let at = desk.scene.choice_from.max(now.plus(desk.scene.tuning.revert_interval));
+    desk.record.revert_after = Some(at);
+    let message = format!(
+        "{market} may serve again, but the fleet has begun as many replacements by its own choice \
+         as it may in an hour; the node stays on demand and asks again in {} s (see: holdfast serve \
+         --voluntary-per-hour)",
+        at.since(now) / 1_000
+    );
+    desk.tell(Severity::Info, "braked", message);
+    desk.wake_at(at);
 }
 
 /// Whether a market has shown that it has capacity, or the instance on demand is gone anyway: then

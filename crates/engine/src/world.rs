@@ -152,23 +152,29 @@ impl World {
     }
 
     fn see(&mut self, fact: Fact, asked: Time) {
+        if self.gone.contains_key(fact.id()) {
+            return;
+        }
+        if let Some(seen) = self.seen.get_mut(fact.id()) {
+            if seen.asked > asked {
+                return;
+            }
+            if seen.fact == fact && seen.missing.is_none() {
+                // Most of a sweep shows nothing new: that costs no more than this.
+                let touched = self.touched.get(fact.id()).copied().unwrap_or_default();
+                let certain = seen.asked >= touched;
+                seen.asked = asked;
+                if let (false, Some(node)) = (certain, fact.tags().get(tags::NODE)) {
+                    self.changed.insert(NodeId(node.clone()));
+                }
+                return;
+            }
+        }
         let id = fact.id().to_owned();
-        if self.gone.contains_key(&id) {
-            return;
-        }
-        if self.seen.get(&id).is_some_and(|seen| seen.asked > asked) {
-            return;
-        }
         if let Some(node) = fact.tags().get(tags::NODE) {
             let node = NodeId(node.clone());
             self.by_node.entry(node.clone()).or_default().insert(id.clone());
-            let touched = self.touched.get(&id).copied().unwrap_or_default();
-            let same = self.seen.get(&id).is_some_and(|seen| {
-                seen.fact == fact && seen.missing.is_none() && seen.asked >= touched
-            });
-            if !same {
-                self.changed.insert(node);
-            }
+            self.changed.insert(node);
         }
         self.seen.insert(id, Seen { fact, asked, missing: None });
     }

@@ -171,6 +171,7 @@ impl Holdfast {
                 survival: &self.survival,
                 tuning: &self.tuning,
                 snapshot_volumes: 0,
+                choice_from: Time(0),
                 now,
             };
             let mut desk = Desk::new(self.record.clone(), self.spec.clone().into(), &scene);

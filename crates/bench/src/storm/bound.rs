@@ -6,21 +6,29 @@
 //! `tail` (the steps after). Take any set of calls whose tails are at least `q`: they pass the bucket
 //! at the earliest if it serves them alone, in the order of their heads, never idle when it need not
 //! be; the last of them is followed by at least `q`. So for every `q` that is a lower bound, and the
-//! largest of all is *the* bound. Buckets are taken one at a time and upstream queues as empty, so
-//! it is never above the truth. Nobody is told before its notice has arrived: that counts. Replies,
-//! polling and what Describe hides take no time here.
+//! largest of all is what could be done *with foresight*: by somebody who knows every draw ahead and
+//! sends first what will take longest. Buckets are taken one at a time and upstream queues as empty,
+//! so it is never above the truth. Nobody is told before its notice has arrived: that counts.
+//! Replies, polling and what Describe hides take no time here.
+//!
+//! Nobody has that foresight. *The* bound is therefore that of the best that anybody could do who
+//! learns how long a thing takes when it is over ([`super::chance`]): over all orders in which the
+//! same draws can meet the same places in a bucket's line, the time before which no more than one in
+//! a hundred is over. Both are given.
 //!
 //! The table of buckets is written down once more, on purpose: what judges the fleet shares no code
 //! with it.
 
-use super::Flow;
 use super::stage::Node;
+use super::{Flow, chance};
 use holdfast_cloud_sim::latency::subject;
 use holdfast_cloud_sim::{Latency, SimCloud};
 use serde::Serialize;
 
 /// Tails are compared at so many of their quantiles.
 const QUANTILES: usize = 64;
+/// Without foresight the bound is what only so many orders of the draws come below.
+const LUCK: f64 = 0.01;
 
 /// What bounds a storm, and by how much.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -31,6 +39,11 @@ pub struct Bound {
     pub by: String,
     /// The same as a sentence with its numbers.
     pub arithmetic: String,
+    /// The bound of somebody who knows ahead how long everything takes, in seconds: never above
+    /// the other.
+    pub foresight_seconds: f64,
+    /// Where that comes from.
+    pub foresight_arithmetic: String,
 }
 
 /// One call of a node: seconds before it and after it, at least.
@@ -38,6 +51,15 @@ pub struct Bound {
 struct Job {
     head: f64,
     tail: f64,
+    /// The part of the tail that the call begins and whose length nobody knows: drawn in the same
+    /// way for every call of the action.
+    chance: f64,
+}
+
+impl Job {
+    fn new(head: f64, tail: f64) -> Job {
+        Job { head, tail, chance: tail }
+    }
 }
 
 /// EC2's published capacity and refill a second (EC2 developer guide, "Request throttling").
@@ -107,26 +129,28 @@ fn jobs(t: &Times, flow: Flow, into: &mut Vec<(&'static str, Job)>) -> f64 {
     let volumes = most(&mut t.data.iter().map(|d| t.pending.max(made(d)) + d.attaching));
     let after_launch = (t.pending + t.boot).max(volumes);
     let path = launch + after_launch;
-    into.push(("TerminateInstances", Job { head: t.notice, tail: path - t.notice }));
-    into.push(("CreateSnapshot", Job { head: free, tail: captured + after_launch }));
-    into.push(("RegisterImage", Job { head: free + t.root, tail: t.image + after_launch }));
-    into.push(("RunInstances", Job { head: launch, tail: after_launch }));
+    into.push(("TerminateInstances", Job::new(t.notice, path - t.notice)));
+    let tail = captured + after_launch;
+    into.push(("CreateSnapshot", Job { head: free, tail, chance: t.root }));
+    into.push(("RegisterImage", Job::new(free + t.root, t.image + after_launch)));
+    into.push(("RunInstances", Job::new(launch, after_launch)));
     for d in &t.data {
         if moves {
-            into.push(("CreateSnapshot", Job { head: free, tail: d.snapshot + after_launch }));
-            let tail = (d.creating + d.attaching).max(d.attaching);
-            into.push(("CreateVolume", Job { head: launch, tail }));
+            let tail = d.snapshot + after_launch;
+            into.push(("CreateSnapshot", Job { head: free, tail, chance: d.snapshot }));
+            into.push(("CreateVolume", Job::new(launch, d.creating + d.attaching)));
         }
         let head = launch + t.pending.max(made(d));
-        into.push(("AttachVolume", Job { head, tail: d.attaching }));
+        into.push(("AttachVolume", Job::new(head, d.attaching)));
     }
     path
 }
 
-/// When the last of these heads has passed a bucket, at the earliest.
-fn passed(heads: &mut [f64], capacity: f64, refill: f64) -> f64 {
+/// When calls with these heads pass a bucket, at the earliest.
+fn passed(heads: &mut [f64], capacity: f64, refill: f64) -> Vec<f64> {
     heads.sort_by(f64::total_cmp);
     let (mut tokens, mut at) = (capacity, 0.0_f64);
+    let mut places = Vec::with_capacity(heads.len());
     for head in heads.iter() {
         let now = head.max(at);
         tokens = (tokens + (now - at) * refill).min(capacity);
@@ -136,8 +160,9 @@ fn passed(heads: &mut [f64], capacity: f64, refill: f64) -> f64 {
             tokens = 1.0;
         }
         tokens -= 1.0;
+        places.push(at);
     }
-    at
+    places
 }
 
 /// The bound for these nodes, with buckets of so many percent of their published size.
@@ -147,11 +172,12 @@ pub(super) fn bound(cloud: &SimCloud, nodes: &[Node], flow: Flow, percent: u32) 
         .iter()
         .map(|node| jobs(&times(cloud, node), flow, &mut jobs_of_all))
         .fold(0.0, f64::max);
-    let mut best = Bound {
+    let path = Found {
         seconds: path,
         by: "path".to_owned(),
         arithmetic: format!("the longest of {} nodes' own paths takes {path:.1} s", nodes.len()),
     };
+    let (mut foresight, mut chance) = (path.clone(), path);
     let actions: std::collections::BTreeSet<&str> = jobs_of_all.iter().map(|j| j.0).collect();
     for action in actions {
         let mut jobs: Vec<Job> =
@@ -159,27 +185,85 @@ pub(super) fn bound(cloud: &SimCloud, nodes: &[Node], flow: Flow, percent: u32) 
         jobs.sort_by(|a, b| b.tail.total_cmp(&a.tail));
         let part = f64::from(percent) / 100.0;
         let (capacity, refill) = bucket(action);
-        let (capacity, refill) = ((capacity * part).max(1.0), refill * part);
-        for step in 1..=QUANTILES {
-            let count = (jobs.len() * step).div_ceil(QUANTILES);
-            let Some(last) = count.checked_sub(1).and_then(|i| jobs.get(i)) else { continue };
-            let mut heads: Vec<f64> = jobs[..count].iter().map(|j| j.head).collect();
-            let served = passed(&mut heads, capacity, refill);
-            let seconds = served + last.tail;
-            if seconds > best.seconds + 0.001 {
-                let first = heads.first().copied().unwrap_or_default();
-                best = Bound {
-                    seconds,
-                    by: action.to_owned(),
-                    arithmetic: format!(
-                        "{count} {action} through a bucket of {capacity} with {refill} a second, \
-                         the first of them {first:.1} s after the announcement, have passed after \
-                         {served:.1} s; at least {:.1} s follow",
-                        last.tail
-                    ),
-                };
-            }
+        let bucket = ((capacity * part).max(1.0), refill * part);
+        foresight.raise(with_foresight(action, &jobs, bucket));
+        chance.raise(by_chance(action, &jobs, bucket));
+    }
+    // Who cannot foresee is no faster than who can.
+    chance.raise(foresight.clone());
+    Bound {
+        seconds: chance.seconds,
+        by: chance.by,
+        arithmetic: chance.arithmetic,
+        foresight_seconds: foresight.seconds,
+        foresight_arithmetic: foresight.arithmetic,
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Found {
+    seconds: f64,
+    by: String,
+    arithmetic: String,
+}
+
+impl Found {
+    fn raise(&mut self, other: Found) {
+        if other.seconds > self.seconds + 0.001 {
+            *self = other;
         }
     }
+}
+
+/// Those with the longest tails first: the bound of whoever knows them. `jobs` by descending tail.
+fn with_foresight(action: &str, jobs: &[Job], (capacity, refill): (f64, f64)) -> Found {
+    let mut best = Found { seconds: 0.0, by: action.to_owned(), arithmetic: String::new() };
+    for step in 1..=QUANTILES {
+        let count = (jobs.len() * step).div_ceil(QUANTILES);
+        let Some(last) = count.checked_sub(1).and_then(|i| jobs.get(i)) else { continue };
+        let mut heads: Vec<f64> = jobs[..count].iter().map(|j| j.head).collect();
+        let served = passed(&mut heads, capacity, refill).last().copied().unwrap_or_default();
+        let first = heads.first().copied().unwrap_or_default();
+        best.raise(Found {
+            seconds: served + last.tail,
+            by: action.to_owned(),
+            arithmetic: format!(
+                "{count} {action} through a bucket of {capacity} with {refill} a second, the first \
+                 of them {first:.1} s after the announcement, have passed after {served:.1} s; at \
+                 least {:.1} s follow",
+                last.tail
+            ),
+        });
+    }
     best
+}
+
+/// What chance decides about the tails is given to the places in the bucket's line by chance.
+fn by_chance(action: &str, jobs: &[Job], (capacity, refill): (f64, f64)) -> Found {
+    let mut heads: Vec<f64> = jobs.iter().map(|j| j.head).collect();
+    let places = passed(&mut heads, capacity, refill);
+    let mut lengths: Vec<f64> = jobs.iter().map(|j| j.chance).collect();
+    lengths.sort_by(f64::total_cmp);
+    let rest = jobs.iter().map(|j| j.tail - j.chance).fold(f64::INFINITY, f64::min);
+    let rest = if rest.is_finite() { rest.max(0.0) } else { 0.0 };
+    let over = chance::over_at(LUCK, &places, &lengths);
+    let served = places.last().copied().unwrap_or_default();
+    let of = |lengths: &[f64], end: bool| {
+        let length = if end { lengths.last() } else { lengths.first() };
+        length.copied().unwrap_or_default()
+    };
+    Found {
+        seconds: over + rest,
+        by: action.to_owned(),
+        arithmetic: format!(
+            "{} {action} through a bucket of {capacity} with {refill} a second, the first of them \
+             {:.1} s after the announcement, have passed after {served:.1} s; what each begins \
+             takes {:.1} to {:.1} s, and nobody knows which: in 99 of 100 orders it is not over \
+             before {over:.1} s; at least {rest:.1} s follow",
+            jobs.len(),
+            of(&heads, false),
+            of(&lengths, false),
+            of(&lengths, true)
+        ),
+    }
 }

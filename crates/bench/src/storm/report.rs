@@ -17,10 +17,14 @@ pub struct StormRow {
     pub bucket_percent: u32,
     /// From the announcement until all serve again.
     pub seconds: f64,
-    /// The best that anybody could do with these latencies and buckets.
+    /// The best that anybody could do with these latencies and buckets who learns how long a thing
+    /// takes when it is over: one order of the same latencies in a hundred comes below it.
     pub bound_seconds: f64,
     /// The one divided by the other.
     pub ratio: f64,
+    /// The time divided by [`Bound::foresight_seconds`]: by what somebody could do who knows every
+    /// latency ahead.
+    pub foresight_ratio: f64,
     /// Calls that change something, by replacement: throttled ones and those that tidy up too.
     pub mutating_calls_per_replacement: f64,
     /// The same by action.
@@ -51,7 +55,7 @@ impl StormReport {
         let mut text = format!(
             "Nodes with a root, an interface, a kept address and {} data volumes, taken back in one \
              second with notice.\nBuckets marked with * are smaller than the controller \
-             believes.\n\n{:>7}  {:<10} {:>7} {:>10} {:>10} {:>7} {:>10} {:>10} {:>9}\n",
+             believes.\n\n{:>7}  {:<10} {:>7} {:>10} {:>10} {:>7} {:>9} {:>10} {:>10} {:>9}\n",
             self.volumes,
             "nodes",
             "flow",
@@ -59,6 +63,7 @@ impl StormReport {
             "seconds",
             "bound",
             "ratio",
+            "foresight",
             "calls/node",
             "Describes",
             "peak MiB"
@@ -67,13 +72,14 @@ impl StormReport {
             let mark = if r.bucket_percent < 100 { "*" } else { " " };
             let _ = writeln!(
                 text,
-                "{:>7}  {:<10} {:>5}%{mark} {:>10.1} {:>10.1} {:>7.3} {:>10.2} {:>10} {:>9}",
+                "{:>7}  {:<10} {:>5}%{mark} {:>10.1} {:>10.1} {:>7.3} {:>9.3} {:>10.2} {:>10} {:>9}",
                 r.nodes,
                 r.flow.name(),
                 r.bucket_percent,
                 r.seconds,
                 r.bound_seconds,
                 r.ratio,
+                r.foresight_ratio,
                 r.mutating_calls_per_replacement,
                 r.describe_calls,
                 r.peak_memory_mib.map_or("-".to_owned(), |mib| mib.to_string()),
@@ -88,6 +94,11 @@ impl StormReport {
                     text,
                     "{:>7}  {same_way:<8} {:>4}%  {}: {}",
                     r.nodes, r.bucket_percent, r.bound.by, r.bound.arithmetic
+                );
+                let _ = writeln!(
+                    text,
+                    "{:>24} with foresight {:.1} s: {}",
+                    "", r.bound.foresight_seconds, r.bound.foresight_arithmetic
                 );
             }
         }

@@ -44,6 +44,19 @@ pub enum CallLimits {
     Ec2,
 }
 
+/// What is believed of one bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Belief {
+    /// Of which action.
+    pub action: &'static str,
+    /// What is published of it.
+    pub size: BucketSize,
+    /// Which share of that it is believed to have, in thousandths.
+    pub thousandths: u64,
+    /// How many calls wait for it.
+    pub waiting: usize,
+}
+
 /// What a bucket counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Counted {
@@ -116,8 +129,13 @@ impl Level {
         self.tokens = self.tokens.saturating_add(more).min(self.capacity());
         self.at = self.at.max(now);
         let steps = now.since(self.grown_at) / GROWS;
-        self.share = (self.share + steps).min(WHOLE);
+        self.share = self.share_at(now);
         self.grown_at = self.grown_at.plus(steps * GROWS);
+    }
+
+    /// The share that is believed at a later time, if nothing is throttled until then.
+    fn share_at(&self, now: Time) -> u64 {
+        (self.share + now.since(self.grown_at) / GROWS).min(WHOLE)
     }
 
     fn has_at(&self, count: u64) -> Time {
@@ -154,13 +172,15 @@ impl Level {
 
 /// The buckets of one cloud.
 #[derive(Debug)]
-pub(super) struct Buckets {
+pub struct Buckets {
     limits: CallLimits,
     levels: BTreeMap<(&'static str, Counted), Level>,
 }
 
 impl Buckets {
-    pub(super) fn new(limits: CallLimits) -> Buckets {
+    /// Full ones.
+    #[must_use]
+    pub fn new(limits: CallLimits) -> Buckets {
         Buckets { limits, levels: BTreeMap::new() }
     }
 
@@ -172,7 +192,7 @@ impl Buckets {
     }
 
     /// How many instances one request of this action may name now; 0: no request may leave.
-    pub(super) fn room(&mut self, action: &'static str, now: Time) -> u64 {
+    pub fn room(&mut self, action: &'static str, now: Time) -> u64 {
         if self.level(action, Counted::Requests, now).is_some_and(|l| l.tokens < TOKEN) {
             return 0;
         }
@@ -180,7 +200,7 @@ impl Buckets {
     }
 
     /// A request leaves that names so many instances.
-    pub(super) fn take(&mut self, action: &'static str, instances: u64, now: Time) {
+    pub fn take(&mut self, action: &'static str, instances: u64, now: Time) {
         for (counted, count) in [(Counted::Requests, 1), (Counted::Instances, instances)] {
             if let Some(level) = self.level(action, counted, now) {
                 level.tokens = level.tokens.saturating_sub(count * TOKEN);
@@ -192,26 +212,38 @@ impl Buckets {
     }
 
     /// When the next request of this action may leave.
-    pub(super) fn next(&self, action: &'static str) -> Time {
+    #[must_use]
+    pub fn next(&self, action: &'static str) -> Time {
         let at = |counted| self.levels.get(&(action, counted)).map(|level| level.has_at(1));
         at(Counted::Requests).max(at(Counted::Instances)).unwrap_or(Time(0))
     }
 
     /// A request that left at `left` was throttled: it is over with the tokens.
-    pub(super) fn throttled(&mut self, action: &'static str, left: Time, now: Time) {
+    pub fn throttled(&mut self, action: &'static str, left: Time, now: Time) {
         if let Some(level) = self.level(action, Counted::Requests, now) {
             level.throttled(left, now);
         }
     }
 
+    /// What is believed of each bucket that was ever drawn from, by action.
+    #[must_use]
+    pub fn beliefs(&self, now: Time) -> Vec<Belief> {
+        let requests = self.levels.iter().filter(|((_, counted), _)| *counted == Counted::Requests);
+        let belief = |((action, _), level): (&(&'static str, Counted), &Level)| {
+            let thousandths = level.share_at(now);
+            Belief { action, size: level.size, thousandths, waiting: 0 }
+        };
+        requests.map(belief).collect()
+    }
+
     /// Whether calls of this action are counted at all.
-    pub(super) fn limits(&self, action: &str) -> bool {
+    pub fn limits(&self, action: &str) -> bool {
         self.limits.size(action, Counted::Requests).is_some()
     }
 
     /// How many milliseconds so many requests of one action take to leave, once the bucket is
     /// empty.
-    pub(super) fn takes(&self, action: &'static str, requests: usize) -> u64 {
+    pub fn takes(&self, action: &'static str, requests: usize) -> u64 {
         let level = self.levels.get(&(action, Counted::Requests));
         level.map_or(0, |level| (requests as u64).saturating_mul(TOKEN) / level.rate())
     }

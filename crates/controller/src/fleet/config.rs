@@ -5,6 +5,10 @@ use holdfast_engine::Tuning;
 use holdfast_model::Installation;
 use holdfast_model::time::{MINUTE, SECOND};
 
+/// Of [`FleetConfig::voluntary_per_hour`], unless somebody says otherwise: a small fleet is back on
+/// spot within the hour, and a mistake about markets costs a large one a blackout a minute.
+pub const VOLUNTARY_PER_HOUR: usize = 60;
+
 /// Times in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetConfig {
@@ -29,6 +33,9 @@ pub struct FleetConfig {
     pub commit_retry: u64,
     /// The most calls under way at once.
     pub calls_at_once: usize,
+    /// The most replacements in an hour that the fleet begins by its own choice, because a node
+    /// could run somewhere better; 0: none.
+    pub voluntary_per_hour: usize,
     /// The cloud's own limits on calls.
     pub limits: CallLimits,
 }
@@ -48,6 +55,7 @@ impl FleetConfig {
             call_retry_most: MINUTE,
             commit_retry: SECOND,
             calls_at_once: 256,
+            voluntary_per_hour: VOLUNTARY_PER_HOUR,
             limits: CallLimits::Ec2,
         }
     }
@@ -66,6 +74,7 @@ impl FleetConfig {
             call_retry_most: 10 * SECOND,
             commit_retry: SECOND / 2,
             calls_at_once: 64,
+            voluntary_per_hour: VOLUNTARY_PER_HOUR,
             limits: CallLimits::Unlimited,
         }
     }

@@ -3,43 +3,9 @@
 //! go first, then whoever came first. Nothing here looks through what only waits.
 
 use super::buckets::Buckets;
-use holdfast_model::{CallState, Command, Kind, NodeId, Record, Row, Time, Token};
+use super::priority::Priority;
+use holdfast_model::{CallState, Command, NodeId, Record, Row, Time, Token};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// How urgent a call is: smaller goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Priority {
-    /// A node whose instance is taken away.
-    Interrupted,
-    /// What a user asked for.
-    User,
-    /// A node that is unwell.
-    Healing,
-    /// What could run somewhere better.
-    Optimising,
-    /// Copies beyond what a replacement needs, and tidying up.
-    Backup,
-}
-
-impl Priority {
-    fn of(kind: Kind, row: Row) -> Priority {
-        match (kind, row) {
-            (_, Row::Upkeep) => Priority::Backup,
-            (Kind::Delete, _) => Priority::User,
-            (_, Row::Retire) | (Kind::Tidy, _) => Priority::Backup,
-            (Kind::Notice | Kind::Lost, _) => Priority::Interrupted,
-            // Once an instance has been given up, its node waits like one that was interrupted.
-            (Kind::Revert, Row::Probe | Row::Place | Row::Standby | Row::Drain) => {
-                Priority::Optimising
-            }
-            (Kind::Revert, _) => Priority::Interrupted,
-            (Kind::Create | Kind::Recycle | Kind::Rollback | Kind::Pause | Kind::Resume, _) => {
-                Priority::User
-            }
-            (Kind::Unhealthy, _) => Priority::Healing,
-        }
-    }
-}
 
 /// One call that should leave.
 #[derive(Debug, Clone)]
@@ -246,6 +212,11 @@ impl Queue {
         let lines = self.lines.iter().filter(|(_, line)| !held && !line.is_empty());
         let tokens = lines.map(|(action, _)| self.buckets.next(action)).min();
         later.into_iter().chain(tokens).min()
+    }
+
+    /// How many calls of an action wait to leave.
+    pub(super) fn waiting(&self, action: &str) -> usize {
+        self.lines.get(action).map_or(0, BTreeSet::len)
     }
 
     /// How many milliseconds until the longest line has left.

@@ -44,6 +44,11 @@ pub(super) struct Runner {
     pub(super) waits_for: Option<String>,
     pub(super) watch: Vec<String>,
     pub(super) stopped: Option<String>,
+    /// It was asked to plan while a draft of it was being committed.
+    pub(super) again: bool,
+    /// The draft that has just been committed is all that there is to say: a plan is made until
+    /// nothing changes, so another one would say the same.
+    pub(super) settled: bool,
     /// Invariants that seem to be broken, and since when.
     broken: BTreeMap<Invariant, Time>,
 }
@@ -102,8 +107,13 @@ impl Runner {
         effects: &mut Vec<Effect>,
     ) -> Option<Draft> {
         if self.committing.is_some() {
+            self.again = true;
             return None;
         }
+        if std::mem::take(&mut self.settled) {
+            return None;
+        }
+        self.again = false;
         self.wake = None;
         let Some(before) = self.record.clone().filter(|_| self.stopped.is_none()) else {
             let why = self.stopped.clone().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! What concerns the fleet as a whole: whether anything may be changed at all, and for whom it
 //! decides.
 
-use super::{Effect, Fleet};
+use super::{Belief, Effect, Fleet, brake::Brake};
 use holdfast_engine::invariants::{self, Broken};
 use holdfast_engine::{Scene, retention};
 use holdfast_model::facts::ResourceKind;
@@ -31,6 +31,23 @@ impl Fleet {
         self.standing.frozen().map(|freeze| freeze.reason.as_str())
     }
 
+    /// What is believed of the cloud's buckets for calls, and how many calls wait for each; empty
+    /// where the cloud has no limits.
+    #[must_use]
+    pub fn beliefs(&self, now: Time) -> Vec<Belief> {
+        let mut beliefs = self.queue.buckets.beliefs(now);
+        for belief in &mut beliefs {
+            belief.waiting = self.queue.waiting(belief.action);
+        }
+        beliefs
+    }
+
+    /// How many replacements were begun by the fleet's own choice.
+    #[must_use]
+    pub fn brake(&self) -> &Brake {
+        &self.brake
+    }
+
     /// What keeps every node from being worked on, if anything does. Before the first whole look
     /// nothing is decided: a store that was restored may know less than the cloud shows.
     pub(super) fn held(&self) -> Option<&'static str> {
@@ -50,6 +67,7 @@ impl Fleet {
             survival: &self.survival,
             tuning: &self.config.tuning,
             snapshot_volumes: self.snapshot_volumes,
+            choice_from: self.brake.next(now),
             now,
         }
     }

@@ -1,4 +1,7 @@
 //! The driver for real life: what outlives the process, and with whose credentials it works.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
+mod brake;
+mod buckets;
+mod priority;
 mod standing;

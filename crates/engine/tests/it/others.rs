@@ -48,6 +48,7 @@ fn may_go(changed: &[(&str, Option<&str>)]) -> bool {
         survival: &Survival::default(),
         tuning: &tuning,
         snapshot_volumes: 0,
+        choice_from: Time(0),
         now: Time(2),
     };
     let command = Command::DeleteVolume { volume: VolumeId::from("vol-1") };

@@ -5,6 +5,7 @@ use super::exit::CODES;
 use super::market::{ALL, Number, Price};
 use super::options::{DATA_DIR, LISTEN, ServerOptions};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use holdfast_controller::fleet::VOLUNTARY_PER_HOUR;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -109,6 +110,9 @@ pub struct ServeOptions {
     /// While a node runs, take snapshots of what is kept so often: at least 1s
     #[arg(long, value_name = "SPAN", value_parser = snapshot_interval, default_value = "5m")]
     pub snapshot_interval: Duration,
+    /// At most so many replacements an hour because a node could run somewhere better; 0: none
+    #[arg(long, value_name = "N", default_value_t = VOLUNTARY_PER_HOUR)]
+    pub voluntary_per_hour: usize,
 }
 
 fn snapshot_interval(text: &str) -> Result<Duration, String> {

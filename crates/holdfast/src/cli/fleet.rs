@@ -200,6 +200,21 @@ fn show(fleet: &Value) -> String {
             of("until")
         ));
     }
+    lines.push(format!(
+        "own choice    {} replacements begun within the hour, of at most {}",
+        number("voluntaryBegun"),
+        number("voluntaryPerHour")
+    ));
+    for limit in fleet["callLimits"].as_array().into_iter().flatten() {
+        let of = |member: &str| limit[member].as_u64().unwrap_or_default();
+        let (percent, waiting) = (of("believedPercent"), of("waiting"));
+        if percent < 100 || waiting > 0 {
+            let action = limit["action"].as_str().map(printable).unwrap_or_default();
+            lines.push(format!(
+                "calls         {action}: {percent} % of the published rate is believed, {waiting} wait"
+            ));
+        }
+    }
     lines.push(format!("installation  {} in {}", text("installation"), text("region")));
     lines.push(format!("epoch         {}, since {}", number("epoch"), text("epochBegan")));
     let (record, store) = (number("recordVersion"), number("storeVersion"));

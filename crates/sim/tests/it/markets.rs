@@ -112,3 +112,34 @@ fn what_was_learnt_of_a_market_outlives_the_controller() {
     }
     assert!((5.9..=6.0).contains(&losses), "six losses, hardly faded: {losses}");
 }
+
+#[test]
+fn the_way_back_is_braked_once_the_fleet_has_used_up_its_hour_and_a_loss_is_not() {
+    let mut scene = Scene::empty_with(16, WHOLE, |config| config.voluntary_per_hour = 1);
+    scene.drought(Some(Lifecycle::Spot), None, true);
+    scene.create(WHOLE);
+    scene.wait("ACTIVE", |s, n| s.record(n).is_some_and(|r| r.status() == "ACTIVE"));
+    let began = |scene: &Scene| {
+        let record = scene.sim.record(&scene.node).expect("it is there");
+        let reverts = record.history.iter().filter(|h| h.kind == Kind::Revert);
+        reverts.map(|h| h.started_at).collect::<Vec<_>>()
+    };
+    for round in 0..2 {
+        scene.drought(Some(Lifecycle::Spot), None, false);
+        let before = scene.generation();
+        scene.wait_for_end(Kind::Revert, before);
+        assert_eq!(began(&scene).len(), round + 1);
+        if round == 0 {
+            assert_eq!(told(&scene, "braked"), [] as [&str; 0]);
+            scene.drought(Some(Lifecycle::Spot), None, true);
+            let before = scene.generation();
+            scene.trigger(Kind::Lost, WHOLE);
+            scene.wait_for_end(Kind::Lost, before);
+            assert_eq!(lifecycle(&scene), Some(Lifecycle::OnDemand), "a loss is not braked");
+        }
+    }
+    let began = began(&scene);
+    assert!(began[1].since(began[0]) >= HOUR, "{began:?}");
+    let braked = told(&scene, "braked");
+    assert!(braked.iter().any(|why| why.contains("--voluntary-per-hour")), "{braked:?}");
+}
