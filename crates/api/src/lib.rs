@@ -18,6 +18,7 @@
 //! mounted under `/holdfast/v1/local`.
 
 mod auth;
+mod deallocation;
 mod envelope;
 mod fleet;
 mod gateway;
@@ -45,7 +46,7 @@ pub use time::rfc3339;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use holdfast_controller::Handle;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -80,10 +81,12 @@ pub fn router(handle: Handle, auth: Auth, local: Option<Router>) -> Router {
         .route(&of_node("/pause"), put(nodes::pause))
         .route(&of_node("/resume"), put(nodes::resume))
         .route(&of_node("/recycle"), put(nodes::recycle))
+        .route(&of_node("/volume/{volumeId}"), delete(deallocation::delete_volume))
         .route("/aws/ec2/group/{id}/logs", get(log::logs))
         .route("/holdfast/v1/nodes", get(own::list))
         .route("/holdfast/v1/nodes/{id}", get(own::show))
         .route("/holdfast/v1/nodes/{id}/decide", post(own::decide))
+        .route("/holdfast/v1/nodes/{id}/undelete", post(deallocation::undelete))
         .route("/holdfast/v1/nodes/{id}/generations", get(generations::list))
         .route("/holdfast/v1/nodes/{id}/rollback", post(generations::rollback))
         .route("/holdfast/v1/nodes/{id}/adopt", post(fleet::adopt))

@@ -208,6 +208,14 @@ pub struct DecisionRequest {
     pub choice: String,
 }
 
+/// How a node comes back that was given up.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UndeleteRequest {
+    /// Whether it comes back even if the deletion took something of it; missing: no.
+    pub accept_loss: Option<bool>,
+}
+
 /// Where a node returns to: one of `generation` and `snapshotId`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -252,7 +252,17 @@ impl SimCloud {
     /// What a node truly has, without terminated instances and volumes that are being deleted, in the order of kinds and ids.
     #[must_use]
     pub fn resources(&self, node: &NodeId) -> Vec<Fact> {
-        let ours = |f: &Fact| f.tags().get(tags::NODE).map(String::as_str) == Some(node.as_str());
+        self.tagged(tags::NODE, node)
+    }
+
+    /// What was let go with a node's instance, in the order of kinds and ids.
+    #[must_use]
+    pub fn released(&self, node: &NodeId) -> Vec<Fact> {
+        self.tagged(tags::RELEASED, node)
+    }
+
+    fn tagged(&self, key: &str, node: &NodeId) -> Vec<Fact> {
+        let ours = |f: &Fact| f.tags().get(key).map(String::as_str) == Some(node.as_str());
         let world = &self.world;
         ResourceKind::ALL
             .iter()

@@ -1,5 +1,6 @@
 //! Why a replacement begins, and what overtakes one that is in flight.
 
+use crate::deallocation;
 use crate::desk::{Desk, pause};
 use crate::joined;
 use crate::plan::{End, close};
@@ -9,9 +10,9 @@ use crate::revert;
 use crate::rollback;
 use crate::steps::{launch, stop};
 use holdfast_model::facts::{Fact, Health, InstanceState, ResourceKind};
-use holdfast_model::record::{DataHead, Goal, RootHead};
+use holdfast_model::record::{Goal, Superseded};
 use holdfast_model::replacement::Replacement;
-use holdfast_model::time::{HOUR, MINUTE, SECOND};
+use holdfast_model::time::SECOND;
 use holdfast_model::{CallState, Kind, Known, Record, Row, Severity, Time};
 use std::collections::BTreeMap;
 
@@ -22,15 +23,11 @@ const MAX_FAILURES: usize = 8;
 const FAILURES_BEFORE_PAUSE: usize = 3;
 /// First pause after repeated failures, in milliseconds; it doubles.
 const FAILURE_PAUSE: u64 = 5 * SECOND;
-/// How often the time of grace is counted down.
-const GRACE_STEP: u64 = 10 * MINUTE;
-/// The most that one count takes off: a clock that jumps deletes nothing.
-const GRACE_MOST: u64 = HOUR;
 
 /// Begins a replacement, if there is a reason for one.
 pub(crate) fn begin(desk: &mut Desk<'_>) {
-    sweep_up(desk);
-    count_grace(desk);
+    deallocation::sweep_up(desk);
+    deallocation::count_grace(desk);
     if desk.record.goal != Goal::Deleted {
         joined::notice(desk);
     }
@@ -136,10 +133,13 @@ fn reason(desk: &mut Desk<'_>) -> Option<Reason> {
         Goal::Paused if record.holder.is_some() => {
             Some((Kind::Pause, "the user asked for a pause".to_owned(), None))
         }
-        // What a paused node no longer needs goes when it is resumed; but an instance is paid for.
+        // What else is superseded goes at the next resume: until then it costs little and is one
+        // more copy. But an instance is paid for.
         Goal::Paused => left_over(record).filter(|_| {
-            let due = record.superseded.iter().filter(|s| s.grace_ms == 0);
-            due.map(|s| ResourceKind::of_id(&s.id)).any(|kind| kind == Some(ResourceKind::Instance))
+            let of = |s: &Superseded| ResourceKind::of_id(&s.id);
+            let paid = |s: &Superseded| of(s) == Some(ResourceKind::Instance);
+            let asked = |s: &Superseded| s.reason == retention::ASKED_FOR;
+            record.superseded.iter().any(|s| s.grace_ms == 0 && (paid(s) || asked(s)))
         }),
         Goal::Running if record.rollback.is_some() => {
             let why = record.rollback.as_ref().map(|r| r.reason.clone()).unwrap_or_default();
@@ -235,17 +235,23 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
     let Some(replacement) = desk.replacement() else { return };
     let kind = replacement.kind;
     if matches!(kind, Kind::Delete) {
+        // It was taken back: whatever has been done of it, a pause does again.
+        if desk.record.goal != Goal::Deleted {
+            close(desk, End::Overtaken);
+        }
         return;
     }
     if kind == Kind::Tidy {
         // Any other replacement tidies up as well, and a pause ends with one.
-        let has_one = desk.record.holder.is_some();
-        let wanted = match desk.record.goal {
-            Goal::Running => desk.record.recycle_wanted || !has_one,
-            Goal::Paused => has_one,
-            Goal::Deleted => true,
+        let record = &desk.record;
+        let rests = match record.goal {
+            Goal::Running => {
+                record.holder.is_some() && record.rollback.is_none() && !record.recycle_wanted
+            }
+            Goal::Paused => record.holder.is_none(),
+            Goal::Deleted => false,
         };
-        if wanted || failing(desk).is_some() {
+        if !rests || failing(desk).is_some() {
             close(desk, End::Completed);
         }
         return;
@@ -282,7 +288,7 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
                 learn_root(desk);
                 close(desk, End::LostAgain);
             }
-            _ if goal != Goal::Running
+            _ if (goal != Goal::Running && !completes_first(desk))
                 || desk.record.recycle_wanted
                 || desk.record.rollback.is_some() =>
             {
@@ -315,6 +321,13 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
         Goal::Deleted => turn_into(desk, Kind::Delete, "the user gave up the node"),
         Goal::Running => {}
     }
+}
+
+/// An instance that is to be let go gets its volumes first, as long as nothing is stuck.
+fn completes_first(desk: &Desk<'_>) -> bool {
+    desk.record.goal == Goal::Deleted
+        && desk.record.stuck.is_none()
+        && desk.record.deallocation.is_some_and(|d| !d.should_terminate_instance)
 }
 
 /// A notice that comes while the instance is drained for another reason leaves less time.
@@ -379,127 +392,5 @@ fn learn_root(desk: &mut Desk<'_>) {
     let Some(holder) = &desk.record.holder else { return };
     if let Some(Fact::Instance(instance)) = desk.scene.world.last_seen(holder.id.as_str()) {
         stop::learn_root(desk, instance);
-    }
-}
-
-/// Counts down the time of grace of what a deallocation kept.
-fn count_grace(desk: &mut Desk<'_>) {
-    if desk.record.superseded.iter().all(|s| s.grace_ms == 0) {
-        return;
-    }
-    let now = desk.scene.now;
-    let passed = now.since(desk.record.grace_counted_at);
-    if passed >= GRACE_STEP {
-        for kept in &mut desk.record.superseded {
-            kept.grace_ms = kept.grace_ms.saturating_sub(passed.min(GRACE_MOST));
-        }
-        desk.record.grace_counted_at = now;
-    }
-    desk.wake_at(desk.record.grace_counted_at.plus(GRACE_STEP));
-}
-
-/// Whether nothing is left of a deallocated node: then its tombstone may go.
-pub(crate) fn is_over(desk: &Desk<'_>) -> bool {
-    let record = &desk.record;
-    if !record.deallocated || !record.superseded.is_empty() || record.replacement.is_some() {
-        return false;
-    }
-    if record.upkeep.row.calls.values().any(|c| c.state == CallState::Started) {
-        return false;
-    }
-    if record.let_go {
-        return true;
-    }
-    desk.scene.world.is_swept()
-        && desk.scene.world.ours(&record.id, desk.scene.installation).all(|fact| match fact {
-            Fact::Instance(i) => i.state == InstanceState::Terminated,
-            _ => false,
-        })
-}
-
-/// Everything of a node's identity, onto the list of what goes: at once or after its grace.
-pub(crate) fn give_up(desk: &mut Desk<'_>) {
-    let Some(flags) = desk.record.deallocation else { return };
-    let grace = desk.scene.tuning.deallocation_grace;
-    let after = |selected: bool| if selected { 0 } else { grace };
-    let mut going: Vec<(String, u64)> = Vec::new();
-    if let RootHead::Live { volume: Some(volume), .. } = &desk.record.root {
-        going.push((volume.0.clone(), after(flags.should_delete_volumes)));
-    }
-    for data in &desk.record.data {
-        if let DataHead::Volume { id, .. } = &data.head {
-            going.push((id.0.clone(), after(flags.should_delete_volumes)));
-        }
-    }
-    for last in &desk.record.finals {
-        if let Some(image) = &last.image {
-            going.push((image.0.clone(), after(flags.should_delete_images)));
-        }
-        let with_image = last.image.is_none() || flags.should_delete_images;
-        let snapshot = flags.should_delete_snapshots && with_image;
-        going.push((last.snapshot.0.clone(), after(snapshot)));
-    }
-    let sets = std::mem::take(&mut desk.record.upkeep.sets);
-    for snapshot in sets.into_iter().flat_map(|set| set.snapshots.into_values()) {
-        going.push((snapshot.0, after(flags.should_delete_snapshots)));
-    }
-    let expired = std::mem::take(&mut desk.record.upkeep.expired);
-    going.extend(expired.into_iter().map(|id| (id, 0)));
-    for interface in desk.record.interfaces() {
-        let at_once = flags.should_delete_network_interfaces;
-        going.push((interface.id.0.clone(), after(at_once)));
-    }
-    for (id, at_once) in unknown_leftovers(desk) {
-        if !going.iter().any(|(known, _)| known == &id) {
-            going.push((id, after(at_once)));
-        }
-    }
-    let let_go = desk.lets_instance_go();
-    desk.record.let_go = let_go;
-    for (id, grace_ms) in going {
-        if !let_go || id.starts_with("snap-") || id.starts_with("ami-") {
-            retention::supersede(&mut desk.record, &id, "the node was given up", grace_ms);
-        }
-    }
-    desk.record.finals.clear();
-    desk.record.data.clear();
-    desk.record.interface = None;
-    desk.record.secondary.clear();
-    desk.record.root = RootHead::Fresh;
-    desk.record.holder = None;
-    desk.record.grace_counted_at = desk.scene.now;
-}
-
-/// What carries the node's tag and our own, and is not known by name (an earlier attempt's
-/// duplicate, say), with whether the deallocation selects it. What is another installation's is
-/// never touched.
-fn unknown_leftovers(desk: &Desk<'_>) -> Vec<(String, bool)> {
-    let flags = desk.record.deallocation.unwrap_or_default();
-    desk.scene
-        .world
-        .ours(&desk.record.id, desk.scene.installation)
-        .filter(|fact| desk.record.left.iter().all(|left| left.as_str() != fact.id()))
-        .filter_map(|fact| {
-            let at_once = match fact {
-                Fact::Instance(_) => return None,
-                Fact::Volume(_) => flags.should_delete_volumes,
-                Fact::Snapshot(_) => flags.should_delete_snapshots && flags.should_delete_images,
-                Fact::Image(_) => flags.should_delete_images,
-                Fact::Interface(_) => flags.should_delete_network_interfaces,
-            };
-            Some((fact.id().to_owned(), at_once))
-        })
-        .collect()
-}
-
-/// What became visible only after the deallocation.
-fn sweep_up(desk: &mut Desk<'_>) {
-    if !desk.record.deallocated || desk.record.let_go || desk.record.replacement.is_some() {
-        return;
-    }
-    let grace = desk.scene.tuning.deallocation_grace;
-    for (id, at_once) in unknown_leftovers(desk) {
-        let grace_ms = if at_once { 0 } else { grace };
-        retention::supersede(&mut desk.record, &id, "it was left over", grace_ms);
     }
 }

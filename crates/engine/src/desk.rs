@@ -104,15 +104,21 @@ impl<'a> Desk<'a> {
         {
             return false;
         }
+        if self.record.let_go {
+            return true;
+        }
         // Only a living instance can be let go: without one, everything waits for its grace.
-        let lives = self.record.holder.as_ref().is_some_and(|holder| {
+        let terminate = self.row(Row::Stop).and_then(|row| row.calls.get("terminate"));
+        if terminate.is_some_and(|call| !matches!(call.state, CallState::Refused { .. })) {
+            return false;
+        }
+        self.record.holder.as_ref().is_some_and(|holder| {
             match self.scene.world.instance(holder.id.as_str()) {
                 Known::Present(i) => i.state <= InstanceState::Running,
                 Known::Absent => false,
                 Known::Unknown => true,
             }
-        });
-        self.record.let_go || lives
+        })
     }
 
     /// The state of a row.

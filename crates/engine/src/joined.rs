@@ -181,16 +181,9 @@ pub(crate) fn untag(desk: &mut Desk<'_>) -> bool {
             Known::Unknown => {}
         }
         let resource = id.0.clone();
-        let asked = desk.ask(Row::Retire, &format!("untag:{id}"), |_, _| {
-            let ours = [
-                tags::INSTALLATION,
-                tags::NODE,
-                tags::GENERATION,
-                tags::ROLE,
-                tags::TOKEN,
-                tags::EPOCH,
-            ];
-            Command::DeleteTags { resource, keys: ours.map(str::to_owned).to_vec() }
+        let asked = desk.ask(Row::Retire, &format!("untag:{id}"), |_, _| Command::DeleteTags {
+            resource,
+            keys: tags::OURS.map(str::to_owned).to_vec(),
         });
         if let Asked::Refused { .. } = asked {
             // It is its user's: if they have deleted it, there is nothing to take off.

@@ -3,6 +3,7 @@
 
 use crate::begin;
 use crate::canary::{self, Canary};
+use crate::deallocation;
 use crate::desk::Desk;
 use crate::markets::survival::Survival;
 use crate::quarantine;
@@ -105,7 +106,7 @@ pub fn plan(record: Record, scene: &Scene<'_>) -> Plan {
             break;
         }
     }
-    let forget = begin::is_over(&desk);
+    let forget = deallocation::is_over(&desk);
     if desk.planted(Canary::SilentWait) {
         desk.waits_for = None;
     }

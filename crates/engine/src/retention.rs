@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// Final snapshots that are kept for the root and for each device: those of the last generations.
 pub const FINALS_KEPT: usize = 3;
 
+/// Why a volume goes that its user has deleted.
+pub const ASKED_FOR: &str = "its user deleted it";
+
 /// Of generations that never became ready and gave way to a person's word, so many are kept beside
 /// those: the word can be taken back.
 pub const SET_ASIDE_KEPT: usize = 1;

@@ -1,6 +1,6 @@
 //! What a user's word does to a record, or why it is refused.
 
-use crate::rollback;
+use crate::{rollback, undelete};
 use holdfast_model::record::{Goal, Record};
 use holdfast_model::time::MINUTE;
 use holdfast_model::user::{Choice, Deallocation, UserCommand};
@@ -27,8 +27,8 @@ const FIXED: [&str; 2] = ["region", "compute.product"];
 /// # Errors
 /// [`NotDone`]; then the record is as it was.
 pub fn apply(record: &mut Record, word: &UserCommand, now: Time) -> Result<(), NotDone> {
-    let decides = matches!(word, UserCommand::Decide { .. });
-    if record.goal == Goal::Deleted && !decides {
+    let may_speak = matches!(word, UserCommand::Decide { .. } | UserCommand::Undelete { .. });
+    if record.goal == Goal::Deleted && !may_speak {
         return Err(NotDone::Conflict("the node has been given up".to_owned()));
     }
     match word {
@@ -47,6 +47,8 @@ pub fn apply(record: &mut Record, word: &UserCommand, now: Time) -> Result<(), N
         UserCommand::Recycle(_) => recycle(record, now),
         UserCommand::Rollback { to, data, .. } => rollback::hear(record, to, *data)?,
         UserCommand::Delete { deallocation, .. } => delete(record, *deallocation),
+        UserCommand::Undelete { accept_loss, .. } => undelete::hear(record, *accept_loss)?,
+        UserCommand::DeleteVolume { volume, .. } => undelete::delete_volume(record, volume)?,
         UserCommand::Decide { choice, .. } => decide(record, *choice, now)?,
     }
     Ok(())

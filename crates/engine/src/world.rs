@@ -204,7 +204,7 @@ impl World {
         }
     }
 
-    fn known(&self, id: &str) -> Known<&Fact> {
+    pub(crate) fn known(&self, id: &str) -> Known<&Fact> {
         if self.gone.contains_key(id) {
             return Known::Absent;
         }

@@ -297,6 +297,24 @@ pub struct Life {
     pub lost: bool,
 }
 
+/// What a node was when it was given up: what of it is kept can be brought back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUp {
+    /// Where the root was.
+    pub root: RootHead,
+    /// Where the data was.
+    pub data: Vec<DataVolume>,
+    /// The primary interface, if it was kept.
+    pub interface: Option<HeldInterface>,
+    /// Further interfaces.
+    pub secondary: Vec<HeldInterface>,
+    /// Final snapshots.
+    pub finals: Vec<Final>,
+    /// What was taken while it ran.
+    #[serde(default)]
+    pub sets: Vec<SnapshotSet>,
+}
+
 /// The most lives that a record keeps.
 pub const MAX_LIVES: usize = 64;
 
@@ -388,6 +406,12 @@ pub struct Record {
     /// Whether the deallocation left a living instance, with all that it holds, to the user.
     #[serde(default)]
     pub let_go: bool,
+    /// What the node was, from the deallocation until its last leftover is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<Box<GivenUp>>,
+    /// What was left to the user with the instance, and still carries our tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub released: Vec<String>,
     /// When `grace_ms` of the superseded was last counted down.
     pub grace_counted_at: Time,
     /// Why nothing is done with the node until it is adopted, if so.
@@ -434,6 +458,8 @@ impl Record {
             deallocation: None,
             deallocated: false,
             let_go: false,
+            given_up: None,
+            released: Vec::new(),
             grace_counted_at: now,
             quarantine: None,
         }

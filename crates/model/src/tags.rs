@@ -20,6 +20,10 @@ pub const ROLE: &str = "holdfast:role";
 pub const TOKEN: &str = "holdfast:token";
 /// In which epoch of its installation's controller it was made (see [`crate::Epoch`]).
 pub const EPOCH: &str = "holdfast:epoch";
+/// All by which a resource is known as ours.
+pub const OURS: [&str; 6] = [INSTALLATION, NODE, GENERATION, ROLE, TOKEN, EPOCH];
+/// What was let go with its instance: the node that it belonged to. It is its user's from then on.
+pub const RELEASED: &str = "holdfast:released";
 /// Prefix of a user's tag that says where a volume is mounted in the node:
 /// `holdfast:mount:/dev/xvdb` = `/var/lib/data`.
 pub const MOUNT_PREFIX: &str = "holdfast:mount:";

@@ -1,7 +1,7 @@
 //! What a user may say to a node.
 
 use crate::adoption::Heads;
-use crate::{NodeId, SnapshotId};
+use crate::{NodeId, SnapshotId, VolumeId};
 use serde::{Deserialize, Serialize};
 
 /// A user's word. Its answer is either accepted or refused at once; the work happens later.
@@ -44,6 +44,20 @@ pub enum UserCommand {
         /// What goes at once.
         deallocation: Deallocation,
     },
+    /// Bring back a node that was given up, paused, as long as what was kept of it is there.
+    Undelete {
+        /// Which node.
+        id: NodeId,
+        /// Whether it comes back even if something of it is gone.
+        accept_loss: bool,
+    },
+    /// Delete one data volume of a paused node, with what is on it.
+    DeleteVolume {
+        /// Which node.
+        id: NodeId,
+        /// Which volume.
+        volume: VolumeId,
+    },
     /// Bring the record up to what the cloud shows: after a store was restored, say.
     Adopt {
         /// Which node; it need not be known.
@@ -71,6 +85,8 @@ impl UserCommand {
             | UserCommand::Update { id, .. }
             | UserCommand::Rollback { id, .. }
             | UserCommand::Delete { id, .. }
+            | UserCommand::Undelete { id, .. }
+            | UserCommand::DeleteVolume { id, .. }
             | UserCommand::Adopt { id, .. }
             | UserCommand::Decide { id, .. }
             | UserCommand::Pause(id)

@@ -249,6 +249,12 @@ fn echo(record: &Record, word: &UserCommand, catalogue: &Catalogue, now: Time) -
         UserCommand::Recycle(_) => ("recycle-asked", "a recycle was asked for".to_owned()),
         UserCommand::Rollback { .. } => ("rollback-asked", "a rollback was asked for".to_owned()),
         UserCommand::Delete { .. } => ("delete-asked", "the deletion was asked for".to_owned()),
+        UserCommand::Undelete { .. } => {
+            ("undelete-asked", "the deletion was taken back; the node is paused".to_owned())
+        }
+        UserCommand::DeleteVolume { volume, .. } => {
+            ("volume-deleted", format!("{volume} is deleted, with what is on it, as was asked"))
+        }
         UserCommand::Adopt { .. } => return Vec::new(),
         UserCommand::Decide { choice, .. } => ("decided", format!("a person chose: {choice:?}")),
     };

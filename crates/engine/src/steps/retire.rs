@@ -1,11 +1,12 @@
 //! Retire: delete what is superseded. The last word on every deletion is
 //! [`retention::is_needed`].
 
-use crate::begin;
 use crate::canary::Canary;
+use crate::deallocation;
 use crate::desk::{Asked, Desk, MAX_ATTEMPTS, pause};
 use crate::joined;
 use crate::network;
+use crate::release;
 use crate::replacement::Progress;
 use crate::retention;
 use holdfast_model::facts::ResourceKind;
@@ -28,10 +29,14 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             desk.wait("a whole look at what the node has");
             return Progress::Waiting;
         }
-        if !desk.lets_instance_go() && !network::let_address_go(desk) {
+        if desk.lets_instance_go() {
+            if !release::is_seen(desk) {
+                return Progress::Waiting;
+            }
+        } else if !network::let_address_go(desk) {
             return Progress::Waiting;
         }
-        begin::give_up(desk);
+        deallocation::give_up(desk);
         desk.record.deallocated = true;
     }
     settle(desk);
@@ -58,6 +63,9 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         delete(desk, &id, command);
     }
     if !joined::untag(desk) {
+        left += 1;
+    }
+    if !release::untag(desk) {
         left += 1;
     }
     if left == 0 { Progress::Done } else { Progress::Waiting }
@@ -96,6 +104,7 @@ fn delete(desk: &mut Desk<'_>, id: &str, command: Command) {
 fn later(desk: &mut Desk<'_>, id: &str, why: &str) {
     let message = format!("{id} could not be deleted: {why}; it is tried again later");
     desk.tell(Severity::Warn, "not-deleted", message);
+    deallocation::count_now(&mut desk.record, desk.scene.now);
     for kept in desk.record.superseded.iter_mut().filter(|s| s.id == id) {
         kept.grace_ms = REFUSED_GRACE;
     }

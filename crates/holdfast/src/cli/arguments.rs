@@ -113,6 +113,9 @@ pub struct ServeOptions {
     /// At most so many replacements an hour because a node could run somewhere better; 0: none
     #[arg(long, value_name = "N", default_value_t = VOLUNTARY_PER_HOUR)]
     pub voluntary_per_hour: usize,
+    /// How long what a deletion does not select is kept before it is removed
+    #[arg(long, value_name = "SPAN", value_parser = duration::parse, default_value = "96h")]
+    pub deallocation_grace: Duration,
 }
 
 fn snapshot_interval(text: &str) -> Result<Duration, String> {
@@ -304,8 +307,9 @@ pub enum NodeVerb {
   holdfast node delete postgres
   holdfast node delete postgres --yes --keep-volumes --keep-snapshots
 
-What is kept is kept for 96 hours, and then deleted. An instance that is kept runs on without
-Holdfast, for as long as you like.")]
+What is kept is kept for a time of grace (96 hours, unless the server was told another), and then
+deleted; until then holdfast node undelete brings the node back. An instance that is kept runs on
+without Holdfast, with its volumes and its address, for as long as you like.")]
     Delete {
         /// The node's name or id
         name: String,
@@ -319,6 +323,23 @@ Holdfast, for as long as you like.")]
         #[command(flatten)]
         wait: WaitOptions,
     },
+    /// Bring back a node that was deleted, paused, while what was kept of it is there
+    #[command(after_help = "Examples:
+  holdfast node undelete postgres
+  holdfast node undelete smi-1a2b3c4d --accept-loss
+
+Nodes that can be brought back: holdfast node list --all. What the deletion took is named; with
+--accept-loss the node comes back without it, from an older snapshot where one is kept.")]
+    Undelete {
+        /// The node's name or id
+        name: String,
+        /// Come back even without what the deletion took
+        #[arg(long)]
+        accept_loss: bool,
+    },
+    /// What can be done with one of a node's volumes
+    #[command(subcommand)]
+    Volume(NodeVolumeVerb),
     /// Decide for a node that cannot go on by itself
     #[command(after_help = "Examples:
   holdfast node decide postgres retry
@@ -355,6 +376,26 @@ Holdfast, for as long as you like.")]
         /// The command and its arguments
         #[arg(last = true, required = true, value_name = "CMD")]
         command: Vec<String>,
+    },
+}
+
+/// What to do with one of a node's volumes.
+#[derive(Debug, Subcommand)]
+pub enum NodeVolumeVerb {
+    /// Delete one data volume of a paused node, with what is on it
+    #[command(after_help = "Examples:
+  holdfast node volume delete postgres /dev/xvdc
+  holdfast node volume delete postgres vol-0123456789abcdef0 --yes
+
+A volume that the spec names is made anew, as the spec says, at the next resume.")]
+    Delete {
+        /// The node's name or id
+        name: String,
+        /// The volume: its device name, or its id
+        volume: String,
+        /// Do not ask
+        #[arg(short = 'y', long)]
+        yes: bool,
     },
 }
 

@@ -7,7 +7,7 @@
 //! client.rs      speaks to the server                   spec.rs     reads spec files
 //! wait.rs        long waits and their progress          tables.rs   what people read
 //! events.rs      a node's events                        routes.rs   the server's routes for this host
-//! sim.rs         holdfast sim
+//! sim.rs         holdfast sim                          deallocation.rs  undelete, node volume
 //! duration.rs    120s, 2m                               options.rs  which server, which token
 //! bench.rs       holdfast bench …                      fleet.rs    holdfast status, freeze, thaw, adopt
 //! market.rs      holdfast local market …                market_routes.rs   its server side
@@ -20,6 +20,7 @@ mod addresses;
 mod arguments;
 mod bench;
 mod client;
+mod deallocation;
 pub(crate) mod duration;
 mod events;
 mod exec;

@@ -1,10 +1,12 @@
 //! `holdfast node …`.
 
-use super::arguments::{KeepOptions, NodeCommand, NodeVerb, WaitOptions};
+use super::arguments::{KeepOptions, NodeCommand, NodeVerb, NodeVolumeVerb, WaitOptions};
 use super::client::{Client, Summary, printable};
 use super::exit::{Code, Failure};
 use super::wait::{self, Until};
-use super::{complain, confirm, events, exec, generations, print, print_json, spec, tables};
+use super::{
+    complain, confirm, deallocation, events, exec, generations, print, print_json, spec, tables,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -32,6 +34,14 @@ pub fn run(command: &NodeCommand) -> Result<ExitCode, Failure> {
         }
         NodeVerb::Interrupt { name, notice } => asked.interrupt(name, *notice)?,
         NodeVerb::Delete { name, yes, keep, wait } => asked.delete(name, *yes, *keep, wait)?,
+        NodeVerb::Undelete { name, accept_loss } => {
+            let id = deallocation::undelete(&asked.client, name, *accept_loss)?;
+            asked.tell(&id)?;
+        }
+        NodeVerb::Volume(NodeVolumeVerb::Delete { name, volume, yes }) => {
+            let id = deallocation::delete_volume(&asked.client, name, volume, *yes)?;
+            asked.tell(&id)?;
+        }
         NodeVerb::Decide { name, choice } => asked.decide(name, choice.word())?,
         NodeVerb::Events { name, follow, limit } => {
             let node = asked.client.find(name)?;
@@ -141,8 +151,11 @@ impl Asked {
         let node = self.client.find(name)?;
         let title = format!("{} ({})", tables::title(&node), node.id);
         if node.given_up {
-            let why =
-                format!("{title} has been deleted already; what is left of it goes by itself");
+            let why = format!(
+                "{title} has been deleted already; what is left of it goes by itself, and until then: \
+                     holdfast node undelete {}",
+                node.id
+            );
             return Err(Failure::new(Code::NoSuchNode, why));
         }
         if !yes && !confirm(&format!("Delete {title}{}?", what_goes(keep)))? {

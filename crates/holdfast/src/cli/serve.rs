@@ -53,9 +53,11 @@ pub fn run(options: &ServeOptions) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|e| failed(format!("threads cannot be started: {e}")))?;
-    let serving = Arc::clone(&store);
     let mut config = FleetConfig::local(installation);
     config.voluntary_per_hour = options.voluntary_per_hour;
+    let grace = u64::try_from(options.deallocation_grace.as_millis());
+    config.tuning.deallocation_grace = grace.unwrap_or(u64::MAX);
+    let serving = Arc::clone(&store);
     config.tuning.snapshot_interval =
         u64::try_from(options.snapshot_interval.as_millis()).unwrap_or(u64::MAX);
     let ended = runtime.block_on(serve(serving, cloud, config, auth, listener));

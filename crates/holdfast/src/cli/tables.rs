@@ -157,6 +157,10 @@ fn facts(node: &Whole, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, Str
         let why = "a kept address cannot leave its zone";
         facts.push(("zone", format!("{}  for good: {why}", pinned.zone)));
     }
+    for kept in record.superseded.iter().filter(|s| s.grace_ms > 0) {
+        let left = duration::show(kept.grace_ms);
+        facts.push(("kept", format!("{} for {left}: {}", kept.id, printable(&kept.reason))));
+    }
     if let Some(holder) = &record.holder {
         let age = duration::show(now.since(holder.launched_at));
         let state = node.instance.as_ref().map(|i| {

@@ -4,6 +4,7 @@
 
 mod blackout;
 mod commands;
+mod deallocation;
 mod demo;
 mod docs;
 mod fallback;

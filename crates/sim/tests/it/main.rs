@@ -5,6 +5,7 @@
 
 mod adoption;
 mod crashes;
+mod deallocation;
 mod faults;
 mod joined;
 mod markets;

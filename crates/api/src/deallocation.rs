@@ -1,0 +1,62 @@
+//! What a deletion leaves: a node that was given up is brought back, a volume of a paused one goes.
+
+use crate::App;
+use crate::envelope::{Answer, Failure};
+use crate::nodes::{find, json, not_found, say};
+use crate::schema::{Status, UndeleteRequest};
+use crate::shape;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use holdfast_model::user::UserCommand;
+use holdfast_model::{FieldError, NodeId, VolumeId};
+
+/// Brings back a node that was given up, paused, as long as what was kept of it is there. What is gone
+/// makes this a conflict, unless its loss is accepted.
+#[utoipa::path(post, path = "/holdfast/v1/nodes/{id}/undelete", tag = "holdfast",
+    params(("id" = String, Path, description = "The node's id")),
+    request_body = UndeleteRequest, responses((status = 200, body = Status)))]
+pub(crate) async fn undelete(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Answer, Failure> {
+    let id = NodeId(id);
+    if app.handle.look(|view| !view.nodes.contains_key(&id)) {
+        return Err(not_found(&app, &id));
+    }
+    let accept_loss = accepts_loss(&body)?;
+    // Here a node that was given up is no stranger.
+    app.handle.say(UserCommand::Undelete { id, accept_loss }).await?;
+    Ok(Answer::done())
+}
+
+fn accepts_loss(body: &[u8]) -> Result<bool, Failure> {
+    if body.trim_ascii().is_empty() {
+        return Ok(false);
+    }
+    let body = json(body)?;
+    let Some(value) = body.get("acceptLoss").filter(|v| !v.is_null()) else { return Ok(false) };
+    shape::as_flag(value).ok_or_else(|| {
+        Failure::invalid(vec![FieldError {
+            field: "acceptLoss".to_owned(),
+            problem: "has another type".to_owned(),
+            allowed: "true or false".to_owned(),
+            example: "true".to_owned(),
+        }])
+    })
+}
+
+/// Deletes one data volume of a paused node, with what is on it.
+#[utoipa::path(delete, path = "/aws/ec2/managedInstance/{id}/volume/{volumeId}", tag = "nodes",
+    params(("id" = String, Path, description = "The node's id"),
+        ("volumeId" = String, Path, description = "The volume's id")),
+    responses((status = 200, body = Status)))]
+pub(crate) async fn delete_volume(
+    State(app): State<App>,
+    Path((id, volume)): Path<(String, String)>,
+) -> Result<Answer, Failure> {
+    let id = NodeId(id);
+    find(&app, &id)?;
+    say(&app, UserCommand::DeleteVolume { id, volume: VolumeId(volume) }).await?;
+    Ok(Answer::done())
+}
