@@ -9,9 +9,8 @@ use holdfast_engine::replacement::TABLE;
 use holdfast_engine::retention::{FINALS_KEPT, SET_ASIDE_KEPT, SETS_KEPT};
 use holdfast_model::facts::{Fact, InstanceState, ResourceKind};
 use holdfast_model::record::{DataHead, Goal, RootHead};
-use holdfast_model::tags;
 use holdfast_model::time::{MINUTE, SECOND};
-use holdfast_model::{CallState, Command, Event, Invariant, NodeId, Record, Time};
+use holdfast_model::{CallState, Command, Event, Invariant, NodeId, Record, Time, tags};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
