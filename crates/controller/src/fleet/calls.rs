@@ -8,7 +8,7 @@ use super::queue::Waiting;
 use super::runner::Answered;
 use super::{Departure, Effect, Fleet};
 use holdfast_model::{
-    CallState, CloudError, Command, ErrorClass, Kind, Record, Reply, Time, Token, tags,
+    CallState, CloudError, Command, ErrorClass, Kind, Record, Reply, Row, Time, Token, tags,
 };
 
 /// The most instances that one TerminateInstances names (EC2 takes 1,000; a smaller request that
@@ -208,7 +208,9 @@ impl Fleet {
             ErrorClass::Unauthorised => most,
             ErrorClass::Conflict | ErrorClass::NotYetVisible => {
                 let waited = now.since(waiting.first_left.unwrap_or(now));
-                (waited / PART_OF_WAIT).clamp(self.config.call_retry / 4, most)
+                // Nobody waits for what is tidied up, and there may be much of it.
+                let hurries = if waiting.row == Row::Retire { 1 } else { 4 };
+                (waited / PART_OF_WAIT).clamp(self.config.call_retry / hurries, most)
             }
             _ => holdfast_engine::desk::pause(self.config.call_retry, waiting.tries).min(most),
         }
