@@ -276,7 +276,7 @@ fn volumes(desk: &mut Desk<'_>, market: &Market) -> bool {
             }
             _ => (None, restore.or_else(|| wanted.snapshot.clone())),
         };
-        complete = false;
+        let others = std::mem::take(&mut complete);
         if let (Some(_), Some(from)) = (&old, &snapshot)
             && desk.scene.world.snapshot(from.as_str()).is_absent()
         {
@@ -305,7 +305,7 @@ fn volumes(desk: &mut Desk<'_>, market: &Market) -> bool {
                 let why = format!("its content is in {new}");
                 supersede(&mut desk.record, old.as_str(), &why, 0);
             }
-            complete = is_made(desk, &new);
+            complete = is_made(desk, &new) && others;
         }
     }
     complete
