@@ -25,11 +25,12 @@ pub fn can_hit(class: Class, row: Row) -> Result<(), &'static str> {
         Class::SlowTerminate => only(row, &[Row::Stop], "only stop terminates"),
         // It is late where it is made; later rows begin when it has been seen.
         Class::Missing => only(row, &[Row::Capture, Row::Launch], "the row makes nothing"),
-        Class::SlowDetach | Class::Death => living(row),
+        Class::SlowDetach => living(row),
+        Class::Death => serving(row),
         Class::NoticeLost | Class::NoticeLate | Class::NoticeDoubled | Class::NoticeUnknown => {
             match row {
                 Row::Probe => Err("what runs on demand is not taken back"),
-                _ => living(row),
+                _ => serving(row),
             }
         }
         Class::SlowSnapshot => only(row, &[Row::Capture], "only capture takes snapshots"),
@@ -49,6 +50,17 @@ fn living(row: Row) -> Result<(), &'static str> {
         Err("between stop and launch no instance lives")
     } else {
         Ok(())
+    }
+}
+
+/// What happens to an instance that serves or is about to.
+fn serving(row: Row) -> Result<(), &'static str> {
+    if row == Row::Place {
+        Err(
+            "an instance that lives came from a market that was not refused since: one is chosen at once",
+        )
+    } else {
+        living(row)
     }
 }
 

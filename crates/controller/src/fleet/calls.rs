@@ -209,8 +209,9 @@ impl Fleet {
             ErrorClass::Conflict | ErrorClass::NotYetVisible => {
                 let waited = now.since(waiting.first_left.unwrap_or(now));
                 // Nobody waits for what is tidied up, and there may be much of it.
-                let hurries = if waiting.row == Row::Retire { 1 } else { 4 };
-                (waited / PART_OF_WAIT).clamp(self.config.call_retry / hurries, most)
+                let retry = self.config.call_retry;
+                let least = if waiting.row == Row::Retire { retry * 4 } else { retry / 4 };
+                (waited / PART_OF_WAIT).clamp(least, most)
             }
             _ => holdfast_engine::desk::pause(self.config.call_retry, waiting.tries).min(most),
         }
