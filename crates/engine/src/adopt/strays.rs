@@ -17,7 +17,7 @@ pub fn strays<'a>(records: impl Iterator<Item = &'a Record>, scene: &Scene<'_>) 
         records.iter().map(|(id, record)| (*id, names(record, scene))).collect();
     let mut found: BTreeMap<(bool, &str, &str), Vec<&Fact>> = BTreeMap::new();
     for fact in scene.world.all() {
-        let over = matches!(fact, Fact::Instance(i) if i.state == InstanceState::Terminated);
+        let over = is_over(fact, scene);
         let tag = |name: &str| fact.tags().get(name).map_or("", String::as_str);
         let (installation, node) = (tag(tags::INSTALLATION), tag(tags::NODE));
         let ours = installation == scene.installation.as_str();
@@ -59,6 +59,19 @@ pub fn strays<'a>(records: impl Iterator<Item = &'a Record>, scene: &Scene<'_>) 
         }
     }
     strays
+}
+
+/// Whether something has ended, or ends by itself: the interface of an instance that has ended was
+/// seen when it still ran, and shows as free at the next look if it is not deleted with it.
+fn is_over(fact: &Fact, scene: &Scene<'_>) -> bool {
+    let ended = |f: &Fact| matches!(f, Fact::Instance(i) if i.state == InstanceState::Terminated);
+    match fact {
+        Fact::Interface(i) => {
+            let holder = i.attached_to.as_ref();
+            holder.and_then(|id| scene.world.last_seen(id.as_str())).is_some_and(ended)
+        }
+        other => ended(other),
+    }
 }
 
 type Tried = Option<Result<String, Vec<Question>>>;

@@ -338,7 +338,11 @@ Nodes that can be brought back: holdfast node list --all. What the deletion took
         accept_loss: bool,
     },
     /// What can be done with one of a node's volumes
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  holdfast node volume delete postgres /dev/xvdc"
+    )]
     Volume(NodeVolumeVerb),
     /// Decide for a node that cannot go on by itself
     #[command(after_help = "Examples:

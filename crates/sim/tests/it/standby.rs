@@ -48,7 +48,11 @@ fn the_next_instance_runs_before_the_old_one_is_given_up_and_becomes_the_nodes()
         let (before, launched) = (scene.generation(), launches(&scene));
         scene.trigger(kind, LIGHT);
         let (next, old) = until_one_stands_by(&mut scene);
-        assert_eq!(scene.sim.cloud.truth().serving(&scene.node), std::slice::from_ref(&old), "{kind:?}");
+        assert_eq!(
+            scene.sim.cloud.truth().serving(&scene.node),
+            std::slice::from_ref(&old),
+            "{kind:?}"
+        );
         scene.wait_for_end(kind, before);
         let record = scene.sim.record(&scene.node).unwrap();
         assert_eq!(record.holder.as_ref().unwrap().id, next, "{kind:?}");
