@@ -9,7 +9,7 @@ use holdfast_model::record::{DataHead, Goal, RootHead, SnapshotSet};
 use holdfast_model::spec::BlockDevicesMode;
 use holdfast_model::time::HOUR;
 use holdfast_model::{
-    Command, InstanceId, Known, Row, Severity, SnapshotId, Token, VolumeId, tags,
+    Command, InstanceId, Known, Row, Severity, SnapshotId, Time, Token, VolumeId, tags,
 };
 use std::collections::BTreeMap;
 
@@ -17,12 +17,15 @@ use std::collections::BTreeMap;
 const PATIENCE: u64 = 6 * HOUR;
 /// How long all of a set may take to be seen: then one of them was deleted from outside.
 const UNSEEN: u64 = HOUR;
+/// How many calls that were given up are remembered by their tokens.
+const MAX_UNSEEN: usize = 8;
 /// The most deletions under way for one node.
 const MAX_AT_ONCE: usize = 8;
 
 /// Does what is due.
 pub(crate) fn step(desk: &mut Desk<'_>) {
     follow(desk);
+    find_unseen(desk);
     delete_expired(desk);
     begin(desk);
 }
@@ -51,8 +54,7 @@ fn follow(desk: &mut Desk<'_>) {
             return;
         }
     }
-    let call = desk.row(Row::Upkeep).and_then(|row| row.calls.get(&name));
-    let Some((token, asked)) = call.map(|c| (c.token.clone(), c.at)) else { return };
+    let Some((token, asked)) = call(desk, &name) else { return };
     let seen = taken(desk, &token);
     let of_set = |s: &&SnapshotFact| set.volumes.values().any(|v| v == &s.volume);
     let all = seen.iter().filter(of_set).count() >= set.volumes.len();
@@ -65,6 +67,9 @@ fn follow(desk: &mut Desk<'_>) {
     if !over {
         desk.wake_at(asked.plus(patience));
         return;
+    }
+    if !all {
+        remember(desk, token);
     }
     end(desk, &name);
     let mut others = Vec::new();
@@ -95,6 +100,37 @@ fn follow(desk: &mut Desk<'_>) {
     while desk.record.upkeep.sets.len() > retention::SETS_KEPT {
         let oldest = desk.record.upkeep.sets.remove(0);
         expire(desk, oldest.snapshots.into_values().map(|s| s.0));
+    }
+}
+
+fn call(desk: &Desk<'_>, name: &str) -> Option<(Token, Time)> {
+    let call = desk.row(Row::Upkeep)?.calls.get(name)?;
+    Some((call.token.clone(), call.at))
+}
+
+/// What a call has made may show up after it has been given up: reads lag, and clocks jump.
+fn remember(desk: &mut Desk<'_>, token: Token) {
+    let unseen = &mut desk.record.upkeep.unseen;
+    unseen.push(token);
+    let beyond = unseen.len().saturating_sub(MAX_UNSEEN);
+    unseen.drain(..beyond);
+}
+
+/// Deletes what has shown up of calls that were given up.
+fn find_unseen(desk: &mut Desk<'_>) {
+    let tokens = desk.record.upkeep.unseen.clone();
+    for token in tokens {
+        for found in taken(desk, &token) {
+            let id = found.id.as_str();
+            let upkeep = &desk.record.upkeep;
+            let kept = |set: &SnapshotSet| set.snapshots.values().any(|s| s.as_str() == id);
+            let spoken_of = upkeep.expired.iter().any(|e| e == id)
+                || upkeep.sets.iter().any(kept)
+                || desk.record.superseded.iter().any(|s| s.id == id);
+            if !spoken_of && desk.scene.world.shows(id) {
+                expire(desk, [id.to_owned()]);
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::replacement::{Finished, Replacement, Row, RowState};
 use crate::user::{Choice, Deallocation};
 use crate::{
     AllocationId, Document, ImageId, InstanceId, InterfaceId, Market, NodeId, Shared, SnapshotId,
-    SubnetId, Time, VolumeId, Zone,
+    SubnetId, Time, Token, VolumeId, Zone,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -230,6 +230,10 @@ pub struct Upkeep {
     pub interval_ms: u64,
     /// Whether the last one came to nothing, and people were told.
     pub failing: bool,
+    /// Tokens of the newest calls that were given up before all that they make was seen: what shows
+    /// up later is deleted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<Token>,
 }
 
 impl Upkeep {

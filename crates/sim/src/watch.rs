@@ -34,6 +34,8 @@ pub(crate) struct Watch {
     /// Calls of the last minute.
     recent: BTreeMap<NodeId, VecDeque<Time>>,
     looked: Time,
+    /// How far the controller's clock is off, and since when.
+    skew: (i64, Time),
     /// Whether another controller makes things for the same nodes.
     pub is_shared: bool,
     /// What has been told already: each wrong of a node once.
@@ -157,6 +159,11 @@ impl Watch {
             return;
         }
         self.looked = now;
+        if skew != self.skew.0 {
+            self.skew = (skew, now);
+        }
+        // A clock that has just jumped makes every wait seem long: the controller needs time to ask.
+        let fair = now.since(self.skew.1) > SLACK;
         let clock = Time(now.0.saturating_add_signed(skew));
         let nodes: Vec<NodeId> = self.durable.keys().cloned().collect();
         for node in nodes {
@@ -179,7 +186,7 @@ impl Watch {
             }
             let Some(replacement) = &record.replacement else { continue };
             for spec in TABLE {
-                let Some(patience) = spec.patience_minutes else { continue };
+                let Some(patience) = spec.patience_minutes.filter(|_| fair) else { continue };
                 let Some(state) = replacement.rows.get(&spec.row) else { continue };
                 let Some(started) = state.started_at.filter(|_| state.done_at.is_none()) else {
                     continue;
@@ -232,6 +239,13 @@ pub fn known(record: &Record, cloud: &SimCloud) -> BTreeSet<String> {
         known.extend(last.image.iter().map(|i| i.0.clone()));
     }
     known.extend(record.upkeep.expired.iter().cloned());
+    // What a call that was given up has made is found by its token.
+    let of_unseen = |f: &Fact| {
+        let token = f.tags().get(tags::TOKEN);
+        record.upkeep.unseen.iter().any(|unseen| token == Some(&unseen.0))
+    };
+    let there = cloud.resources(&record.id);
+    known.extend(there.iter().filter(|f| of_unseen(f)).map(|f| f.id().to_owned()));
     for set in &record.upkeep.sets {
         known.extend(set.snapshots.values().map(|s| s.0.clone()));
     }

@@ -99,6 +99,43 @@ fn whatever_kills_the_controller_each_set_is_taken_once_and_none_is_forgotten() 
 }
 
 #[test]
+fn a_set_that_shows_up_after_it_was_given_up_is_deleted() {
+    let mut clean = Scene::serving(74, SNAPSHOTS);
+    let first = clean.sim.effects + 1;
+    clean.sim.run_for(12 * MINUTE);
+    for effect in first..=clean.sim.effects {
+        let mut scene = Scene::serving(74, SNAPSHOTS);
+        scene.sim.crash = Some(Crash { effect, side: Side::After });
+        scene.wait("the controller's death", |s, _| s.deaths == 1);
+        // The clock goes wrong meanwhile: what was just asked for seems to be hours late.
+        scene.sim.wrong_clock(2 * HOUR as i64);
+        scene.sim.run_for(HOUR);
+        let mut known = scene.known();
+        let record = record(&scene);
+        known.extend(record.superseded.iter().map(|s| s.id.clone()));
+        known.extend(record.upkeep.pending.iter().flat_map(|set| {
+            let of_set = |f: &Fact| matches!(f, Fact::Snapshot(s) if s.started_at >= set.begun_at);
+            scene
+                .sim
+                .cloud
+                .resources(&scene.node)
+                .into_iter()
+                .filter(of_set)
+                .map(|f| f.id().to_owned())
+                .collect::<Vec<_>>()
+        }));
+        for fact in scene.sim.cloud.resources(&scene.node) {
+            let is_snapshot = matches!(fact, Fact::Snapshot(_));
+            assert!(
+                !is_snapshot || known.iter().any(|id| id == fact.id()),
+                "{effect}: {} is forgotten",
+                fact.id()
+            );
+        }
+    }
+}
+
+#[test]
 fn a_node_returns_to_what_was_saved_while_it_ran() {
     let mut scene = with_sets(75, SNAPSHOTS);
     let set: SnapshotSet = record(&scene).upkeep.sets[1].clone();
