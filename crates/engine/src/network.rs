@@ -11,7 +11,7 @@ use crate::retention::supersede;
 use holdfast_model::facts::Fact;
 use holdfast_model::record::{HeldInterface, Holder};
 use holdfast_model::spec::{MAX_DEVICE_INDEX, Spec};
-use holdfast_model::{Command, InterfaceId, Known, Market, Row, Severity};
+use holdfast_model::{Command, InterfaceId, Known, Market, Row, Severity, Token};
 
 /// Makes an interface that is to be kept, unless there is one. True once the record holds it.
 pub(crate) fn keep(desk: &mut Desk<'_>, market: &Market, device_index: u32) -> bool {
@@ -30,17 +30,28 @@ pub(crate) fn keep(desk: &mut Desk<'_>, market: &Market, device_index: u32) -> b
         name = format!("{name}:{address}");
     }
     let role = interface_role(device_index);
-    let asked = desk.ask(Row::Launch, &name, |desk, token| Command::CreateNetworkInterface {
+    let make = move |desk: &Desk<'_>, token: Token| Command::CreateNetworkInterface {
         subnet,
         private_ip: chosen,
         groups: desk.spec.security_groups.clone(),
         tags: desk.tags(&role, &token),
         token,
-    });
-    let Asked::Done(Some(id)) = asked else { return false };
-    let Known::Present(fact) = desk.scene.world.interface(&id) else {
-        desk.watch(&id, format!("the interface {id} to be visible"));
-        return false;
+    };
+    let Asked::Done(Some(id)) = desk.ask(Row::Launch, &name, make.clone()) else { return false };
+    let fact = match desk.scene.world.interface(&id) {
+        Known::Present(fact) => fact,
+        Known::Absent => {
+            // Nobody knows its address yet: another is as good.
+            let message =
+                format!("{id} was deleted from outside before it was used; another is made");
+            desk.tell(Severity::Warn, "interface-lost", message);
+            desk.start(Row::Launch, &name, make);
+            return false;
+        }
+        Known::Unknown => {
+            desk.watch(&id, format!("the interface {id} to be visible"));
+            return false;
+        }
     };
     let held = HeldInterface {
         id: InterfaceId(id),

@@ -10,7 +10,7 @@ use crate::watch::known;
 use holdfast_cloud_sim::config::ZONES;
 use holdfast_cloud_sim::rng::SplitMix64;
 use holdfast_cloud_sim::{Class, SimCloud, SimConfig, Violation};
-use holdfast_controller::FleetConfig;
+use holdfast_controller::{FleetConfig, Input};
 use holdfast_model::facts::{Fact, Health, ImageState, InterfaceState, VolumeState};
 use holdfast_model::record::Goal;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
@@ -25,6 +25,8 @@ const BEGIN: Time = Time(48 * HOUR);
 const MAKING: u64 = 30 * MINUTE;
 /// How often the user looks, in milliseconds.
 const USER_LOOKS: u64 = 2 * MINUTE;
+/// How long a person looks at a frozen fleet before lifting that, once nothing goes wrong any more.
+const LOOKS_BEFORE_THAW: u64 = 10 * MINUTE;
 /// How long every node must stay well: what was announced or has begun to fail comes in that time.
 const STAYS_WELL: u64 = 4 * MINUTE;
 /// How long an action waits for the row that it is to meet.
@@ -408,6 +410,13 @@ impl Run {
             }
             self.sim.run_for(USER_LOOKS / 4);
             self.decide();
+            // What was there shows again by now: what does not is gone, and a person who looks sees
+            // that.
+            let looked = self.sim.now.since(began) > LOOKS_BEFORE_THAW && self.sim.is_up();
+            if looked && self.sim.fleet().frozen().is_some() {
+                self.sim.note(|| "USER thaws the fleet".to_owned());
+                self.sim.order(Input::Thaw);
+            }
         }
     }
 

@@ -125,6 +125,7 @@ impl Watch {
         }
         let mut known = known(record, cloud);
         known.extend(record.superseded.iter().map(|s| s.id.clone()));
+        known.extend(record.superseded.iter().flat_map(|s| dies_with(&s.id, cloud)));
         let there = cloud.resources(node);
         let forgotten: Vec<String> = there
             .iter()
@@ -268,6 +269,14 @@ fn is_root_to_be_found(fact: &Fact, record: &Record) -> bool {
     let Fact::Volume(volume) = fact else { return false };
     let data = volume.tags.get(tags::ROLE).is_some_and(|role| role.starts_with("data:"));
     !data && volume.tags.get(tags::GENERATION) == Some(&generation.to_string())
+}
+
+/// What the cloud deletes together with an instance: its own interface, and its root.
+fn dies_with(instance: &str, cloud: &SimCloud) -> Vec<String> {
+    let Some(Fact::Instance(i)) = cloud.truly(instance) else { return Vec::new() };
+    let volumes = i.attachments.iter().filter(|a| a.delete_on_termination);
+    let volumes = volumes.map(|a| a.volume.0.clone());
+    volumes.chain(i.interface.iter().map(|e| e.0.clone())).collect()
 }
 
 /// Whether a resource goes by itself with an instance whose time is over.

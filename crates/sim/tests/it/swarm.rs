@@ -15,8 +15,12 @@ use std::io::Write;
 
 /// Seeds of every test run.
 const FIXED: std::ops::Range<u64> = 4..10;
+/// Seeds that once broke something, and what it was: a wait that only seemed long after the clock had
+/// jumped, the root of an instance that stood by, a fleet that stays frozen, an interface that was
+/// deleted from outside before it was used.
+const FOUND: [u64; 4] = [31, 5209, 5264, 5270];
 /// Seeds that differ from run to run.
-const RANDOM: u64 = 12;
+const RANDOM: u64 = 4;
 
 /// A failing run as a person wants to read it.
 fn explained(report: &RunReport, mix: &Mix) -> String {
@@ -38,7 +42,7 @@ fn whatever_goes_wrong_nothing_is_lost_and_all_is_well_once_it_stops() {
     if let Some(seed) = std::env::var("HOLDFAST_SEED").ok().and_then(|s| s.parse().ok()) {
         return passes(seed);
     }
-    FIXED.for_each(passes);
+    FIXED.chain(FOUND).for_each(passes);
 }
 
 #[test]
