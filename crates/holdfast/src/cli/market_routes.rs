@@ -87,7 +87,7 @@ pub async fn set(State(local): State<Local>, body: Bytes) -> Result<Answer, Fail
     check(&all, &asked.0, &asked.1)?;
     let notice = setting.notice_ms.map(Duration::from_millis);
     let interrupt = setting.interrupt;
-    let (changed, taken) = blocking(&local.cloud, move |cloud| {
+    let changed = blocking(&local.cloud, move |cloud| {
         let meant = all.iter().filter(|v| is_meant(v, &asked.0, &asked.1));
         let changes: Vec<_> = meant
             .map(|view| {
@@ -98,22 +98,29 @@ pub async fn set(State(local): State<Local>, body: Bytes) -> Result<Answer, Fail
                 (view.market.clone(), change.after(setting.usual))
             })
             .collect();
-        let changed = cloud.change_markets(&changes)?;
-        let taken = if interrupt { take_back(cloud, &changed, notice) } else { Vec::new() };
-        Ok((changed, taken))
+        cloud.change_markets(&changes)
     })
     .await?;
-    local.handle.catalogue_changed();
-    let beyond: Vec<Value> = changed
+    // Named before anything is taken back: a node that has lost its instance soon holds none.
+    let mut beyond: Vec<(InstanceId, Value)> = changed
         .iter()
         .flat_map(|view| view.beyond_capacity().iter().map(move |id| (view, id)))
         .map(|(view, id)| {
             let mut item = named(&local.handle, id);
             item["lifecycle"] = json!(view.market.lifecycle);
-            item["interrupted"] = json!(taken.contains(id));
-            item
+            (id.clone(), item)
         })
         .collect();
+    let (changed, taken) = blocking(&local.cloud, move |cloud| {
+        let taken = if interrupt { take_back(cloud, &changed, notice) } else { Vec::new() };
+        Ok((changed, taken))
+    })
+    .await?;
+    local.handle.catalogue_changed();
+    for (id, item) in &mut beyond {
+        item["interrupted"] = json!(taken.contains(id));
+    }
+    let beyond: Vec<Value> = beyond.into_iter().map(|(_, item)| item).collect();
     let item = json!({
         "markets": changed.iter().map(shown).collect::<Vec<_>>(),
         "beyondCapacity": beyond,
