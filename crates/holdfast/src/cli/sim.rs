@@ -4,7 +4,7 @@
 use super::exit::{Code, Failure};
 use super::{complain, print};
 use clap::Args;
-use holdfast_sim::campaign::{self, CANARY_SEEDS, Campaign};
+use holdfast_sim::campaign::{self, CANARY_SEEDS, Campaign, MAX_FAILING};
 use holdfast_sim::canary::Canary;
 use holdfast_sim::run::{self, RunReport};
 use holdfast_sim::scenario::Mix;
@@ -194,6 +194,11 @@ fn seeds(first: u64, mix: &Mix, goal: Goal, threads: usize, began: Instant) -> C
         drop(send);
         let mut told = Instant::now();
         for report in reports {
+            if let Some(broken) = report.violations.first()
+                && campaign.failing.len() < MAX_FAILING
+            {
+                complain(&format!("sim: seed {} broke {broken}", report.seed));
+            }
             campaign.add(report);
             if goal.is_reached(&campaign) {
                 enough.store(true, Ordering::Relaxed);
