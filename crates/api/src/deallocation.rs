@@ -2,7 +2,7 @@
 
 use crate::App;
 use crate::envelope::{Answer, Failure};
-use crate::nodes::{find, json, not_found, say};
+use crate::nodes::{find, json, known, say};
 use crate::schema::{Status, UndeleteRequest};
 use crate::shape;
 use axum::body::Bytes;
@@ -21,9 +21,7 @@ pub(crate) async fn undelete(
     body: Bytes,
 ) -> Result<Answer, Failure> {
     let id = NodeId(id);
-    if app.handle.look(|view| !view.nodes.contains_key(&id)) {
-        return Err(not_found(&app, &id));
-    }
+    known(&app, &id)?;
     let accept_loss = accepts_loss(&body)?;
     // Here a node that was given up is no stranger.
     app.handle.say(UserCommand::Undelete { id, accept_loss }).await?;

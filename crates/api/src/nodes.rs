@@ -199,6 +199,12 @@ pub(crate) fn find(app: &App, id: &NodeId) -> Result<NodeView, Failure> {
     app.handle.node(id).ok_or_else(|| not_found(app, id))
 }
 
+/// The node, also if it has been given up.
+pub(crate) fn known(app: &App, id: &NodeId) -> Result<NodeView, Failure> {
+    let node = app.handle.look(|view| view.nodes.get(id).cloned());
+    node.ok_or_else(|| not_found(app, id))
+}
+
 /// A node whose record cannot be used exists all the same: a client that was told otherwise would
 /// forget it and make another.
 pub(crate) fn not_found(app: &App, id: &NodeId) -> Failure {

@@ -4,7 +4,7 @@
 use crate::App;
 use crate::envelope::{Answer, Failure};
 use crate::limits::MAX_LISTED;
-use crate::nodes::{find, json, not_found, say};
+use crate::nodes::{json, known, say};
 use crate::render::{name, private_ip};
 use crate::schema::{Answered, DecisionRequest, Status, WholeNode};
 use crate::time::rfc3339;
@@ -84,8 +84,7 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<Answer, Failure> {
     let id = NodeId(id);
-    let node = app.handle.look(|view| view.nodes.get(&id).cloned());
-    let node = node.ok_or_else(|| not_found(&app, &id))?;
+    let node = known(&app, &id)?;
     let mut item = summary(&node);
     if let Value::Object(members) = &mut item {
         members.insert("record".to_owned(), json!(*node.record));
@@ -108,9 +107,7 @@ pub(crate) async fn decide(
 ) -> Result<Answer, Failure> {
     let id = NodeId(id);
     // Also a deletion can be stuck.
-    if app.handle.look(|view| !view.nodes.contains_key(&id)) {
-        find(&app, &id)?;
-    }
+    known(&app, &id)?;
     let body = json(&body)?;
     let chosen = body.get("choice").and_then(|c| serde_json::from_value::<Choice>(c.clone()).ok());
     let Some(choice) = chosen else {

@@ -1,8 +1,8 @@
 //! How instances end: asked to, interrupted, or by themselves.
 //!
-//! The order of a power cut: the filesystems of the node are shut down first, so that nothing
-//! unsynced is saved by what comes after; then its link, then its processes, then mounts and
-//! devices. Only when every device has been given back is the instance shown as terminated: from
+//! The order of a power cut: the node's link first, so that it acknowledges nothing any more; then
+//! its filesystems, so that nothing unsynced is saved by what comes after; then its processes, then
+//! mounts and devices. Only when every device has been given back is the instance shown as terminated: from
 //! then on its generation can write no more.
 
 use crate::cloud::{Inner, now};
@@ -152,19 +152,11 @@ impl Inner {
         Ok(())
     }
 
-    /// Takes the node's link down, shuts down every filesystem of it, kills its processes. What
-    /// fails here is tried again by [`Inner::finish`], which does not succeed before it is done.
-    ///
-    /// The link first: power ends everywhere at once, but an ext4 that is shut down tells an fsync
-    /// that was under way that it succeeded, if the abort has ended its transaction before it looks
-    /// (`jbd2_complete_transaction` in Linux 6.18). The server then acknowledges what was lost; a
-    /// machine without power could not have said so.
+    /// Cuts a node off, and kills its processes. What fails here is tried again by
+    /// [`Inner::finish`], which does not succeed before it is done.
     fn cut_power(&self, row: &InstanceRow) {
         let id = &row.fact.id;
-        if let Err(e) = self.link_down(row) {
-            tracing::warn!(instance = %id, error = %e, "a link could not be taken down");
-        }
-        if let Err(e) = self.cut_filesystems(row) {
+        if let Err(e) = self.cut(row) {
             tracing::warn!(instance = %id, error = %e, "a power cut was not complete");
         }
         if let Err(e) = ShimHandle::open(&self.node_dir(id)).and_then(|handle| handle.kill())
@@ -174,8 +166,15 @@ impl Inner {
         }
     }
 
-    fn cut_filesystems(&self, row: &InstanceRow) -> Result<(), LocalError> {
-        let mut first_error = None;
+    /// Takes a node's link down, and shuts down every filesystem of it. Where one cannot be, the
+    /// others are all the same.
+    ///
+    /// The link first: power ends everywhere at once, but an ext4 that is shut down tells an fsync
+    /// that was under way that it succeeded, if the abort has ended its transaction before it looks
+    /// (`jbd2_complete_transaction` in Linux 6.18). The server then acknowledges what was lost; a
+    /// machine without power could not have said so.
+    fn cut(&self, row: &InstanceRow) -> Result<(), LocalError> {
+        let mut first_error = self.link_down(row).err();
         for attachment in &row.fact.attachments {
             let target = self.mountpoint(&attachment.volume);
             let cut = match self.pool.is_mounted(&target) {
@@ -183,9 +182,9 @@ impl Inner {
                 Ok(false) => Ok(()),
                 Err(e) => Err(e),
             };
-            first_error = first_error.or(cut.err());
+            first_error = first_error.or(cut.err().map(LocalError::from));
         }
-        first_error.map_or(Ok(()), |e| Err(e.into()))
+        first_error.map_or(Ok(()), Err)
     }
 
     /// Takes everything of an ending instance down and shows it as terminated. Can be repeated;
@@ -199,8 +198,7 @@ impl Inner {
         }
         if row.ending == Some(Ending::Cut) {
             // Again, under the lock: a volume may have been mounted after the first cut.
-            self.link_down(&row)?;
-            self.cut_filesystems(&row)?;
+            self.cut(&row)?;
         }
         let _no_shim = node::end(&self.node_dir(id), id.as_str())?;
         self.unplug(&row)?;

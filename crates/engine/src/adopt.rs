@@ -14,6 +14,7 @@ pub use strays::{MAX_STRAYS, strays};
 use crate::plan::Scene;
 use crate::quarantine::{epoch, generation};
 use crate::retention::supersede;
+use crate::steps::standby;
 use holdfast_model::adoption::{Candidate, Heads, Question};
 use holdfast_model::facts::{Fact, Health, InstanceFact, InstanceState};
 use holdfast_model::record::{Goal, Holder, RootHead, SnapshotSet, Upkeep};
@@ -23,9 +24,6 @@ use std::sync::Arc;
 /// Numbers of replacements are advanced by this much beyond the newest that is known, so that no
 /// token is ever derived twice.
 const NUMBERS_APART: u64 = 100;
-
-/// The role of an instance that was launched while another served, of its root and its interface.
-const STANDBY: &str = "standby";
 
 /// A record as it would be after the adoption.
 #[derive(Debug, Clone, PartialEq)]
@@ -188,7 +186,7 @@ fn holder<'a>(work: &mut Work<'a>) -> Option<&'a InstanceFact> {
         return None;
     }
     let of = instance.tags.get(tags::GENERATION).and_then(|g| g.parse::<u64>().ok());
-    let is_of_standby = |f: &&Fact| parts::role(f.tags()) == STANDBY;
+    let is_of_standby = |f: &&Fact| parts::role(f.tags()) == standby::ROLE;
     let newer = work.facts.iter().copied().find(|f| generation(f) > of && !is_of_standby(f));
     if let Some(newer) = newer
         && work.head("instance").as_deref() != Some(instance.id.as_str())
@@ -217,11 +215,11 @@ fn set_standbys_aside(work: &mut Work<'_>, alive: &mut Vec<&InstanceFact>) {
         let only_its_root = i.attachments.iter().all(|a| a.device == i.root_device);
         let kept = |f: &&Fact| match f {
             Fact::Interface(held) => {
-                held.attached_to.as_ref() == Some(&i.id) && parts::role(&held.tags) != STANDBY
+                held.attached_to.as_ref() == Some(&i.id) && parts::role(&held.tags) != standby::ROLE
             }
             _ => false,
         };
-        parts::role(&i.tags) == STANDBY && only_its_root && !work.facts.iter().any(kept)
+        parts::role(&i.tags) == standby::ROLE && only_its_root && !work.facts.iter().any(kept)
     };
     let (aside, others): (Vec<&InstanceFact>, Vec<&InstanceFact>) =
         alive.iter().partition(|i| stands_by(i));

@@ -3,6 +3,7 @@
 //! such instants to be now.
 
 use crate::tuning::Tuning;
+use holdfast_model::replacement::RowState;
 use holdfast_model::{CallState, Record, Time};
 
 /// Takes every instant of the record that lies in the future to be now; a market is not left alone
@@ -11,7 +12,7 @@ pub fn set_right(record: &mut Record, now: Time, tuning: &Tuning) {
     let right = |at: &mut Time| *at = (*at).min(now);
     right(&mut record.grace_counted_at);
     right(&mut record.upkeep.last_at);
-    record.upkeep.row.calls.values_mut().for_each(|call| right(&mut call.at));
+    set_row_right(&mut record.upkeep.row, now);
     let longest = now.plus(tuning.capacity_cooldown.max(tuning.quota_cooldown));
     for until in record.cooled.values_mut() {
         *until = (*until).min(longest);
@@ -27,13 +28,16 @@ pub fn set_right(record: &mut Record, now: Time, tuning: &Tuning) {
     let Some(replacement) = &mut record.replacement else { return };
     right(&mut replacement.started_at);
     replacement.without_market_since.iter_mut().for_each(right);
-    for row in replacement.rows.values_mut() {
-        row.started_at.iter_mut().for_each(right);
-        for call in row.calls.values_mut() {
-            right(&mut call.at);
-            if let CallState::Refused { at, .. } = &mut call.state {
-                right(at);
-            }
+    replacement.rows.values_mut().for_each(|row| set_row_right(row, now));
+}
+
+fn set_row_right(row: &mut RowState, now: Time) {
+    let right = |at: &mut Time| *at = (*at).min(now);
+    row.started_at.iter_mut().for_each(right);
+    for call in row.calls.values_mut() {
+        right(&mut call.at);
+        if let CallState::Refused { at, .. } = &mut call.state {
+            right(at);
         }
     }
 }

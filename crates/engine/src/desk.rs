@@ -12,9 +12,8 @@ use holdfast_model::user::Choice;
 use holdfast_model::{
     CloudError, Command, ErrorClass, Event, Kind, Known, Market, Row, Severity, Spec, Time, Token,
 };
-use std::sync::Arc;
-
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Definite refusals of one call after which a person is asked.
 pub const MAX_ATTEMPTS: u32 = 5;

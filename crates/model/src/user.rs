@@ -122,6 +122,17 @@ pub struct Deallocation {
     pub should_terminate_instance: bool,
 }
 
+impl Deallocation {
+    /// Nothing of the node stays.
+    pub const EVERYTHING: Deallocation = Deallocation {
+        should_delete_images: true,
+        should_delete_network_interfaces: true,
+        should_delete_volumes: true,
+        should_delete_snapshots: true,
+        should_terminate_instance: true,
+    };
+}
+
 /// What a person can choose where a node cannot go on by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -309,13 +309,7 @@ impl Run {
             Goal::Paused => UserCommand::Pause(node),
             Goal::Deleted => {
                 self.sim.cloud.truth_mut().release(&node);
-                let deallocation = Deallocation {
-                    should_delete_images: true,
-                    should_delete_network_interfaces: true,
-                    should_delete_volumes: true,
-                    should_delete_snapshots: true,
-                    should_terminate_instance: true,
-                };
+                let deallocation = Deallocation::EVERYTHING;
                 UserCommand::Delete { id: node, deallocation }
             }
         };

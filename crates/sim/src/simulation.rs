@@ -1,27 +1,25 @@
 //! The driver in virtual time.
 
-use crate::canary::{self, Canary};
+mod effects;
+
+use crate::canary::Canary;
 use crate::crash::{Crash, Side};
 use crate::digest::Digest;
 use crate::tally::Tally;
 use crate::watch::Watch;
 use holdfast_cloud_sim::{Class, SimCloud};
-use holdfast_controller::{
-    Departure, Effect, Fleet, FleetConfig, Input, Outcome, Refusal, standing,
-};
+use holdfast_controller::{Effect, Fleet, FleetConfig, Input, Outcome, Refusal, standing};
 use holdfast_model::facts::Page;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::UserCommand;
 use holdfast_model::{
-    CallState, CloudError, Command, Event, Invariant, NodeId, Record, Reply, Time, Token, versions,
+    CloudError, Command, Event, Invariant, NodeId, Record, Reply, Time, Token, versions,
 };
+use holdfast_store::Store;
 use holdfast_store::memory::MemoryStore;
-use holdfast_store::{Store, StoreError, Write, Written};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// How long a commit takes, in milliseconds.
-const COMMIT_TAKES: u64 = 2;
 /// How long a dead controller stays away, in milliseconds.
 const DEAD_FOR: u64 = 1_500;
 /// The most events of one run that are kept for the story.
@@ -32,8 +30,6 @@ const MAX_INPUTS: u64 = 2_000_000;
 const MOST_SKEW: u64 = 2 * HOUR;
 /// How long a controller that stands still does so, in milliseconds.
 const STALL: (u64, u64) = (5 * SECOND, 5 * MINUTE);
-/// How long after a call left an instance of its node may die, in milliseconds.
-const DOOM: u64 = 40 * SECOND;
 
 /// A message on its way back to the controller. Messages of a dead controller never arrive.
 enum Message {
@@ -175,38 +171,6 @@ impl Simulation {
     #[must_use]
     pub fn is_spent(&self) -> bool {
         self.inputs > MAX_INPUTS
-    }
-
-    /// A planted bug: what the record only asks for leaves at once.
-    fn act_before_commit(&mut self, node: &NodeId, record: Option<&Record>) {
-        let started = |record: Option<&Record>| -> Vec<Command> {
-            let rows = record.and_then(|r| r.replacement.as_ref()).map(|r| &r.rows);
-            rows.into_iter()
-                .flat_map(|rows| rows.values())
-                .flat_map(|row| row.calls.values())
-                .filter(|call| call.state == CallState::Started)
-                .map(|call| call.command.clone())
-                .collect()
-        };
-        let before = started(self.watch.durable.get(node).map(Arc::as_ref));
-        for command in started(record).into_iter().filter(|c| !before.contains(c)) {
-            self.watch.call(self.now, node, &command, &mut self.cloud);
-            self.cloud.call(self.now, command);
-        }
-    }
-
-    /// What leaves of a command: a planted bug may make something else of it.
-    fn bent(&mut self, command: &Command) -> Command {
-        let mut left = command.clone();
-        if self.canary.is_some() {
-            let sent = left.token().map_or(0, |token| {
-                let sent = self.sent.entry(token.clone()).or_default();
-                *sent += 1;
-                *sent
-            });
-            canary::bend(self.canary, &mut left, sent, self.calls.len() as u64);
-        }
-        left
     }
 
     /// Whether the controller lives and works.
@@ -503,96 +467,6 @@ impl Simulation {
         self.messages.insert((at.max(self.now), self.sequence), message);
     }
 
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Commit { id, node, expected, record, events } => {
-                let outcome = self.commit(node, expected, record, events);
-                self.post(self.now.plus(COMMIT_TAKES), Message::Committed(id, outcome));
-            }
-            Effect::Call { calls } => {
-                // What happened before this call, while the controller stood still say, is none of it.
-                self.tally_hits(None);
-                for Departure { node, command, .. } in &calls {
-                    self.calls.push(command.action());
-                    self.digest.debug(command);
-                    self.watch.call(self.now, node, command, &mut self.cloud);
-                    if self.cloud.faults().draw(Class::Death) {
-                        let after = self.cloud.faults().between(Class::Death, 0, DOOM);
-                        self.sequence += 1;
-                        self.dooms.insert((self.now.plus(after), self.sequence), node.clone());
-                    }
-                }
-                let commands = calls.iter().map(|c| self.bent(&c.command)).collect();
-                let answers = self.cloud.call_together(self.now, commands);
-                for (Departure { id, node, command }, answer) in calls.into_iter().zip(answers) {
-                    self.note(|| call_line(&node, &command, &answer.result));
-                    self.tally_hits(Some((&node, &command)));
-                    self.post(answer.reply_at, Message::Replied(id, answer.result));
-                }
-            }
-            Effect::Observe { id, query } => {
-                let (at, result) = self.cloud.observe(self.now, &query);
-                self.post(at, Message::Observed(id, result));
-            }
-            Effect::Answer { id, answer } => {
-                self.answers.insert(id, answer);
-            }
-            Effect::Show(_) => {}
-        }
-    }
-
-    fn commit(
-        &mut self,
-        node: NodeId,
-        expected: u64,
-        record: Option<Arc<Record>>,
-        events: Vec<Event>,
-    ) -> Outcome {
-        if self.cloud.faults().draw(Class::StoreError) {
-            self.cloud.faults().hit(self.now, Class::StoreError, "a commit", Some(node));
-            return Outcome::Failed("a fault of the simulation".to_owned());
-        }
-        let json = match record.as_deref().map(serde_json::to_string).transpose() {
-            Ok(json) => json,
-            Err(e) => return Outcome::Failed(e.to_string()),
-        };
-        if let (true, Some(json), Some(record)) = (self.reads_back, &json, record.as_deref()) {
-            let read = versions::read(json);
-            if !read.as_ref().is_ok_and(|r| r == record) {
-                let what = format!("a record cannot be read back: {:?} {json}", read.err());
-                let now = self.now;
-                self.cloud.truth_mut().broken(Invariant::CommitBeforeAct, now, &node, what);
-            }
-        }
-        if self.canary == Some(Canary::ActBeforeCommit) {
-            self.act_before_commit(&node, record.as_deref());
-        }
-        self.digest.number(self.now.0);
-        self.digest.bytes(json.as_deref().unwrap_or_default().as_bytes());
-        let write = Write { node: node.clone(), expected, record: json, events };
-        let written: Result<Vec<Written>, StoreError> =
-            self.store.commit(std::slice::from_ref(&write));
-        match written {
-            Ok(written) if written.first() == Some(&Written::Done) => {
-                for event in &write.events {
-                    self.note(|| format!("{node} {}: {}", event.code, event.message));
-                }
-                let room = MAX_STORY.saturating_sub(self.story.len());
-                self.tally.committed(
-                    &node,
-                    self.watch.durable.get(&node),
-                    record.as_ref(),
-                    &self.cloud,
-                );
-                self.watch.committed(self.now, &node, record, &write.events, &mut self.cloud);
-                self.story.extend(write.events.into_iter().take(room));
-                Outcome::Done
-            }
-            Ok(_) => Outcome::Conflict,
-            Err(e) => Outcome::Failed(e.to_string()),
-        }
-    }
-
     /// The story so far, for people.
     #[must_use]
     pub fn told(&self) -> String {
@@ -601,17 +475,4 @@ impl Simulation {
             text
         })
     }
-}
-
-/// A call and its outcome, for people.
-fn call_line(node: &NodeId, command: &Command, result: &Result<Reply, CloudError>) -> String {
-    let about = command.touches().join(" ");
-    let result = match result {
-        Ok(reply) => match (command.makes(), reply.facts.first()) {
-            (Some(_), Some(made)) => format!("made {}", made.id()),
-            _ => "done".to_owned(),
-        },
-        Err(e) => format!("{e}"),
-    };
-    format!("{node} call {} {about}: {result}", command.action())
 }

@@ -240,13 +240,16 @@ pub fn known(record: &Record, cloud: &SimCloud) -> BTreeSet<String> {
         known.extend(last.image.iter().map(|i| i.0.clone()));
     }
     known.extend(record.upkeep.expired.iter().cloned());
-    // What a call that was given up has made is found by its token.
-    let of_unseen = |f: &Fact| {
-        let token = f.tags().get(tags::TOKEN);
-        record.upkeep.unseen.iter().any(|unseen| token == Some(&unseen.0))
-    };
-    let there = cloud.resources(&record.id);
-    known.extend(there.iter().filter(|f| of_unseen(f)).map(|f| f.id().to_owned()));
+    // What a call that was given up has made is found by its token. Nearly always there is none, and
+    // to look through everything costs more than all the rest.
+    if !record.upkeep.unseen.is_empty() {
+        let of_unseen = |f: &Fact| {
+            let token = f.tags().get(tags::TOKEN);
+            record.upkeep.unseen.iter().any(|unseen| token == Some(&unseen.0))
+        };
+        let there = cloud.resources(&record.id);
+        known.extend(there.iter().filter(|f| of_unseen(f)).map(|f| f.id().to_owned()));
+    }
     for set in &record.upkeep.sets {
         known.extend(set.snapshots.values().map(|s| s.0.clone()));
     }

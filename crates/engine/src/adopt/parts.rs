@@ -190,17 +190,15 @@ pub(super) fn data(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
             None if persisted || holder.is_some() => free_data(work, &device),
             None => Newest::Nowhere,
         };
-        let (head, restore, shown) = match found {
+        let (head, fs_uuid, restore) = match found {
             Newest::Volume(v) => {
                 let head = DataHead::Volume { id: v.id.clone(), zone: v.zone.clone() };
-                (head, None, v.fs_uuid.clone())
+                let same = known.filter(|k| k.head == head).and_then(|k| k.fs_uuid.clone());
+                (head, v.fs_uuid.clone().or(same), None)
             }
-            Newest::Snapshot(id) => (DataHead::Fresh, Some(id), None),
+            Newest::Snapshot(id) => (DataHead::Fresh, None, Some(id)),
             Newest::Nowhere => (DataHead::Fresh, None, None),
         };
-        let volume = matches!(head, DataHead::Volume { .. });
-        let same = known.filter(|k| volume && k.head == head).and_then(|k| k.fs_uuid.clone());
-        let fs_uuid = shown.or(same);
         work.record.data.push(DataVolume { device, head, fs_uuid, joined: None, restore });
     }
     // What the spec no longer names is kept as it was, if it is still there.
@@ -236,19 +234,16 @@ fn free_data<'a>(work: &mut Work<'a>, device: &str) -> Newest<'a> {
         Some(FRESH) => Newest::Nowhere,
         Some(id) => {
             if let Some(volume) = candidates.iter().find(|v| v.id.as_str() == id).copied() {
-                if is_free(work, device, volume) {
-                    return Newest::Volume(volume);
-                }
+                if_free(work, device, volume)
             } else if let Some(copy) = copies.iter().find(|s| s.id.as_str() == id) {
-                return Newest::Snapshot(copy.id.clone());
+                Newest::Snapshot(copy.id.clone())
             } else {
                 work.ask(device, format!("{id} is none of its candidates"), told);
+                Newest::Nowhere
             }
-            Newest::Nowhere
         }
         None => match (candidates.as_slice(), later) {
-            ([volume], None) if is_free(work, device, volume) => Newest::Volume(volume),
-            ([_], None) => Newest::Nowhere,
+            ([volume], None) => if_free(work, device, volume),
             ([], None) if work.record.generation == 0 => Newest::Nowhere,
             ([], later) => {
                 let what = match later {
@@ -279,6 +274,11 @@ fn free_data<'a>(work: &mut Work<'a>, device: &str) -> Newest<'a> {
             }
         },
     }
+}
+
+/// A volume, if it is free; asks otherwise.
+fn if_free<'a>(work: &mut Work<'_>, device: &str, volume: &'a VolumeFact) -> Newest<'a> {
+    if is_free(work, device, volume) { Newest::Volume(volume) } else { Newest::Nowhere }
 }
 
 /// How many snapshots of a device are offered.

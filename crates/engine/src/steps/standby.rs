@@ -22,6 +22,8 @@ use holdfast_model::shared::Shared;
 use holdfast_model::time::MINUTE;
 use holdfast_model::{CallState, Command, Kind, Known, Market, Record, Row, Severity, tags};
 
+/// The role of an instance that was launched while another served, of its root and its interface.
+pub(crate) const ROLE: &str = "standby";
 /// The name of its one call.
 const CALL: &str = "run";
 /// How long the old instance waits for the next one, if nothing presses, in milliseconds.
@@ -71,7 +73,7 @@ fn begin(desk: &mut Desk<'_>) -> Progress {
     let generation = desk.record.newest_generation() + 1;
     desk.record.standby_generation = generation;
     desk.start(Row::Standby, CALL, |desk, token| {
-        let mut tags = desk.tags("standby", &token);
+        let mut tags = desk.tags(ROLE, &token);
         tags.insert(tags::GENERATION.to_owned(), generation.to_string());
         Command::RunInstances(Box::new(Launch {
             market,

@@ -158,13 +158,7 @@ impl Scene {
             (Kind::Pause, _) => drop(self.sim.say(UserCommand::Pause(node))),
             (Kind::Resume, _) => drop(self.sim.say(UserCommand::Resume(node))),
             (Kind::Delete, _) => {
-                let deallocation = Deallocation {
-                    should_delete_images: true,
-                    should_delete_network_interfaces: true,
-                    should_delete_volumes: true,
-                    should_delete_snapshots: true,
-                    should_terminate_instance: true,
-                };
+                let deallocation = Deallocation::EVERYTHING;
                 self.sim.cloud.truth_mut().release(&node);
                 self.sim.say(UserCommand::Delete { id: node, deallocation });
             }
