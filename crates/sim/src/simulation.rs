@@ -98,6 +98,8 @@ pub struct Simulation {
     /// Nodes of which an instance dies, and when.
     dooms: BTreeMap<(Time, u64), NodeId>,
     fleet: Fleet,
+    /// When the fleet wants to be woken: asked once after each input, for it is asked for often.
+    wake: Time,
     messages: BTreeMap<(Time, u64), Message>,
     sequence: u64,
     inputs: u64,
@@ -137,6 +139,7 @@ impl Simulation {
             stalled_until: None,
             dooms: BTreeMap::new(),
             fleet: Fleet::new(config.clone()),
+            wake: now,
             config,
             messages: BTreeMap::new(),
             sequence: 0,
@@ -248,7 +251,7 @@ impl Simulation {
         if let Some(until) = self.dead_until.or(self.stalled_until) {
             return next.min(until);
         }
-        let wake = self.fleet.next_wake();
+        let wake = self.wake;
         if wake.0 < u64::MAX {
             next = next.min(Time(wake.0.saturating_add_signed(-self.skew)));
         }
@@ -299,7 +302,7 @@ impl Simulation {
         self.watch.look(self.now, self.skew, &self.fleet, &mut self.cloud);
         // A fleet that wants to be woken in the past would spin, and stop virtual time.
         let idle = self.messages.first_key_value().is_none_or(|((at, _), _)| *at > self.now);
-        if !due && idle && self.is_up() && self.fleet.next_wake() <= self.clock() {
+        if !due && idle && self.is_up() && self.wake <= self.clock() {
             let what = format!("the fleet wants to be woken in the past: {:?}", self.stuck());
             let node = NodeId::from("all");
             let now = self.now;
@@ -344,6 +347,7 @@ impl Simulation {
         }
         self.note(|| "the controller starts".to_owned());
         self.fleet = Fleet::new(self.config.clone());
+        self.wake = self.fleet.next_wake();
         let standing = standing::begin(&self.store, self.clock()).unwrap_or_default();
         self.take(Input::Standing(standing));
         let stored = self.store.load().unwrap_or_default();
@@ -397,6 +401,7 @@ impl Simulation {
         std::mem::swap(&mut self.store, &mut other.store);
         std::mem::swap(&mut self.config, &mut other.config);
         std::mem::swap(&mut self.fleet, &mut other.fleet);
+        self.wake = self.fleet.next_wake();
         std::mem::swap(&mut self.messages, &mut other.messages);
         std::mem::swap(&mut self.dead_until, &mut other.dead_until);
         std::mem::swap(&mut self.unheard, &mut other.unheard);
@@ -429,6 +434,7 @@ impl Simulation {
         }
         let before = self.fleet.standing().clone();
         let effects = self.fleet.handle(self.clock(), input);
+        self.wake = self.fleet.next_wake();
         if &before != self.fleet.standing() {
             // The memory store refuses commits on demand, but never a setting.
             let _ = standing::keep(&self.store, self.fleet.standing());

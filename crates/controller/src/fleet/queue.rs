@@ -46,6 +46,7 @@ pub(super) struct Queue {
     pub(super) buckets: Buckets,
     waiting: BTreeMap<Token, Waiting>,
     of_node: BTreeMap<NodeId, BTreeSet<Token>>,
+    /// By action; none is empty.
     lines: BTreeMap<&'static str, Line>,
     /// Those that wait for a time, not for a bucket.
     later: BTreeSet<(Time, Token)>,
@@ -148,8 +149,12 @@ impl Queue {
         }
         let action = waiting.command.action();
         let place = (waiting.priority, waiting.place, token.clone());
-        if !self.lines.get_mut(action).is_some_and(|line| line.remove(&place)) {
+        let in_line = self.lines.get_mut(action).is_some_and(|line| line.remove(&place));
+        if !in_line {
             self.later.remove(&(waiting.at, token.clone()));
+        } else if self.lines.get(action).is_some_and(Line::is_empty) {
+            // Every input looks through the lines.
+            self.lines.remove(action);
         }
         Some(waiting)
     }
@@ -209,7 +214,7 @@ impl Queue {
     pub(super) fn next_try(&self, at_once: usize) -> Option<Time> {
         let later = self.later.first().map(|(at, _)| *at);
         let held = self.held || self.busy >= at_once;
-        let lines = self.lines.iter().filter(|(_, line)| !held && !line.is_empty());
+        let lines = self.lines.iter().filter(|_| !held);
         let tokens = lines.map(|(action, _)| self.buckets.next(action)).min();
         later.into_iter().chain(tokens).min()
     }

@@ -175,7 +175,9 @@ impl Fleet {
                     due = due.min(self.look_due(kind, self.poll_interval(kind)));
                 }
             }
-            next = next.min(due.max(self.queue.buckets.next(action(kind))));
+            if due < next {
+                next = next.min(due.max(self.queue.buckets.next(action(kind))));
+            }
         }
         next
     }
