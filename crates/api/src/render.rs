@@ -115,8 +115,9 @@ fn public_ip(view: &NodeView) -> Option<&str> {
     association.map(|a| a.public_ip.as_str())
 }
 
-/// The instance's address, or the one that is kept for the next.
+/// The address that is kept, or else the instance's. An instance that stood by has one of its own
+/// besides, by which nobody knows the node.
 pub(crate) fn private_ip(view: &NodeView) -> Option<&str> {
     let kept = view.record.interface.as_ref().map(|i| i.private_ip.as_str());
-    view.instance.as_ref().and_then(|i| i.private_ip.as_deref()).or(kept)
+    kept.or_else(|| view.instance.as_ref()?.private_ip.as_deref())
 }

@@ -71,7 +71,10 @@ fn the_commands_of_getting_started_do_what_it_says() {
             _ => {}
         }
         let before = (words[0] == "interrupt").then(|| real.generation("redis"));
-        let said = real.done(&words);
+        let said = match words.iter().position(|word| *word == "redis-cli") {
+            Some(at) => real.redis("redis", &words[at + 1..]),
+            None => real.done(&words),
+        };
         if let Some(before) = before {
             real.wait_for_generation_of("redis", before);
         }

@@ -177,6 +177,20 @@ impl Real {
         ended.out
     }
 
+    /// What a Redis in the node answers, once it does: a node that serves has a server that starts.
+    pub fn redis(&self, name: &str, words: &[&str]) -> String {
+        let began = Instant::now();
+        loop {
+            let ended = self.node(&[&["exec", name, "--", "redis-cli"], words].concat());
+            let starts = ["refused", "LOADING"].iter().any(|why| ended.out.contains(why));
+            if ended.code == 0 && !starts {
+                return ended.out.trim().to_owned();
+            }
+            assert!(began.elapsed() < PATIENCE, "{} {}\n{}", ended.out, ended.err, self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// A node's generation.
     pub fn generation(&self, name: &str) -> u64 {
         self.node(&["show", name, "--json"]).json()["generation"].as_u64().unwrap()

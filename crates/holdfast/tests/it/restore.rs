@@ -101,8 +101,7 @@ fn a_store_that_was_lost_or_restored_is_put_right_as_the_page_says() {
     let before = real.generation("redis");
     real.done(&["interrupt", "redis"]);
     real.wait_for_generation_of("redis", before);
-    let greeting = real.done(&["exec", "redis", "--", "redis-cli", "get", "greeting"]);
-    assert_eq!(greeting, "later\n");
+    assert_eq!(real.redis("redis", &["get", "greeting"]), "later");
     assert_eq!(real.top(&["adopt"]).out, "Everything in the cloud is accounted for.\n");
 
     // And a second server on the same data directory does not start.

@@ -20,14 +20,6 @@ fn eventually<T>(real: &Real, what: &str, mut look: impl FnMut() -> Option<T>) -
     }
 }
 
-/// What a Redis in the node answers, once it does.
-fn redis(real: &Real, words: &[&str]) -> String {
-    eventually(real, "answered", || {
-        let ended = real.node(&[&["exec", "saved", "--", "redis-cli"], words].concat());
-        (ended.code == 0 && !ended.out.contains("refused")).then(|| ended.out.trim().to_owned())
-    })
-}
-
 /// What was saved while it ran: when, and the snapshots by volume.
 fn periodic(real: &Real) -> Vec<(String, Vec<String>)> {
     let listed = real.node(&["generations", "saved", "--json"]).json();
@@ -44,7 +36,7 @@ fn what_was_saved_while_a_node_ran_is_restored_when_the_newest_is_deleted_from_o
     let mut real = Real::start_with(&["--snapshot-interval", "1s"]);
     let spec = real.write("saved.yaml", &blocks("snapshots.md", "yaml").remove(0));
     real.done(&["create", "--wait", "-f", &spec]);
-    assert_eq!(redis(&real, &["set", "what", "saved"]), "OK");
+    assert_eq!(real.redis("saved", &["set", "what", "saved"]), "OK");
     let newest = |sets: &[(String, Vec<String>)]| sets.last().map(|(at, _)| at.clone());
     let before = newest(&periodic(&real));
     // Two more have begun: at least one of them after the write.
@@ -63,7 +55,7 @@ fn what_was_saved_while_a_node_ran_is_restored_when_the_newest_is_deleted_from_o
     // From here on nothing is saved for a long time.
     assert_eq!(real.terminate(), Some(0), "{}", real.log());
     real.serve_with(&["--snapshot-interval", "24h"]);
-    assert_eq!(redis(&real, &["set", "what", "later"]), "OK");
+    assert_eq!(real.redis("saved", &["set", "what", "later"]), "OK");
     real.done(&["exec", "saved", "--", "sh", "-c", "echo root > /of-the-root; sync"]);
     real.done(&["pause", "saved", "--wait"]);
     let shown = real.node(&["show", "saved", "--json"]).json();
@@ -89,7 +81,11 @@ fn what_was_saved_while_a_node_ran_is_restored_when_the_newest_is_deleted_from_o
     let generation = real.generation("saved");
     real.done(&commands[1]);
     real.wait_for_generation_of("saved", generation);
-    assert_eq!(redis(&real, &["get", "what"]), "saved", "of the newest snapshot that is left");
+    assert_eq!(
+        real.redis("saved", &["get", "what"]),
+        "saved",
+        "of the newest snapshot that is left"
+    );
     let root = real.done(&["exec", "saved", "--", "cat", "/of-the-root"]);
     assert_eq!(root.trim(), "root", "what was not lost is as it was");
     real.done(&["delete", "saved", "--yes", "--wait"]);

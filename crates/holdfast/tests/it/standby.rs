@@ -14,7 +14,9 @@ fn text(node: &Value, path: &str) -> String {
 /// What the workload is known by: address, its MAC, its volume.
 fn identity(node: &Value) -> Vec<String> {
     let paths = ["interface/private_ip", "interface/mac", "data/0/head/id"];
-    paths.map(|path| text(node, &format!("/record/{path}"))).to_vec()
+    let mut known = paths.map(|path| text(node, &format!("/record/{path}"))).to_vec();
+    known.push(text(node, "/privateIp"));
+    known
 }
 
 /// When a row of the last replacement began and ended.
@@ -37,7 +39,7 @@ fn the_next_instance_of_a_real_node_stands_by_before_the_old_one_ends() {
         }
         if words[0] == "recycle" {
             before = Some(real.show("redis"));
-            real.done(&["exec", "redis", "--", "redis-cli", "set", "greeting", "hello"]);
+            assert_eq!(real.redis("redis", &["set", "greeting", "hello"]), "OK");
         }
         if ["create", "recycle"].contains(&words[0]) {
             words.push("--wait");
@@ -57,8 +59,7 @@ fn the_next_instance_of_a_real_node_stands_by_before_the_old_one_ends() {
     assert_eq!(identity(&before), identity(&after));
     assert_ne!(text(&before, "/record/holder/id"), text(&after, "/record/holder/id"));
     assert!(row(&after, "standby").1 <= row(&after, "drain").0, "{after}");
-    let got = real.done(&["exec", "redis", "--", "redis-cli", "get", "greeting"]);
-    assert_eq!(got.trim(), "hello");
+    assert_eq!(real.redis("redis", &["get", "greeting"]), "hello");
     // What leaves the node has its address, and no other address is left in it.
     let ip = text(&after, "/record/interface/private_ip");
     let addresses = real.done(&["exec", "redis", "--", "hostname", "-I"]);
@@ -68,7 +69,6 @@ fn the_next_instance_of_a_real_node_stands_by_before_the_old_one_ends() {
     real.done(&["interrupt", "redis"]);
     real.wait_for_generation_of("redis", generation);
     assert_eq!(identity(&real.show("redis")), identity(&before));
-    let got = real.done(&["exec", "redis", "--", "redis-cli", "get", "greeting"]);
-    assert_eq!(got.trim(), "hello");
+    assert_eq!(real.redis("redis", &["get", "greeting"]), "hello");
     real.done(&["delete", "redis", "--yes", "--wait"]);
 }
