@@ -94,6 +94,9 @@ pub fn plan(record: Record, scene: &Scene<'_>) -> Plan {
     }
     for _ in 0..MAX_ROUNDS {
         let before = desk.record.clone();
+        // Only what the last round looks for is waited for: a node that watches something waits for
+        // a change of that, and not for a whole look.
+        desk.watch.clear();
         begin::interrupted(&mut desk);
         if desk.record.replacement.is_none() {
             begin::begin(&mut desk);

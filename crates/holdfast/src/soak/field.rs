@@ -212,15 +212,18 @@ impl Field {
     /// Waits until a node is active in a later generation.
     pub fn comes_back(&self, node: &InUse, after: u64) -> Result<Look, String> {
         let name = &node.subject.name;
-        let look = self.until(&format!("{name} comes back"), PATIENCE, || {
+        let (look, address) = self.until(&format!("{name} comes back"), PATIENCE, || {
             let look = self.look(name)?;
             if look.generation > after && look.status == "ACTIVE" {
-                return Ok(look);
+                // A server that was just restarted knows the node before it has looked at its
+                // instance, which has the address of a node that keeps none.
+                let address = address(&look)?;
+                return Ok((look, address));
             }
             let Look { status, generation, waits_for, .. } = look;
             Err(format!("it is {status} in generation {generation} and waits for {waits_for}"))
         })?;
-        node.writer_goes_to(address(&look)?);
+        node.writer_goes_to(address);
         Ok(look)
     }
 

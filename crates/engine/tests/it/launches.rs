@@ -1,0 +1,220 @@
+//! One node, planned by hand: each answer comes when the test gives it.
+
+use holdfast_engine::markets::survival::Survival;
+use holdfast_engine::replies::absorb;
+use holdfast_engine::{Plan, Scene, Tuning, World, plan};
+use holdfast_model::facts::{
+    Attachment, Fact, Health, InstanceFact, InstanceState, ResourceKind, VolumeFact, VolumeState,
+};
+use holdfast_model::market::{Catalogue, InstanceType, Market, MarketPrice, Subnet};
+use holdfast_model::{
+    CallState, Command, Epoch, ImageId, Installation, InstanceId, InterfaceId, Kind, Lifecycle,
+    NodeId, Record, Reply, Row, SubnetId, Time, VolumeId, Zone,
+};
+use serde_json::{Value, json};
+
+fn market() -> Market {
+    Market {
+        instance_type: "m5.large".to_owned(),
+        zone: Zone::from("z"),
+        subnet: SubnetId::from("subnet-z"),
+        lifecycle: Lifecycle::Spot,
+    }
+}
+
+fn catalogue() -> Catalogue {
+    let kind = InstanceType {
+        name: "m5.large".to_owned(),
+        vcpus: 2,
+        memory_mib: 8192,
+        attachment_limit: 28,
+        architecture: "x86_64".to_owned(),
+    };
+    Catalogue {
+        region: "r".to_owned(),
+        types: vec![kind],
+        subnets: vec![Subnet {
+            id: SubnetId::from("subnet-z"),
+            zone: Zone::from("z"),
+            vpc: "v".into(),
+        }],
+        prices: vec![MarketPrice { market: market(), hourly_usd: 0.01 }],
+    }
+}
+
+struct Played {
+    record: Record,
+    world: World,
+    now: Time,
+}
+
+impl Played {
+    fn new(persistence: &Value, devices: &[&str]) -> Played {
+        let mappings: Vec<Value> = devices
+            .iter()
+            .map(|d| json!({ "deviceName": d, "ebs": { "volumeSize": 4 } }))
+            .collect();
+        let document = json!({
+            "name": "n", "region": "r", "persistence": persistence,
+            "strategy": { "lifeCycle": "spot" },
+            "compute": {
+                "vpcId": "v", "subnetIds": ["subnet-z"],
+                "launchSpecification": {
+                    "imageId": "ami-1", "instanceTypes": { "types": ["m5.large"] },
+                    "blockDeviceMappings": mappings,
+                }
+            }
+        });
+        let mut world = World::new(0);
+        for kind in ResourceKind::ALL {
+            world.complete_sweep(kind, Time(1));
+        }
+        Played {
+            record: Record::new(NodeId::from("smi-1"), document, Time(1)),
+            world,
+            now: Time(1),
+        }
+    }
+
+    /// One plan, a moment later.
+    fn plan(&mut self) -> Plan {
+        self.now = self.now.plus(1);
+        let (catalogue, tuning) = (catalogue(), Tuning::local());
+        let scene = Scene {
+            world: &self.world,
+            catalogue: &catalogue,
+            installation: &Installation::from("us"),
+            epoch: Epoch { count: 1, began: Time(1) },
+            survival: &Survival::default(),
+            tuning: &tuning,
+            snapshot_volumes: 0,
+            choice_from: Time(0),
+            now: self.now,
+        };
+        let planned = plan(self.record.clone(), &scene);
+        self.record = planned.record.clone();
+        planned
+    }
+
+    fn row(&self, row: Row) -> Option<&holdfast_model::replacement::RowState> {
+        self.record.replacement.as_ref()?.rows.get(&row)
+    }
+
+    fn is_done(&self, row: Row) -> bool {
+        self.row(row).is_some_and(|state| state.done_at.is_some())
+    }
+
+    /// The call of the row launch that has left.
+    fn called(
+        &self,
+        which: impl Fn(&Command) -> bool,
+    ) -> (String, holdfast_model::replacement::Call) {
+        let calls = self.row(Row::Launch).expect("the launch has begun").calls.iter();
+        let call = calls.map(|(name, call)| (name.clone(), (**call).clone()));
+        let mut open = call.filter(|(_, call)| call.state == CallState::Started);
+        open.find(|(_, call)| which(&call.command)).expect("it was asked for")
+    }
+
+    fn answer(&mut self, which: impl Fn(&Command) -> bool, fact: impl FnOnce(&Command) -> Fact) {
+        let (name, call) = self.called(which);
+        let reply = Reply { facts: vec![fact(&call.command)], gone: Vec::new() };
+        self.now = self.now.plus(1);
+        self.world.absorb_reply(&reply, self.now);
+        let taken = absorb(&mut self.record, Row::Launch, &name, &call.token, &Ok(reply), self.now);
+        assert!(taken, "the answer belongs to a call");
+    }
+}
+
+fn is_launch(command: &Command) -> bool {
+    matches!(command, Command::RunInstances(_))
+}
+
+fn instance(command: &Command, state: InstanceState, reason: Option<&str>) -> Fact {
+    let Command::RunInstances(launch) = command else { panic!("no launch: {command:?}") };
+    let root = Attachment {
+        volume: VolumeId::from("vol-root"),
+        device: "/dev/xvda".to_owned(),
+        delete_on_termination: true,
+    };
+    Fact::Instance(InstanceFact {
+        id: InstanceId::from("i-1"),
+        state,
+        reason: reason.map(str::to_owned),
+        instance_type: "m5.large".to_owned(),
+        zone: Zone::from("z"),
+        lifecycle: Lifecycle::Spot,
+        image: ImageId::from("ami-1"),
+        launched_at: Time(2),
+        private_ip: None,
+        interface: Some(InterfaceId::from("eni-1")),
+        root_device: "/dev/xvda".to_owned(),
+        // What has ended holds nothing any more.
+        attachments: if state == InstanceState::Running { vec![root] } else { Vec::new() },
+        health: Health::Initializing,
+        health_why: None,
+        interruption_at: None,
+        drained: false,
+        tags: launch.tags.clone(),
+    })
+}
+
+/// A look at the volumes is not a look at the instance that is gone: who waits for the one must not
+/// seem to wait for the other, or nothing ever brings the node on.
+#[test]
+fn a_launch_that_is_answered_with_an_ended_instance_waits_for_a_whole_look_and_watches_nothing() {
+    let mut node = Played::new(&json!({ "persistRootDevice": true }), &[]);
+    node.plan();
+    node.answer(is_launch, |launch| {
+        instance(launch, InstanceState::Terminated, Some("Client.InternalError: it does not mount"))
+    });
+    let planned = node.plan();
+    assert_eq!(node.record.replacement.as_ref().map(|r| r.kind), Some(Kind::Lost));
+    assert!(planned.waits_for.unwrap_or_default().contains("whole look at the volumes"));
+    assert_eq!(planned.watch, [] as [String; 0]);
+    let asked = node.now.plus(1);
+    node.world.complete_sweep(ResourceKind::Volume, asked);
+    node.plan();
+    assert!(node.is_done(Row::Fence), "{:?}", node.record.replacement);
+}
+
+#[test]
+fn a_launch_waits_for_every_new_volume_whichever_is_answered_last() {
+    let devices = ["/dev/xvdb", "/dev/xvdc"];
+    for last in devices {
+        let kept = json!({ "persistBlockDevices": true, "blockDevicesMode": "reattach" });
+        let mut node = Played::new(&kept, &devices);
+        node.plan();
+        node.answer(is_launch, |launch| instance(launch, InstanceState::Running, None));
+        node.plan();
+        let mut waits_for = None;
+        let mut in_order = devices;
+        in_order.sort_by_key(|device| *device == last);
+        for (number, device) in in_order.into_iter().enumerate() {
+            assert!(!node.is_done(Row::Launch), "{device} is not there yet, {last} comes last");
+            assert!(node.row(Row::Attach).is_none(), "nothing is attached yet");
+            let role = format!("data:{device}");
+            let of_device = |command: &Command| match command {
+                Command::CreateVolume { tags, .. } => {
+                    tags.get(holdfast_model::tags::ROLE) == Some(&role)
+                }
+                _ => false,
+            };
+            node.answer(of_device, |command| {
+                let Command::CreateVolume { tags, .. } = command else { unreachable!() };
+                Fact::Volume(VolumeFact {
+                    id: VolumeId(format!("vol-{number}")),
+                    state: VolumeState::Available,
+                    zone: Zone::from("z"),
+                    size_gib: 4,
+                    attached_to: None,
+                    attachment_settled: true,
+                    snapshot: None,
+                    fs_uuid: None,
+                    tags: tags.clone(),
+                })
+            });
+            waits_for = node.plan().waits_for;
+        }
+        assert!(node.is_done(Row::Launch), "it waits for {waits_for:?}");
+    }
+}
