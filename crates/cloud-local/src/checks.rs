@@ -7,7 +7,7 @@ use crate::refusal::LocalError;
 use crate::rows::InstanceRow;
 use holdfast_agent::{AgentError, ShimHandle};
 use holdfast_model::facts::{Health, InstanceState};
-use holdfast_model::{CloudError, InstanceId, VolumeId};
+use holdfast_model::{CloudError, InstanceId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -45,8 +45,6 @@ fn check(weak: &Weak<Inner>) {
 struct Memory {
     /// Failed checks on end.
     failures: BTreeMap<InstanceId, u32>,
-    /// Writes that a volume's device has had.
-    written: BTreeMap<VolumeId, u64>,
 }
 
 /// Checks every instance whose gate is open.
@@ -55,10 +53,9 @@ fn round(inner: &Inner, memory: &mut Memory) -> Result<(), LocalError> {
     rows.retain(is_checked);
     memory.failures.retain(|id, _| rows.iter().any(|row| &row.fact.id == id));
     if rows.is_empty() {
-        memory.written.clear();
         return Ok(());
     }
-    for (id, fault) in lasting_faults(inner, &rows, &mut memory.written)? {
+    for (id, fault) in lasting_faults(inner, &rows)? {
         inner.keep_fault(&id, &fault)?;
     }
     let links: Vec<(&str, u32)> =
@@ -91,19 +88,16 @@ fn round(inner: &Inner, memory: &mut Memory) -> Result<(), LocalError> {
 fn lasting_faults(
     inner: &Inner,
     rows: &[InstanceRow],
-    written: &mut BTreeMap<VolumeId, u64>,
 ) -> Result<Vec<(InstanceId, String)>, LocalError> {
     let full = inner.pool.is_full()?;
-    let mut now = BTreeMap::new();
     let mut found = Vec::new();
     for row in rows {
         for attachment in &row.fact.attachments {
             let target = inner.mountpoint(&attachment.volume);
             let count = inner.pool.written(&target)?.unwrap_or_default();
-            let before = written.get(&attachment.volume).copied();
-            now.insert(attachment.volume.clone(), count);
+            let written = inner.writes.look(&attachment.volume, count);
             let fault = match inner.pool.fault(&target)? {
-                None if full && before.is_some_and(|before| before < count) => {
+                None if full && written => {
                     Some("the pool of volumes was full while it was written to".to_owned())
                 }
                 fault => fault,
@@ -116,7 +110,6 @@ fn lasting_faults(
             }
         }
     }
-    *written = now;
     Ok(found)
 }
 

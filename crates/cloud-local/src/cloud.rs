@@ -8,6 +8,7 @@ use crate::rows::{ImageRow, InstanceRow, InterfaceRow, Row, SnapshotRow, VolumeR
 use crate::state::{State, StateError, Table};
 use crate::storage::{Pool, PoolOptions};
 use crate::volumes::{Answer, NewVolume};
+use crate::writes::Writes;
 use crate::{checks, keeper};
 use holdfast_cloud::{BoxFuture, Cloud, Identity, Notice};
 use holdfast_model::facts::{
@@ -71,6 +72,7 @@ pub(crate) struct Inner {
     pub(crate) notices: mpsc::Sender<Notice>,
     heard: tokio::sync::Mutex<mpsc::Receiver<Notice>>,
     busy: Busy,
+    pub(crate) writes: Writes,
 }
 
 impl LocalCloud {
@@ -101,6 +103,7 @@ impl LocalCloud {
             notices,
             heard: tokio::sync::Mutex::new(heard),
             busy: Busy::default(),
+            writes: Writes::default(),
         });
         inner.recover()?;
         keeper::start(&inner)?;

@@ -168,6 +168,9 @@ impl Inner {
         std::fs::create_dir_all(&target).map_err(io("creating", &target))?;
         self.pool.attach(volume)?;
         self.pool.mount(volume, &target, crate::storage::MountOptions::default())?;
+        if let Some(count) = self.pool.written(&target)? {
+            self.writes.mounted(volume, count);
+        }
         Ok(target)
     }
 

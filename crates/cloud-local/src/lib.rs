@@ -8,7 +8,7 @@
 //! launch.rs     RunInstances                               region.rs, types.rs what it offers
 //! power.rs      terminate, interrupt: how instances end    refusal.rs          how it says no
 //! gate.rs       drain, open the gate                       keeper.rs           what happens by itself
-//! checks.rs     whether instances are well
+//! checks.rs     whether instances are well                 writes.rs           who wrote since
 //! node.rs       the certain end of a node                  markets.rs          what is set for markets
 //! user_volumes.rs  what people do with their volumes
 //! volumes.rs, images.rs, interfaces.rs, addresses.rs       recover.rs          after a kill -9
@@ -42,6 +42,7 @@ pub mod storage;
 mod types;
 mod user_volumes;
 mod volumes;
+mod writes;
 
 pub use addresses::LocalAddress;
 pub use cloud::{LocalCloud, LocalOptions};

@@ -212,6 +212,7 @@ impl Inner {
         }
         for attachment in &row.fact.attachments {
             self.pool.unmount(&self.mountpoint(&attachment.volume))?;
+            self.writes.ended(&attachment.volume);
         }
         for attachment in &row.fact.attachments {
             self.pool.detach(&attachment.volume)?;

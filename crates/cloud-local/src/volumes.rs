@@ -253,6 +253,7 @@ impl Inner {
             })?;
         }
         self.pool.unmount(&self.mountpoint(id))?;
+        self.writes.ended(id);
         self.pool.detach(id)?;
         Ok(())
     }
