@@ -6,7 +6,7 @@ use crate::BenchError;
 use holdfast_cloud_sim::SimCloud;
 use holdfast_controller::{Effect, Fleet, FleetConfig, Input, Outcome};
 use holdfast_model::facts::Fact;
-use holdfast_model::{Command, Record, Standing, Time};
+use holdfast_model::{Command, Record, Shared, Standing, Time};
 use std::collections::{BTreeMap, VecDeque};
 
 /// How long a commit takes, in milliseconds.
@@ -25,6 +25,9 @@ pub(crate) struct Drive {
     pub cloud: SimCloud,
     pub fleet: Fleet,
     pub now: Time,
+    /// What the cloud shows shares nothing with it, as if it came over a wire: then the fleet's
+    /// memory is its own, and it finds out for itself that nothing has changed.
+    pub apart: bool,
     /// Every call with what it made, if somebody asked for it.
     pub log: Option<Vec<Made>>,
     messages: BTreeMap<(Time, u64), Input>,
@@ -46,6 +49,7 @@ impl Drive {
             cloud,
             fleet: Fleet::new(config),
             now,
+            apart: false,
             log: None,
             messages: BTreeMap::new(),
             words: VecDeque::new(),
@@ -148,7 +152,10 @@ impl Drive {
                     }
                 }
                 Effect::Observe { id, query } => {
-                    let (at, result) = self.cloud.observe(self.now, &query);
+                    let (at, mut result) = self.cloud.observe(self.now, &query);
+                    if let (true, Ok(page)) = (self.apart, &mut result) {
+                        page.facts.iter_mut().for_each(set_apart);
+                    }
                     self.post(at, Input::Observed(id, result));
                 }
                 Effect::Answer { .. } | Effect::Show(_) => {}
@@ -160,4 +167,20 @@ impl Drive {
         self.sequence += 1;
         self.messages.insert((at.max(self.now), self.sequence), message);
     }
+}
+
+/// Makes a fact share nothing with its copies.
+fn set_apart(fact: &mut Fact) {
+    fn own<T: Clone>(shared: &mut Shared<T>) -> &mut T {
+        *shared = Shared::from(T::clone(shared));
+        shared
+    }
+    let tags = match fact {
+        Fact::Instance(f) => &mut own(f).tags,
+        Fact::Volume(f) => &mut own(f).tags,
+        Fact::Snapshot(f) => &mut own(f).tags,
+        Fact::Image(f) => &mut own(f).tags,
+        Fact::Interface(f) => &mut own(f).tags,
+    };
+    own(tags);
 }

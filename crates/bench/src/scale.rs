@@ -91,6 +91,7 @@ fn one(count: usize, seed: u64) -> Result<ScaleRow, BenchError> {
     // What is measured is what looking costs: snapshots while a node runs are calls of their own.
     config.tuning.snapshot_interval = NO_SNAPSHOTS;
     let mut drive = Drive::start(cloud, now, config, records);
+    drive.apart = true;
     drive.run_until("the first look", LIMIT, |d| d.fleet.world().is_swept())?;
     drive.run_for(2 * MINUTE);
     let after = memory::resident_kib();

@@ -58,7 +58,7 @@ impl Row for InstanceRow {
     }
 
     fn fact(&self) -> Fact {
-        Fact::Instance(self.fact.clone())
+        Fact::Instance(self.fact.clone().into())
     }
 
     fn tags(&mut self) -> &mut Tags {
@@ -83,7 +83,7 @@ impl Row for VolumeRow {
     }
 
     fn fact(&self) -> Fact {
-        Fact::Volume(self.fact.clone())
+        Fact::Volume(self.fact.clone().into())
     }
 
     fn tags(&mut self) -> &mut Tags {
@@ -107,7 +107,7 @@ impl Row for SnapshotRow {
     }
 
     fn fact(&self) -> Fact {
-        Fact::Snapshot(self.fact.clone())
+        Fact::Snapshot(self.fact.clone().into())
     }
 
     fn tags(&mut self) -> &mut Tags {
@@ -129,7 +129,7 @@ impl Row for ImageRow {
     }
 
     fn fact(&self) -> Fact {
-        Fact::Image(self.fact.clone())
+        Fact::Image(self.fact.clone().into())
     }
 
     fn tags(&mut self) -> &mut Tags {
@@ -151,7 +151,7 @@ impl Row for InterfaceRow {
     }
 
     fn fact(&self) -> Fact {
-        Fact::Interface(self.fact.clone())
+        Fact::Interface(self.fact.clone().into())
     }
 
     fn tags(&mut self) -> &mut Tags {

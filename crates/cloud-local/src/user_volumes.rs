@@ -41,7 +41,7 @@ impl LocalCloud {
         let new = NewVolume { token, zone: zone.clone(), size_gib, snapshot: None, tags };
         let reply = self.inner.create_volume(&command, new)?;
         let fact = reply.facts.into_iter().find_map(|fact| match fact {
-            holdfast_model::facts::Fact::Volume(volume) => Some(volume),
+            holdfast_model::facts::Fact::Volume(volume) => Some((*volume).clone()),
             _ => None,
         });
         fact.ok_or_else(|| refused("InternalError", "the new volume is not shown").into())

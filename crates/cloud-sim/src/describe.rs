@@ -1,5 +1,6 @@
 //! What Describe shows: the truth through the veil, in pages, in the order of ids.
 
+use crate::resources::{Image, Instance, Interface, Snapshot, Volume};
 use crate::world::World;
 use holdfast_model::facts::{Fact, Page, Query, ResourceKind};
 use holdfast_model::tags;
@@ -15,16 +16,6 @@ pub(crate) fn action(kind: ResourceKind) -> &'static str {
         ResourceKind::Snapshot => "DescribeSnapshots",
         ResourceKind::Image => "DescribeImages",
         ResourceKind::Interface => "DescribeNetworkInterfaces",
-    }
-}
-
-fn prefix(kind: ResourceKind) -> &'static str {
-    match kind {
-        ResourceKind::Instance => "i-",
-        ResourceKind::Volume => "vol-",
-        ResourceKind::Snapshot => "snap-",
-        ResourceKind::Image => "ami-",
-        ResourceKind::Interface => "eni-",
     }
 }
 
@@ -54,45 +45,64 @@ impl World {
     pub(crate) fn describe(&self, query: &Query) -> Page {
         let after = query.page.as_deref().unwrap_or_default();
         let limit = self.config.page.max(1);
-        let mut ids: BTreeSet<String> = if query.ids.is_empty() {
-            self.ids_after(query.kind, after, limit)
-        } else {
-            let asked = |id: &&String| ResourceKind::of_id(id) == Some(query.kind);
-            query.ids.iter().filter(asked).filter(|id| id.as_str() > after).cloned().collect()
-        };
-        let more = ids.len() > limit;
-        while ids.len() > limit {
-            ids.pop_last();
+        if query.ids.is_empty() {
+            return match query.kind {
+                ResourceKind::Instance => {
+                    self.sweep(&self.instances, after, query.kind, Instance::shown)
+                }
+                ResourceKind::Volume => self.sweep(&self.volumes, after, query.kind, Volume::shown),
+                ResourceKind::Snapshot => {
+                    self.sweep(&self.snapshots, after, query.kind, Snapshot::shown)
+                }
+                ResourceKind::Image => self.sweep(&self.images, after, query.kind, Image::shown),
+                ResourceKind::Interface => {
+                    self.sweep(&self.interfaces, after, query.kind, Interface::shown)
+                }
+            };
         }
-        let next = more.then(|| ids.last().cloned()).flatten();
-        let facts = ids
-            .iter()
-            .filter_map(|id| self.shown(id))
-            .filter(|f| !query.ids.is_empty() || f.tags().contains_key(tags::INSTALLATION))
-            .collect();
-        Page { facts, next }
+        let asked = |id: &&String| ResourceKind::of_id(id) == Some(query.kind);
+        let ids: BTreeSet<&String> =
+            query.ids.iter().filter(asked).filter(|id| id.as_str() > after).collect();
+        let next = (ids.len() > limit).then(|| ids.iter().nth(limit - 1).map(|id| (*id).clone()));
+        let facts = ids.into_iter().take(limit).filter_map(|id| self.shown(id)).collect();
+        Page { facts, next: next.flatten() }
     }
 
-    /// The first ids after `after`, of what is there and what is only still shown; more than
-    /// `limit` if there are more.
-    fn ids_after(&self, kind: ResourceKind, after: &str, limit: usize) -> BTreeSet<String> {
-        fn of<K: Ord + for<'a> From<&'a str> + ToString, V>(
-            table: &BTreeMap<K, V>,
-            after: &str,
-            most: usize,
-        ) -> BTreeSet<String> {
-            let from = (Bound::Excluded(K::from(after)), Bound::Unbounded);
-            table.range(from).take(most).map(|(id, _)| id.to_string()).collect()
+    /// One page of everything of a kind with our tags: what is there, and what is only still shown.
+    fn sweep<K, V>(
+        &self,
+        table: &BTreeMap<K, V>,
+        after: &str,
+        kind: ResourceKind,
+        shown: impl Fn(&V) -> Fact,
+    ) -> Page
+    where
+        K: Ord + for<'a> From<&'a str> + AsRef<str>,
+    {
+        let from = (Bound::Excluded(K::from(after)), Bound::Unbounded);
+        let mut there = table.range(from).peekable();
+        let mut covers = self.veil.after(after, kind.prefix(), self.now).peekable();
+        let mut page = Page::default();
+        let mut last: Option<&str> = None;
+        for _ in 0..self.config.page.max(1) {
+            let next = there.peek().map(|(id, _)| id.as_ref());
+            let covered = covers.next_if(|(id, _)| next.is_none_or(|next| id.as_str() <= next));
+            let (id, fact) = match covered {
+                Some((id, instead)) => {
+                    there.next_if(|(other, _)| other.as_ref() == id.as_str());
+                    (id.as_str(), instead.cloned())
+                }
+                None => match there.next() {
+                    Some((id, value)) => (id.as_ref(), Some(shown(value))),
+                    None => return page,
+                },
+            };
+            last = Some(id);
+            page.facts.extend(fact.filter(|f| f.tags().contains_key(tags::INSTALLATION)));
         }
-        let most = limit.saturating_add(1);
-        let mut ids = match kind {
-            ResourceKind::Instance => of(&self.instances, after, most),
-            ResourceKind::Volume => of(&self.volumes, after, most),
-            ResourceKind::Snapshot => of(&self.snapshots, after, most),
-            ResourceKind::Image => of(&self.images, after, most),
-            ResourceKind::Interface => of(&self.interfaces, after, most),
-        };
-        ids.extend(self.veil.after(after, prefix(kind), self.now).take(most).cloned());
-        ids
+        if there.peek().is_some() || covers.peek().is_some() {
+            page.next = last.map(str::to_owned);
+        }
+        page
     }
 }

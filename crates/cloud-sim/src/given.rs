@@ -6,7 +6,7 @@ use crate::config::SimConfig;
 use crate::resources::{Content, Image, Instance, Interface, Snapshot, Volume};
 use crate::writes::Writes;
 use holdfast_model::facts::{Fact, InstanceFact, InstanceState};
-use holdfast_model::{Command, InstanceId, NodeId, Time, Token, VolumeId};
+use holdfast_model::{Command, InstanceId, NodeId, Shared, Time, Token, VolumeId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -176,7 +176,7 @@ impl SimCloud {
 
 fn instance(
     catalogue: holdfast_model::market::Catalogue,
-    fact: InstanceFact,
+    fact: Shared<InstanceFact>,
     given: &Given,
 ) -> Instance {
     Instance {

@@ -6,6 +6,7 @@ use holdfast_model::command::Launch;
 use holdfast_model::facts::{
     Fact, ImageFact, InstanceFact, InstanceState, InterfaceFact, SnapshotFact, VolumeFact,
 };
+use holdfast_model::shared::Shared;
 use holdfast_model::{InterfaceId, NodeId, Time};
 
 /// Whose content, and under which device name: what a copy is a copy of.
@@ -24,7 +25,7 @@ pub(crate) struct Content {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Instance {
-    pub fact: InstanceFact,
+    pub fact: Shared<InstanceFact>,
     /// The request that made it, if it was made here.
     pub launch: Option<Launch>,
     pub vcpus: u32,
@@ -47,9 +48,11 @@ pub(crate) struct Instance {
 impl Instance {
     pub(crate) fn shown(&self) -> Fact {
         let mut fact = self.fact.clone();
+        let released = fact.attachments.is_empty() && fact.interface.is_none();
         match fact.state {
             InstanceState::Pending => fact.attachments.clear(),
-            InstanceState::Terminated => {
+            // Once it has let go of everything, it says so itself.
+            InstanceState::Terminated if !released => {
                 fact.attachments.clear();
                 fact.private_ip = None;
                 fact.interface = None;
@@ -67,7 +70,7 @@ impl Instance {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Volume {
-    pub fact: VolumeFact,
+    pub fact: Shared<VolumeFact>,
     pub detaching: bool,
     pub content: Content,
     pub last_snapshot: Option<Time>,
@@ -77,7 +80,7 @@ pub(crate) struct Volume {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
-    pub fact: SnapshotFact,
+    pub fact: Shared<SnapshotFact>,
     pub size_gib: u32,
     pub fs_uuid: Option<String>,
     pub content: Content,
@@ -85,13 +88,13 @@ pub(crate) struct Snapshot {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Image {
-    pub fact: ImageFact,
+    pub fact: Shared<ImageFact>,
     pub root_gib: u32,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Interface {
-    pub fact: InterfaceFact,
+    pub fact: Shared<InterfaceFact>,
 }
 
 impl Volume {

@@ -69,18 +69,19 @@ impl Veil {
         self.get(id, now) == Some(None)
     }
 
-    /// Ids after `after` that begin with `prefix` and are covered, in order.
+    /// Ids after `after` that begin with `prefix` and are covered, in order, and what is shown
+    /// instead.
     pub(crate) fn after<'a>(
         &'a self,
         after: &'a str,
         prefix: &'a str,
         now: Time,
-    ) -> impl Iterator<Item = &'a String> {
+    ) -> impl Iterator<Item = (&'a String, Option<&'a Fact>)> {
         let from = after.max(prefix).to_owned();
         self.covers
             .range(from..)
             .take_while(move |(id, _)| id.starts_with(prefix))
             .filter(move |(id, cover)| id.as_str() > after && cover.covers(id, now))
-            .map(|(id, _)| id)
+            .map(|(id, cover)| (id, cover.instead.as_ref()))
     }
 }

@@ -6,7 +6,7 @@ use crate::orders::Order;
 use holdfast_model::facts::{ImageFact, InstanceFact, InterfaceFact, VolumeFact};
 use holdfast_model::market::Catalogue;
 use holdfast_model::user::UserCommand;
-use holdfast_model::{Event, FieldError, NodeId, Record, Standing};
+use holdfast_model::{Event, FieldError, NodeId, Record, Shared, Standing};
 use holdfast_store::{EventFilter, Store, StoreError, StoredEvent};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -49,13 +49,13 @@ pub struct NodeView {
     /// The committed record.
     pub record: Arc<Record>,
     /// The instance that holds the identity, if it has been seen.
-    pub instance: Option<InstanceFact>,
+    pub instance: Option<Shared<InstanceFact>>,
     /// The volumes of the identity that have been seen.
-    pub volumes: Vec<VolumeFact>,
+    pub volumes: Vec<Shared<VolumeFact>>,
     /// The interfaces of the instance, or of the identity, that have been seen.
-    pub interfaces: Vec<InterfaceFact>,
+    pub interfaces: Vec<Shared<InterfaceFact>>,
     /// The image that the instance was launched from, if it is one of ours.
-    pub image: Option<ImageFact>,
+    pub image: Option<Shared<ImageFact>>,
     /// What the node waits for, as a sentence, if it is not where its spec wants it.
     pub waits_for: Option<String>,
 }

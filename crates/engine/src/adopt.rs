@@ -159,7 +159,7 @@ fn number(fact: &Fact) -> Option<u64> {
 /// The instance that lives, if one does.
 fn holder<'a>(work: &mut Work<'a>) -> Option<&'a InstanceFact> {
     let lives = |f: &&'a Fact| match *f {
-        Fact::Instance(i) if i.state != InstanceState::Terminated => Some(i),
+        Fact::Instance(i) if i.state != InstanceState::Terminated => Some(&**i),
         _ => None,
     };
     let mut alive: Vec<&InstanceFact> = work.facts.iter().filter_map(lives).collect();

@@ -61,7 +61,7 @@ pub fn check(record: &Record, scene: &Scene<'_>) -> Vec<Broken> {
     let alive: Vec<&InstanceFact> = world
         .ours(&record.id, scene.installation)
         .filter_map(|fact| match fact {
-            Fact::Instance(i) if i.state <= InstanceState::Running => Some(i),
+            Fact::Instance(i) if i.state <= InstanceState::Running => Some(&**i),
             _ => None,
         })
         .collect();

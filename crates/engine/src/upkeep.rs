@@ -9,7 +9,7 @@ use holdfast_model::record::{DataHead, Goal, RootHead, SnapshotSet};
 use holdfast_model::spec::BlockDevicesMode;
 use holdfast_model::time::HOUR;
 use holdfast_model::{
-    Command, InstanceId, Known, Row, Severity, SnapshotId, Time, Token, VolumeId, tags,
+    Command, InstanceId, Known, Row, Severity, Shared, SnapshotId, Time, Token, VolumeId, tags,
 };
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ fn follow(desk: &mut Desk<'_>) {
     }
     let Some((token, asked)) = call(desk, &name) else { return };
     let seen = taken(desk, &token);
-    let of_set = |s: &&SnapshotFact| set.volumes.values().any(|v| v == &s.volume);
+    let of_set = |s: &&Shared<SnapshotFact>| set.volumes.values().any(|v| v == &s.volume);
     let all = seen.iter().filter(of_set).count() >= set.volumes.len();
     let complete = seen.iter().all(|s| s.state == SnapshotState::Completed);
     let broken = seen.iter().any(|s| s.state == SnapshotState::Error);
@@ -78,10 +78,10 @@ fn follow(desk: &mut Desk<'_>) {
         match of {
             Some((of, _)) => {
                 set.begun_at = s.started_at;
-                set.snapshots.insert(of.clone(), s.id);
+                set.snapshots.insert(of.clone(), s.id.clone());
             }
             // Of a volume that was attached between the plan and the call.
-            None => others.push(s.id.0),
+            None => others.push(s.id.0.clone()),
         }
     }
     expire(desk, others);
@@ -143,7 +143,7 @@ fn failed(desk: &mut Desk<'_>, how: &str) {
 }
 
 /// What a call has made, as far as it is visible.
-fn taken(desk: &Desk<'_>, token: &Token) -> Vec<SnapshotFact> {
+fn taken(desk: &Desk<'_>, token: &Token) -> Vec<Shared<SnapshotFact>> {
     let ours = desk.scene.world.ours(&desk.record.id, desk.scene.installation);
     ours.filter_map(|fact| match fact {
         Fact::Snapshot(s) if s.tags.get(tags::TOKEN) == Some(&token.0) => Some(s.clone()),

@@ -24,6 +24,8 @@ struct Seen {
     asked: Time,
     /// When the newest read that should have shown it, and did not, was asked.
     missing: Option<Time>,
+    /// When the newest command on it left or returned.
+    touched: Time,
 }
 
 impl Seen {
@@ -31,6 +33,20 @@ impl Seen {
     fn vanishes(&self) -> bool {
         let over = matches!(&self.fact, Fact::Instance(i) if i.state == InstanceState::Terminated);
         self.missing.is_none() && !over
+    }
+
+    /// Takes in a read that shows what is known already, if it does. Most of a sweep shows nothing
+    /// new: that costs no more than this. Returns whether the fact is certain only from now on.
+    fn confirmed_by(&mut self, fact: &Fact, asked: Time) -> Option<bool> {
+        if self.asked > asked {
+            return Some(false);
+        }
+        if self.missing.is_some() || self.fact != *fact {
+            return None;
+        }
+        let newly = self.asked < self.touched;
+        self.asked = asked;
+        Some(newly)
     }
 }
 
@@ -45,10 +61,13 @@ struct Sweeps {
 pub struct World {
     window: u64,
     seen: BTreeMap<String, Seen>,
+    /// Nothing of this is in `seen`.
     gone: BTreeMap<String, Time>,
+    /// Commands on what is not in `seen`.
     touched: BTreeMap<String, Time>,
     sweeps: BTreeMap<ResourceKind, Sweeps>,
-    by_node: BTreeMap<NodeId, BTreeSet<String>>,
+    /// What shows of each node, in the order of ids: every plan goes through it.
+    by_node: BTreeMap<NodeId, Vec<Fact>>,
     changed: BTreeSet<NodeId>,
 }
 
@@ -61,7 +80,10 @@ impl World {
 
     /// A command on this resource leaves or returns at `at`: what was asked before proves nothing.
     pub fn touch(&mut self, id: &str, at: Time) {
-        let last = self.touched.entry(id.to_owned()).or_default();
+        let last = match self.seen.get_mut(id) {
+            Some(seen) => &mut seen.touched,
+            None => self.touched.entry(id.to_owned()).or_default(),
+        };
         *last = (*last).max(at);
     }
 
@@ -72,8 +94,8 @@ impl World {
             self.see(fact.clone(), now);
         }
         for id in &reply.gone {
-            self.touch(id, now);
             self.forget(id);
+            self.touch(id, now);
             self.gone.insert(id.clone(), now);
         }
     }
@@ -93,7 +115,20 @@ impl World {
 
     /// Takes in one page of a sweep, asked at `asked`.
     pub fn absorb_page(&mut self, facts: Vec<Fact>, asked: Time) {
+        // Pages come in the order of ids: both are gone through side by side.
+        let from = facts.first().map(|f| f.id().to_owned()).unwrap_or_default();
+        let mut known = self.seen.range_mut(from..).peekable();
+        let mut others = Vec::new();
         for fact in facts {
+            while known.next_if(|(id, _)| id.as_str() < fact.id()).is_some() {}
+            let seen = known.next_if(|(id, _)| id.as_str() == fact.id());
+            match seen.and_then(|(_, seen)| seen.confirmed_by(&fact, asked)) {
+                Some(false) => {}
+                Some(true) => self.changed.extend(node_of(&fact)),
+                None => others.push(fact),
+            }
+        }
+        for fact in others {
             self.see(fact, asked);
         }
     }
@@ -102,9 +137,8 @@ impl World {
     /// have shown and did not is missing. Returns what was missed for the first time.
     pub fn complete_sweep(&mut self, kind: ResourceKind, asked: Time) -> Vec<String> {
         let missing: Vec<String> = self
-            .seen
-            .iter()
-            .filter(|(_, seen)| seen.fact.kind() == kind && seen.asked < asked)
+            .of_kind(kind)
+            .filter(|(_, seen)| seen.asked < asked)
             // A sweep shows only what carries our tags; the rest is read by id.
             .filter(|(_, seen)| seen.fact.tags().contains_key(tags::INSTALLATION))
             .map(|(id, _)| id.clone())
@@ -122,8 +156,7 @@ impl World {
         self.gone.retain(|_, at| asked.since(*at) < REMEMBER_GONE);
         self.touched.retain(|_, at| asked.since(*at) < REMEMBER_GONE);
         let forgotten: Vec<String> = self
-            .seen
-            .iter()
+            .of_kind(kind)
             .filter(|(_, s)| s.missing.is_some_and(|m| m.since(s.asked) > REMEMBER_GONE))
             .map(|(id, _)| id.clone())
             .collect();
@@ -151,81 +184,102 @@ impl World {
         ResourceKind::ALL.iter().all(|kind| self.sweeps.contains_key(kind))
     }
 
+    fn of_kind(&self, kind: ResourceKind) -> impl Iterator<Item = (&String, &Seen)> {
+        let prefix = kind.prefix();
+        self.seen.range(prefix.to_owned()..).take_while(move |(id, _)| id.starts_with(prefix))
+    }
+
     fn see(&mut self, fact: Fact, asked: Time) {
-        if self.gone.contains_key(fact.id()) {
+        let mut touched = Time(0);
+        if let Some(seen) = self.seen.get_mut(fact.id()) {
+            if let Some(newly) = seen.confirmed_by(&fact, asked) {
+                self.changed.extend(node_of(&fact).filter(|_| newly));
+                return;
+            }
+            touched = seen.touched;
+        } else if self.gone.contains_key(fact.id()) {
             return;
         }
-        if let Some(seen) = self.seen.get_mut(fact.id()) {
-            if seen.asked > asked {
-                return;
-            }
-            if seen.fact == fact && seen.missing.is_none() {
-                // Most of a sweep shows nothing new: that costs no more than this.
-                let touched = self.touched.get(fact.id()).copied().unwrap_or_default();
-                let certain = seen.asked >= touched;
-                seen.asked = asked;
-                if let (false, Some(node)) = (certain, fact.tags().get(tags::NODE)) {
-                    self.changed.insert(NodeId(node.clone()));
-                }
-                return;
-            }
-        }
         let id = fact.id().to_owned();
-        if let Some(node) = fact.tags().get(tags::NODE) {
-            let node = NodeId(node.clone());
-            self.by_node.entry(node.clone()).or_default().insert(id.clone());
+        touched = touched.max(self.touched.remove(&id).unwrap_or_default());
+        if let Some(node) = node_of(&fact) {
+            let shown = self.by_node.entry(node.clone()).or_default();
+            match shown.binary_search_by(|other| other.id().cmp(&id)) {
+                Ok(at) => shown[at] = fact.clone(),
+                Err(at) => shown.insert(at, fact.clone()),
+            }
             self.changed.insert(node);
         }
-        self.seen.insert(id, Seen { fact, asked, missing: None });
+        let before = self.seen.insert(id, Seen { fact, asked, missing: None, touched });
+        // A tag may have been taken off since.
+        if let Some(before) = before
+            && let Some(seen) = self.seen.get(before.fact.id())
+            && node_of(&before.fact) != node_of(&seen.fact)
+        {
+            self.hide(&before.fact);
+        }
+    }
+
+    /// It no longer shows as its node's.
+    fn hide(&mut self, fact: &Fact) {
+        let Some(node) = node_of(fact) else { return };
+        let Some(shown) = self.by_node.get_mut(&node) else { return };
+        if let Ok(at) = shown.binary_search_by(|other| other.id().cmp(fact.id())) {
+            shown.remove(at);
+        }
+        if shown.is_empty() {
+            self.by_node.remove(&node);
+        }
     }
 
     fn miss(&mut self, id: &str, asked: Time) {
         // Who knows that it is gone learns nothing new from one more look.
         let was_gone = self.known(id).is_absent();
-        if let Some(seen) = self.seen.get_mut(id)
-            && asked > seen.asked
-        {
-            if !was_gone && let Some(node) = seen.fact.tags().get(tags::NODE) {
-                self.changed.insert(NodeId(node.clone()));
-            }
-            seen.missing = Some(seen.missing.unwrap_or_default().max(asked));
+        let Some(seen) = self.seen.get_mut(id).filter(|seen| asked > seen.asked) else { return };
+        let newly = seen.missing.is_none().then(|| seen.fact.clone());
+        if !was_gone {
+            self.changed.extend(node_of(&seen.fact));
+        }
+        seen.missing = Some(seen.missing.unwrap_or_default().max(asked));
+        if let Some(fact) = newly {
+            self.hide(&fact);
         }
     }
 
     fn forget(&mut self, id: &str) {
-        if let Some(seen) = self.seen.remove(id)
-            && let Some(node) = seen.fact.tags().get(tags::NODE)
-            && let Some(ids) = self.by_node.get_mut(&NodeId(node.clone()))
-        {
-            ids.remove(id);
-            if ids.is_empty() {
-                self.by_node.remove(&NodeId(node.clone()));
-            }
+        let Some(seen) = self.seen.remove(id) else { return };
+        self.hide(&seen.fact);
+        if seen.touched > Time(0) {
+            self.touched.insert(id.to_owned(), seen.touched);
         }
     }
 
     pub(crate) fn known(&self, id: &str) -> Known<&Fact> {
+        let Some(seen) = self.seen.get(id) else { return self.unseen(id) };
+        match seen.missing {
+            None if seen.asked >= seen.touched => Known::Present(&seen.fact),
+            None => Known::Unknown,
+            Some(missing) if missing >= seen.asked.max(seen.touched).plus(self.window) => {
+                Known::Absent
+            }
+            Some(_) => Known::Unknown,
+        }
+    }
+
+    /// What is known of something that was never seen, or is gone.
+    fn unseen(&self, id: &str) -> Known<&Fact> {
         if self.gone.contains_key(id) {
             return Known::Absent;
         }
         let touched = self.touched.get(id).copied().unwrap_or_default();
-        let Some(seen) = self.seen.get(id) else {
-            let swept = ResourceKind::of_id(id).and_then(|kind| self.sweeps.get(&kind));
-            return match swept {
-                Some(s)
-                    if s.last.since(s.first) >= self.window
-                        && s.last >= s.first.max(touched).plus(self.window) =>
-                {
-                    Known::Absent
-                }
-                _ => Known::Unknown,
-            };
-        };
-        match seen.missing {
-            None if seen.asked >= touched => Known::Present(&seen.fact),
-            None => Known::Unknown,
-            Some(missing) if missing >= seen.asked.max(touched).plus(self.window) => Known::Absent,
-            Some(_) => Known::Unknown,
+        match ResourceKind::of_id(id).and_then(|kind| self.sweeps.get(&kind)) {
+            Some(s)
+                if s.last.since(s.first) >= self.window
+                    && s.last >= s.first.max(touched).plus(self.window) =>
+            {
+                Known::Absent
+            }
+            _ => Known::Unknown,
         }
     }
 
@@ -259,44 +313,36 @@ impl World {
     /// What is known of an instance.
     #[must_use]
     pub fn instance(&self, id: &str) -> Known<&InstanceFact> {
-        pick(self.known(id), |f| if let Fact::Instance(x) = f { Some(x) } else { None })
+        pick(self.known(id), |f| if let Fact::Instance(x) = f { Some(&**x) } else { None })
     }
 
     /// What is known of a volume.
     #[must_use]
     pub fn volume(&self, id: &str) -> Known<&VolumeFact> {
-        pick(self.known(id), |f| if let Fact::Volume(x) = f { Some(x) } else { None })
+        pick(self.known(id), |f| if let Fact::Volume(x) = f { Some(&**x) } else { None })
     }
 
     /// What is known of a snapshot.
     #[must_use]
     pub fn snapshot(&self, id: &str) -> Known<&SnapshotFact> {
-        pick(self.known(id), |f| if let Fact::Snapshot(x) = f { Some(x) } else { None })
+        pick(self.known(id), |f| if let Fact::Snapshot(x) = f { Some(&**x) } else { None })
     }
 
     /// What is known of an image.
     #[must_use]
     pub fn image(&self, id: &str) -> Known<&ImageFact> {
-        pick(self.known(id), |f| if let Fact::Image(x) = f { Some(x) } else { None })
+        pick(self.known(id), |f| if let Fact::Image(x) = f { Some(&**x) } else { None })
     }
 
     /// What is known of an interface.
     #[must_use]
     pub fn interface(&self, id: &str) -> Known<&InterfaceFact> {
-        pick(self.known(id), |f| if let Fact::Interface(x) = f { Some(x) } else { None })
+        pick(self.known(id), |f| if let Fact::Interface(x) = f { Some(&**x) } else { None })
     }
 
     /// What is visible with a node's tag (terminated instances too), in the order of ids.
     pub fn of_node(&self, node: &NodeId) -> impl Iterator<Item = &Fact> {
-        self.by_node
-            .get(node)
-            .into_iter()
-            .flatten()
-            .filter_map(|id| self.seen.get(id))
-            .filter(|seen| seen.missing.is_none())
-            .map(|seen| &seen.fact)
-            // A tag may have been taken off since.
-            .filter(|fact| fact.tags().get(tags::NODE).map(String::as_str) == Some(node.as_str()))
+        self.by_node.get(node).into_iter().flatten()
     }
 
     /// What is visible with a node's tag and our own, in the order of ids. What another
@@ -310,6 +356,11 @@ impl World {
     pub fn all(&self) -> impl Iterator<Item = &Fact> {
         self.seen.values().filter(|seen| seen.missing.is_none()).map(|seen| &seen.fact)
     }
+}
+
+/// The node that a resource's tag names.
+fn node_of(fact: &Fact) -> Option<NodeId> {
+    fact.tags().get(tags::NODE).map(|node| NodeId(node.clone()))
 }
 
 fn pick<'a, T>(known: Known<&'a Fact>, of: impl Fn(&'a Fact) -> Option<&'a T>) -> Known<&'a T> {

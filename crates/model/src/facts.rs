@@ -1,5 +1,6 @@
 //! What the cloud shows, with EC2's words for it.
 
+use crate::shared::Shared;
 use crate::tags::Tags;
 use crate::{
     AllocationId, ImageId, InstanceId, InterfaceId, Lifecycle, SnapshotId, SubnetId, Time,
@@ -264,20 +265,20 @@ pub struct InterfaceFact {
     pub tags: Tags,
 }
 
-/// One resource, of any kind.
+/// One resource, of any kind. Copies share it: a sweep of many resources copies none of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Fact {
     /// An instance.
-    Instance(InstanceFact),
+    Instance(Shared<InstanceFact>),
     /// A volume.
-    Volume(VolumeFact),
+    Volume(Shared<VolumeFact>),
     /// A snapshot.
-    Snapshot(SnapshotFact),
+    Snapshot(Shared<SnapshotFact>),
     /// An image.
-    Image(ImageFact),
+    Image(Shared<ImageFact>),
     /// A network interface.
-    Interface(InterfaceFact),
+    Interface(Shared<InterfaceFact>),
 }
 
 impl Fact {
@@ -343,6 +344,18 @@ impl ResourceKind {
         ResourceKind::Image,
         ResourceKind::Interface,
     ];
+
+    /// What the ids of a kind begin with.
+    #[must_use]
+    pub fn prefix(self) -> &'static str {
+        match self {
+            ResourceKind::Instance => "i-",
+            ResourceKind::Volume => "vol-",
+            ResourceKind::Snapshot => "snap-",
+            ResourceKind::Image => "ami-",
+            ResourceKind::Interface => "eni-",
+        }
+    }
 
     /// The kind that an id's prefix names.
     #[must_use]

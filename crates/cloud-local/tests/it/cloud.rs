@@ -125,7 +125,7 @@ async fn run(cloud: &LocalCloud, launch: Launch) -> InstanceFact {
     match reply.facts.into_iter().next() {
         Some(Fact::Instance(i)) => {
             assert_eq!(i.state, InstanceState::Running, "{:?}", i.reason);
-            i
+            (*i).clone()
         }
         other => panic!("{other:?}"),
     }
@@ -139,7 +139,7 @@ async fn look(cloud: &LocalCloud, id: &str) -> Option<Fact> {
 
 async fn instance(cloud: &LocalCloud, id: &InstanceId) -> InstanceFact {
     match look(cloud, id.as_str()).await {
-        Some(Fact::Instance(i)) => i,
+        Some(Fact::Instance(i)) => (*i).clone(),
         other => panic!("{id}: {other:?}"),
     }
 }

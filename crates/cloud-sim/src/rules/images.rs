@@ -51,7 +51,7 @@ impl World {
         };
         self.image_names.insert(name.to_owned(), id.clone());
         self.image_users.entry(snapshot.clone()).or_default().insert(id.clone());
-        self.images.insert(id.clone(), Image { fact, root_gib });
+        self.images.insert(id.clone(), Image { fact: fact.into(), root_gib });
         self.born(id.as_str());
         let made_at = self.slowly(
             Class::SlowSnapshot,
@@ -89,7 +89,7 @@ impl World {
         self.image_mut(id);
         let Some(image) = self.images.remove(id) else { return };
         self.image_names.remove(&image.fact.name);
-        let Some(snapshot) = image.fact.snapshot else { return };
+        let Some(snapshot) = image.fact.snapshot.clone() else { return };
         if let Some(users) = self.image_users.get_mut(&snapshot) {
             users.remove(id);
             if users.is_empty() {

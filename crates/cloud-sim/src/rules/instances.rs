@@ -148,7 +148,8 @@ impl World {
         let Some(instance) = self.instances.get_mut(id) else { return };
         let secondary = std::mem::take(&mut instance.secondary);
         let attachments = std::mem::take(&mut instance.fact.attachments);
-        let (interface, own) = (instance.fact.interface.clone(), instance.own_interface);
+        let (interface, own) = (instance.fact.interface.take(), instance.own_interface);
+        instance.fact.private_ip = None;
         for attachment in attachments {
             let held = self.volumes.get(&attachment.volume).is_some_and(|v| {
                 v.fact.attached_to.as_ref().is_some_and(|(holder, _)| holder == id)

@@ -112,7 +112,7 @@ impl World {
             association: None,
             tags,
         };
-        self.interfaces.insert(id.clone(), Interface { fact });
+        self.interfaces.insert(id.clone(), Interface { fact: fact.into() });
         self.born(id.as_str());
         Ok(id)
     }

@@ -27,7 +27,8 @@ impl Image {
                 architecture: image.architecture.clone(),
                 root_device: image.root_device.clone(),
                 tags: <_>::default(),
-            },
+            }
+            .into(),
             root_gib: image.root_gib,
         }
     }
@@ -86,7 +87,7 @@ impl World {
             tags: launch.tags.clone(),
         };
         let instance = Instance {
-            fact,
+            fact: fact.into(),
             vcpus,
             has_script: launch.shutdown_script.is_some(),
             launch: Some(launch.clone()),
@@ -199,8 +200,13 @@ impl World {
             self.truth.add_holder(owner, fact.id.as_str());
         }
         let id = fact.id.clone();
-        let volume =
-            Volume { fact, detaching: false, content, last_snapshot: None, snapshots_pending: 0 };
+        let volume = Volume {
+            fact: fact.into(),
+            detaching: false,
+            content,
+            last_snapshot: None,
+            snapshots_pending: 0,
+        };
         self.volumes.insert(id.clone(), volume);
         self.born(id.as_str());
     }

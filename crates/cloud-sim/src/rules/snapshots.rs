@@ -96,7 +96,8 @@ impl World {
         if let Some(owner) = &content.owner {
             self.truth.add_holder(owner, id.as_str());
         }
-        self.snapshots.insert(id.clone(), Snapshot { fact, size_gib, fs_uuid, content });
+        self.snapshots
+            .insert(id.clone(), Snapshot { fact: fact.into(), size_gib, fs_uuid, content });
         self.born(id.as_str());
         let made_at = self.slowly(
             Class::SlowSnapshot,

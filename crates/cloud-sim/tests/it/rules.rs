@@ -101,7 +101,7 @@ fn a_filesystem_keeps_its_uuid_through_a_snapshot() {
     let copy = hand.snapshot(&volume);
     let (restored, blank) = (hand.volume(Some(&copy)), hand.volume(None));
     let uuid = |hand: &Hand, id: &str| match hand.cloud.truly(id) {
-        Some(Fact::Volume(v)) => v.fs_uuid,
+        Some(Fact::Volume(v)) => v.fs_uuid.clone(),
         other => panic!("{other:?}"),
     };
     assert_eq!(uuid(&hand, volume.as_str()), uuid(&hand, restored.as_str()));

@@ -55,7 +55,7 @@ async fn delete(s: &Subject, interface: InterfaceId) {
 /// The primary interface of a running instance.
 async fn primary(s: &Subject, id: &InstanceId) -> InterfaceId {
     match s.look(id.as_str()).await {
-        Some(Fact::Instance(i)) => match i.interface {
+        Some(Fact::Instance(i)) => match i.interface.clone() {
             Some(interface) => interface,
             None => panic!("{id} shows no interface"),
         },

@@ -3,6 +3,7 @@
 use super::Work;
 use super::parts::role;
 use crate::network::interface_role;
+use holdfast_model::Shared;
 use holdfast_model::adoption::{Candidate, FRESH};
 use holdfast_model::facts::{Fact, InstanceFact, InterfaceFact};
 use holdfast_model::record::HeldInterface;
@@ -36,7 +37,7 @@ fn interface(
         Fact::Interface(i) if role(&i.tags) == part => Some(i.clone()),
         _ => None,
     };
-    let candidates: Vec<InterfaceFact> = work.facts.iter().filter_map(pick).collect();
+    let candidates: Vec<Shared<InterfaceFact>> = work.facts.iter().filter_map(pick).collect();
     let told: Vec<Candidate> = candidates
         .iter()
         .map(|i| Candidate { id: i.id.0.clone(), what: format!("{} in {}", i.private_ip, i.zone) })

@@ -39,7 +39,7 @@ fn number(tags: &Tags) -> u64 {
 fn volumes<'a>(work: &Work<'a>) -> Vec<&'a VolumeFact> {
     let there = |v: &VolumeFact| v.state != VolumeState::Deleting && v.state != VolumeState::Error;
     let pick = |f: &&'a Fact| match *f {
-        Fact::Volume(v) if there(v) => Some(v),
+        Fact::Volume(v) if there(v) => Some(&**v),
         _ => None,
     };
     work.facts.iter().filter_map(pick).collect()
@@ -47,7 +47,7 @@ fn volumes<'a>(work: &Work<'a>) -> Vec<&'a VolumeFact> {
 
 fn images<'a>(work: &Work<'a>) -> Vec<&'a ImageFact> {
     let pick = |f: &&'a Fact| match *f {
-        Fact::Image(i) if i.state == ImageState::Available && role(&i.tags) == "root" => Some(i),
+        Fact::Image(i) if i.state == ImageState::Available && role(&i.tags) == "root" => Some(&**i),
         _ => None,
     };
     work.facts.iter().filter_map(pick).collect()
@@ -288,7 +288,7 @@ const MAX_COPIES: usize = 10;
 fn copies<'a>(work: &Work<'a>, wanted: &str) -> Vec<&'a SnapshotFact> {
     let pick = |f: &&'a Fact| match *f {
         Fact::Snapshot(s) if role(&s.tags) == wanted && s.state == SnapshotState::Completed => {
-            Some(s)
+            Some(&**s)
         }
         _ => None,
     };

@@ -35,7 +35,7 @@ fn may_go(changed: &[(&str, Option<&str>)]) -> bool {
         tags: of,
     };
     let mut world = World::new(0);
-    world.absorb_page(vec![Fact::Volume(volume)], Time(1));
+    world.absorb_page(vec![Fact::Volume(volume.into())], Time(1));
     let mut record = Record::new(NodeId::from("smi-1"), json!({}), Time(0));
     record.generation = 2;
     let (installation, tuning) = (Installation::from("us"), Tuning::local());

@@ -1,12 +1,12 @@
 use holdfast_engine::World;
 use holdfast_model::facts::{Fact, ResourceKind, VolumeFact, VolumeState};
-use holdfast_model::{Known, Reply, Time, VolumeId, Zone};
+use holdfast_model::{Known, Reply, Shared, Time, VolumeId, Zone};
 
 /// The consistency window of these tests, in milliseconds.
 const WINDOW: u64 = 1_000;
 
 fn volume(state: VolumeState) -> Fact {
-    Fact::Volume(VolumeFact {
+    Fact::Volume(Shared::from(VolumeFact {
         id: VolumeId::from("vol-1"),
         state,
         zone: Zone::from("z"),
@@ -18,7 +18,7 @@ fn volume(state: VolumeState) -> Fact {
         tags: [("holdfast:installation", "ours"), ("holdfast:node", "smi-1")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),
-    })
+    }))
 }
 
 fn ids() -> Vec<String> {
@@ -105,4 +105,73 @@ fn what_carries_none_of_our_tags_is_not_missed_by_a_sweep_but_by_a_look_at_it() 
     assert!(matches!(world.volume("vol-1"), Known::Present(_)));
     world.absorb_ids(&ids(), Vec::new(), Time(7_000));
     assert_eq!(world.volume("vol-1"), Known::Absent);
+}
+
+/// A volume of a node, if it has one.
+fn volume_of(id: &str, node: Option<&str>, size_gib: u32) -> Fact {
+    let Fact::Volume(mut fact) = volume(VolumeState::Available) else { panic!("a volume") };
+    fact.id = VolumeId::from(id);
+    fact.size_gib = size_gib;
+    fact.tags.remove("holdfast:node");
+    fact.tags.extend(node.map(|node| ("holdfast:node".to_owned(), node.to_owned())));
+    Fact::Volume(fact)
+}
+
+fn ids_of(world: &World, node: &str) -> Vec<String> {
+    world.of_node(&node.into()).map(|fact| fact.id().to_owned()).collect()
+}
+
+#[test]
+fn a_page_is_taken_in_whole_in_whatever_order_it_comes() {
+    let mut world = World::new(WINDOW);
+    let page = |size| -> Vec<Fact> {
+        ["vol-2", "vol-3", "vol-1"].map(|id| volume_of(id, Some("smi-1"), size)).to_vec()
+    };
+    world.absorb_page(page(1), Time(10));
+    assert_eq!(ids_of(&world, "smi-1"), ["vol-1", "vol-2", "vol-3"]);
+    world.take_changed();
+    // The same again is no news, but it is a newer read: nothing of it is missing.
+    world.absorb_page(page(1), Time(20));
+    assert!(world.take_changed().is_empty());
+    assert!(world.complete_sweep(ResourceKind::Volume, Time(20)).is_empty());
+    world.absorb_page(page(2), Time(30));
+    for id in ["vol-1", "vol-2", "vol-3"] {
+        assert!(matches!(world.volume(id), Known::Present(v) if v.size_gib == 2), "{id}");
+    }
+    assert_eq!(world.take_changed().len(), 1);
+}
+
+#[test]
+fn what_a_sweep_misses_is_not_shown_as_its_nodes_until_it_shows_again() {
+    let mut world = World::new(WINDOW);
+    let both = || vec![volume_of("vol-1", Some("smi-1"), 1), volume_of("vol-2", Some("smi-1"), 1)];
+    world.absorb_page(both(), Time(10));
+    world.absorb_page(vec![volume_of("vol-1", Some("smi-1"), 1)], Time(20));
+    assert_eq!(world.complete_sweep(ResourceKind::Volume, Time(20)), ["vol-2"]);
+    assert_eq!(ids_of(&world, "smi-1"), ["vol-1"]);
+    world.absorb_page(both(), Time(30));
+    assert_eq!(ids_of(&world, "smi-1"), ["vol-1", "vol-2"]);
+}
+
+#[test]
+fn whoever_takes_a_nodes_tag_off_or_changes_it_takes_the_resource_from_the_node() {
+    let mut world = World::new(WINDOW);
+    world.absorb_page(vec![volume_of("vol-1", Some("smi-1"), 1)], Time(10));
+    world.absorb_page(vec![volume_of("vol-1", Some("smi-2"), 1)], Time(20));
+    assert_eq!((ids_of(&world, "smi-1").len(), ids_of(&world, "smi-2").len()), (0, 1));
+    world.absorb_page(vec![volume_of("vol-1", None, 1)], Time(30));
+    assert_eq!((ids_of(&world, "smi-1").len(), ids_of(&world, "smi-2").len()), (0, 0));
+}
+
+#[test]
+fn a_command_on_what_was_seen_and_is_looked_for_again_leaves_it_unknown_until_a_newer_read() {
+    let mut world = World::new(WINDOW);
+    // The command leaves before the resource shows for the first time.
+    world.touch("vol-1", Time(50));
+    world.absorb_page(vec![volume_of("vol-1", Some("smi-1"), 1)], Time(10));
+    assert_eq!(world.volume("vol-1"), Known::Unknown);
+    world.take_changed();
+    world.absorb_page(vec![volume_of("vol-1", Some("smi-1"), 1)], Time(60));
+    assert!(matches!(world.volume("vol-1"), Known::Present(_)));
+    assert_eq!(world.take_changed().len(), 1, "what became certain is news");
 }

@@ -179,7 +179,7 @@ fn what_is_not_certain_is_asked_and_answered_by_a_choice() {
     let refused = adopt(&mut scene, None, &[]).expect_err("it is not certain").to_string();
     assert!(refused.contains("--head root=ID"), "{refused}");
     let older = scene.sim.cloud.resources(&scene.node).into_iter().find_map(|f| match f {
-        Fact::Image(i) => Some(i.id.0),
+        Fact::Image(i) => Some(i.id.0.clone()),
         _ => None,
     });
     let older = older.expect("the image before it");

@@ -187,7 +187,7 @@ fn a_volume_of_another_node_or_installation_is_never_taken() {
         replace(&mut scene, Kind::Recycle, WHOLE);
         scene.sim.run_for(3 * MINUTE);
         match scene.sim.cloud.truly(id.as_str()) {
-            Some(Fact::Volume(v)) => assert_eq!((v.attached_to, v.tags), (None, theirs)),
+            Some(Fact::Volume(v)) => assert_eq!((&v.attached_to, &v.tags), (&None, &theirs)),
             other => panic!("{other:?}"),
         }
     }

@@ -4,7 +4,7 @@ use super::*;
 
 async fn address(cloud: &LocalCloud, node: &InstanceFact) -> (String, String) {
     match look(cloud, node.interface.as_ref().unwrap().as_str()).await {
-        Some(Fact::Interface(i)) => (i.private_ip, i.mac),
+        Some(Fact::Interface(i)) => (i.private_ip.clone(), i.mac.clone()),
         other => panic!("{other:?}"),
     }
 }
