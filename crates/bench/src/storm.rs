@@ -125,7 +125,7 @@ fn one(
     let what = format!("{} over {count} nodes", flow.name());
     let mut stage = Stage::set(original, flow, count, options.volumes, options.seed)?;
     let bound = bound::bound(&stage.drive.cloud, &stage.nodes, flow, percent);
-    let calls_before = stage.drive.cloud.calls().len();
+    let before = stage.drive.cloud.calls_by_action().clone();
     let began = stage.drive.now;
     stage.strike(percent);
     let back = if flow.is_holdfast() {
@@ -149,6 +149,9 @@ fn one(
         script::run(&mut stage, flow == Flow::Naive)?
     };
     let ended = back.iter().copied().max().unwrap_or(began);
+    let so_far = stage.drive.cloud.calls_by_action();
+    let reads = so_far.iter().filter(|(action, _)| action.starts_with("Describe"));
+    let describe_calls = reads.map(|(action, made)| made - of(&before, action)).sum();
     if flow.is_holdfast() {
         // What is superseded is deleted after the nodes serve: that counts as well.
         let mut left: Vec<usize> = (0..count).collect();
@@ -169,18 +172,14 @@ fn one(
         return Err(BenchError::Broken { what, violation: violation.to_string() });
     }
     let seconds = ended.since(began) as f64 / 1_000.0;
-    let mut by_action: BTreeMap<String, f64> = BTreeMap::new();
-    let mut describes = 0;
-    for (at, action, _) in &stage.drive.cloud.calls()[calls_before..] {
-        if action.starts_with("Describe") {
-            describes += u64::from(*at <= ended);
-        } else if !matches!(*action, "Drain" | "OpenGate") {
-            *by_action.entry((*action).to_owned()).or_default() += 1.0;
-        }
-    }
-    for calls in by_action.values_mut() {
-        *calls /= count as f64;
-    }
+    let mutates =
+        |action: &str| !(action.starts_with("Describe") || matches!(action, "Drain" | "OpenGate"));
+    let calls = stage.drive.cloud.calls_by_action().iter().filter(|(action, _)| mutates(action));
+    let by_action: BTreeMap<String, f64> = calls
+        .map(|(action, made)| ((*action).to_owned(), (made - of(&before, action)) as f64))
+        .filter(|(_, made)| *made > 0.0)
+        .map(|(action, made)| (action, made / count as f64))
+        .collect();
     Ok(StormRow {
         nodes: count,
         flow,
@@ -191,8 +190,12 @@ fn one(
         foresight_ratio: seconds / bound.foresight_seconds,
         mutating_calls_per_replacement: by_action.values().sum(),
         calls_by_action: by_action,
-        describe_calls: describes,
+        describe_calls,
         peak_memory_mib: peak.map(|kib| kib / 1_024),
         bound,
     })
+}
+
+fn of(made: &BTreeMap<&'static str, u64>, action: &str) -> u64 {
+    made.get(action).copied().unwrap_or_default()
 }

@@ -16,6 +16,7 @@ use holdfast_model::{
     VolumeId, tags,
 };
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// The most calls that are logged; of later ones only the number is kept.
 pub const MAX_CALLS_LOGGED: usize = 1_000_000;
@@ -34,14 +35,14 @@ pub struct Scheduled {
 pub struct SimCloud {
     pub(crate) world: World,
     calls: Vec<(Time, &'static str, String)>,
-    calls_made: u64,
+    made: BTreeMap<&'static str, u64>,
 }
 
 impl SimCloud {
     /// An empty region. The same seed, configuration and calls give the same history.
     #[must_use]
     pub fn new(seed: u64, config: SimConfig) -> SimCloud {
-        SimCloud { world: World::new(seed, config), calls: Vec::new(), calls_made: 0 }
+        SimCloud { world: World::new(seed, config), calls: Vec::new(), made: BTreeMap::new() }
     }
 
     /// Carries out a command at `now`: what it changes is changed at once, or goes on by itself;
@@ -233,11 +234,17 @@ impl SimCloud {
     /// How many calls and Describes there were, logged or not.
     #[must_use]
     pub fn calls_made(&self) -> u64 {
-        self.calls_made
+        self.made.values().sum()
+    }
+
+    /// The same by action.
+    #[must_use]
+    pub fn calls_by_action(&self) -> &BTreeMap<&'static str, u64> {
+        &self.made
     }
 
     fn log(&mut self, at: Time, action: &'static str, resource: String) {
-        self.calls_made += 1;
+        *self.made.entry(action).or_default() += 1;
         if self.calls.len() < MAX_CALLS_LOGGED {
             self.calls.push((at, action, resource));
         }

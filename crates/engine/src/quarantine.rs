@@ -23,8 +23,17 @@ pub fn epoch(fact: &Fact) -> Option<Epoch> {
 
 /// Whether a resource was made by a controller that knew more than this record.
 fn is_beyond(record: &Record, fact: &Fact, scene: &Scene<'_>) -> bool {
-    generation(fact).is_some_and(|g| g > record.newest_generation())
-        || epoch(fact).is_some_and(|e| e.is_beyond(scene.epoch))
+    is_later(record, generation(fact), epoch(fact), scene)
+}
+
+fn is_later(
+    record: &Record,
+    generation: Option<u64>,
+    epoch: Option<Epoch>,
+    scene: &Scene<'_>,
+) -> bool {
+    generation.is_some_and(|g| g > record.newest_generation())
+        || epoch.is_some_and(|e| e.is_beyond(scene.epoch))
 }
 
 /// Whether a resource is this node's to change: of our installation, of this node, and not made by
@@ -56,8 +65,12 @@ fn evidence(desk: &Desk<'_>) -> Option<Quarantine> {
     let (record, scene) = (&desk.record, desk.scene);
     let beyond: Vec<&Fact> = scene
         .world
-        .ours(&record.id, scene.installation)
-        .filter(|fact| is_beyond(record, fact, scene))
+        .shown(&record.id)
+        .iter()
+        .filter(|shown| is_later(record, shown.generation, shown.epoch, scene))
+        .map(|shown| &shown.fact)
+        // What another installation made for a node of the same id is none of our business.
+        .filter(|fact| fact.tags().get(tags::INSTALLATION) == Some(&scene.installation.0))
         .collect();
     let first = beyond.first()?;
     let newest = beyond.iter().filter_map(|f| generation(f)).max().unwrap_or_default();

@@ -6,11 +6,12 @@
 //! a read that was asked a whole consistency window after the last sighting (and after the last
 //! command on that resource) did not show it.
 
+use crate::quarantine;
 use holdfast_model::facts::{
     Fact, ImageFact, InstanceFact, InstanceState, InterfaceFact, ResourceKind, SnapshotFact,
     VolumeFact,
 };
-use holdfast_model::{Installation, NodeId, Reply, Time, tags};
+use holdfast_model::{Epoch, Installation, NodeId, Reply, Time, tags};
 use holdfast_model::{Known, time::HOUR};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,8 @@ struct Seen {
     missing: Option<Time>,
     /// When the newest command on it left or returned.
     touched: Time,
+    /// Whether a sweep shows it: only what carries our tags; the rest is read by id.
+    swept: bool,
 }
 
 impl Seen {
@@ -33,6 +36,20 @@ impl Seen {
     fn vanishes(&self) -> bool {
         let over = matches!(&self.fact, Fact::Instance(i) if i.state == InstanceState::Terminated);
         self.missing.is_none() && !over
+    }
+
+    /// Whether it is positively not there any more.
+    fn is_gone(&self, window: u64) -> bool {
+        let last = self.asked.max(self.touched);
+        self.missing.is_some_and(|missing| missing >= last.plus(window))
+    }
+
+    /// A read asked at `asked` should have shown it. Whoever knows that it is gone learns nothing
+    /// new from one more look; returns whether this is news, and whether it is the first miss.
+    fn missed_by(&mut self, asked: Time, window: u64) -> (bool, bool) {
+        let (news, first) = (!self.is_gone(window), self.missing.is_none());
+        self.missing = Some(self.missing.unwrap_or_default().max(asked));
+        (news, first)
     }
 
     /// Takes in a read that shows what is known already, if it does. Most of a sweep shows nothing
@@ -47,6 +64,21 @@ impl Seen {
         let newly = self.asked < self.touched;
         self.asked = asked;
         Some(newly)
+    }
+}
+
+/// What shows of a node, and which controller made it, as its tags say: every plan asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) fact: Fact,
+    pub(crate) generation: Option<u64>,
+    pub(crate) epoch: Option<Epoch>,
+}
+
+impl Shown {
+    fn new(fact: Fact) -> Shown {
+        let (generation, epoch) = (quarantine::generation(&fact), quarantine::epoch(&fact));
+        Shown { fact, generation, epoch }
     }
 }
 
@@ -67,7 +99,7 @@ pub struct World {
     touched: BTreeMap<String, Time>,
     sweeps: BTreeMap<ResourceKind, Sweeps>,
     /// What shows of each node, in the order of ids: every plan goes through it.
-    by_node: BTreeMap<NodeId, Vec<Fact>>,
+    by_node: BTreeMap<NodeId, Vec<Shown>>,
     changed: BTreeSet<NodeId>,
 }
 
@@ -136,30 +168,36 @@ impl World {
     /// A sweep of one kind, whose first page was asked at `asked`, is complete: what it should
     /// have shown and did not is missing. Returns what was missed for the first time.
     pub fn complete_sweep(&mut self, kind: ResourceKind, asked: Time) -> Vec<String> {
-        let missing: Vec<String> = self
-            .of_kind(kind)
-            .filter(|(_, seen)| seen.asked < asked)
-            // A sweep shows only what carries our tags; the rest is read by id.
-            .filter(|(_, seen)| seen.fact.tags().contains_key(tags::INSTALLATION))
-            .map(|(id, _)| id.clone())
-            .collect();
         let mut newly = Vec::new();
-        for id in missing {
-            let surprising = self.seen.get(&id).is_some_and(Seen::vanishes);
-            self.miss(&id, asked);
-            if surprising {
-                newly.push(id);
+        let mut hidden = Vec::new();
+        let mut forgotten = Vec::new();
+        let prefix = kind.prefix().trim_end_matches('-');
+        // The ids of a kind, and nothing else, lie between its prefix and the next character.
+        for (id, seen) in self.seen.range_mut(format!("{prefix}-")..format!("{prefix}.")) {
+            if seen.swept && seen.asked < asked {
+                let surprising = seen.vanishes();
+                let (news, first) = seen.missed_by(asked, self.window);
+                if news {
+                    self.changed.extend(node_of(&seen.fact));
+                }
+                if first {
+                    hidden.push(seen.fact.clone());
+                }
+                if surprising {
+                    newly.push(id.clone());
+                }
             }
+            if seen.missing.is_some_and(|m| m.since(seen.asked) > REMEMBER_GONE) {
+                forgotten.push(id.clone());
+            }
+        }
+        for fact in &hidden {
+            self.hide(fact);
         }
         let sweeps = self.sweeps.entry(kind).or_insert(Sweeps { first: asked, last: asked });
         sweeps.last = sweeps.last.max(asked);
         self.gone.retain(|_, at| asked.since(*at) < REMEMBER_GONE);
         self.touched.retain(|_, at| asked.since(*at) < REMEMBER_GONE);
-        let forgotten: Vec<String> = self
-            .of_kind(kind)
-            .filter(|(_, s)| s.missing.is_some_and(|m| m.since(s.asked) > REMEMBER_GONE))
-            .map(|(id, _)| id.clone())
-            .collect();
         for id in forgotten {
             self.forget(&id);
             self.gone.insert(id, asked);
@@ -184,11 +222,6 @@ impl World {
         ResourceKind::ALL.iter().all(|kind| self.sweeps.contains_key(kind))
     }
 
-    fn of_kind(&self, kind: ResourceKind) -> impl Iterator<Item = (&String, &Seen)> {
-        let prefix = kind.prefix();
-        self.seen.range(prefix.to_owned()..).take_while(move |(id, _)| id.starts_with(prefix))
-    }
-
     fn see(&mut self, fact: Fact, asked: Time) {
         let mut touched = Time(0);
         if let Some(seen) = self.seen.get_mut(fact.id()) {
@@ -204,13 +237,14 @@ impl World {
         touched = touched.max(self.touched.remove(&id).unwrap_or_default());
         if let Some(node) = node_of(&fact) {
             let shown = self.by_node.entry(node.clone()).or_default();
-            match shown.binary_search_by(|other| other.id().cmp(&id)) {
-                Ok(at) => shown[at] = fact.clone(),
-                Err(at) => shown.insert(at, fact.clone()),
+            match shown.binary_search_by(|other| other.fact.id().cmp(&id)) {
+                Ok(at) => shown[at] = Shown::new(fact.clone()),
+                Err(at) => shown.insert(at, Shown::new(fact.clone())),
             }
             self.changed.insert(node);
         }
-        let before = self.seen.insert(id, Seen { fact, asked, missing: None, touched });
+        let swept = fact.tags().contains_key(tags::INSTALLATION);
+        let before = self.seen.insert(id, Seen { fact, asked, missing: None, touched, swept });
         // A tag may have been taken off since.
         if let Some(before) = before
             && let Some(seen) = self.seen.get(before.fact.id())
@@ -224,7 +258,7 @@ impl World {
     fn hide(&mut self, fact: &Fact) {
         let Some(node) = node_of(fact) else { return };
         let Some(shown) = self.by_node.get_mut(&node) else { return };
-        if let Ok(at) = shown.binary_search_by(|other| other.id().cmp(fact.id())) {
+        if let Ok(at) = shown.binary_search_by(|other| other.fact.id().cmp(fact.id())) {
             shown.remove(at);
         }
         if shown.is_empty() {
@@ -233,15 +267,13 @@ impl World {
     }
 
     fn miss(&mut self, id: &str, asked: Time) {
-        // Who knows that it is gone learns nothing new from one more look.
-        let was_gone = self.known(id).is_absent();
         let Some(seen) = self.seen.get_mut(id).filter(|seen| asked > seen.asked) else { return };
-        let newly = seen.missing.is_none().then(|| seen.fact.clone());
-        if !was_gone {
-            self.changed.extend(node_of(&seen.fact));
+        let (news, first) = seen.missed_by(asked, self.window);
+        let fact = seen.fact.clone();
+        if news {
+            self.changed.extend(node_of(&fact));
         }
-        seen.missing = Some(seen.missing.unwrap_or_default().max(asked));
-        if let Some(fact) = newly {
+        if first {
             self.hide(&fact);
         }
     }
@@ -259,9 +291,7 @@ impl World {
         match seen.missing {
             None if seen.asked >= seen.touched => Known::Present(&seen.fact),
             None => Known::Unknown,
-            Some(missing) if missing >= seen.asked.max(seen.touched).plus(self.window) => {
-                Known::Absent
-            }
+            Some(_) if seen.is_gone(self.window) => Known::Absent,
             Some(_) => Known::Unknown,
         }
     }
@@ -342,7 +372,12 @@ impl World {
 
     /// What is visible with a node's tag (terminated instances too), in the order of ids.
     pub fn of_node(&self, node: &NodeId) -> impl Iterator<Item = &Fact> {
-        self.by_node.get(node).into_iter().flatten()
+        self.shown(node).iter().map(|shown| &shown.fact)
+    }
+
+    /// The same, with what plans ask of each.
+    pub(crate) fn shown(&self, node: &NodeId) -> &[Shown] {
+        self.by_node.get(node).map_or(&[], Vec::as_slice)
     }
 
     /// What is visible with a node's tag and our own, in the order of ids. What another

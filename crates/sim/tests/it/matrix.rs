@@ -44,7 +44,7 @@ fn seen(scene: &Scene) -> Seen {
     let holder = record.holder.clone().unwrap();
     let data = record.data.iter().find(|d| d.device == DEVICE).map(|d| d.head.clone());
     let (image, private_ip) = match scene.sim.cloud.truly(holder.id.as_str()) {
-        Some(Fact::Instance(i)) => (i.image.0, i.private_ip),
+        Some(Fact::Instance(i)) => (i.image.0.clone(), i.private_ip.clone()),
         other => panic!("{other:?}"),
     };
     Seen {

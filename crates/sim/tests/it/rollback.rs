@@ -34,7 +34,7 @@ fn roll_back(scene: &mut Scene, to: u64, data: Option<bool>) {
 fn image_in_use(scene: &Scene) -> String {
     let holder = record(scene).holder.clone().expect("an instance");
     match scene.sim.cloud.truly(holder.id.as_str()) {
-        Some(Fact::Instance(i)) => i.image.0,
+        Some(Fact::Instance(i)) => i.image.0.clone(),
         other => panic!("{other:?}"),
     }
 }

@@ -246,7 +246,7 @@ fn of_several_volumes_only_the_one_that_was_lost_is_restored_and_the_others_stay
         let held = record.data.iter().find(|d| d.device == device).expect("a volume");
         let DataHead::Volume { id, .. } = &held.head else { panic!("{held:?}") };
         match scene.sim.cloud.truly(id.as_str()) {
-            Some(Fact::Volume(v)) => v.snapshot.expect("made from one"),
+            Some(Fact::Volume(v)) => v.snapshot.clone().expect("made from one"),
             other => panic!("{other:?}"),
         }
     };
