@@ -9,7 +9,7 @@ use holdfast_model::facts::{
 use holdfast_model::market::{Catalogue, InstanceType, Market, MarketPrice, Subnet};
 use holdfast_model::{
     CallState, Command, Epoch, ImageId, Installation, InstanceId, InterfaceId, Kind, Lifecycle,
-    NodeId, Record, Reply, Row, SubnetId, Time, VolumeId, Zone,
+    NodeId, Record, Reply, Row, Shared, SubnetId, Time, VolumeId, Zone,
 };
 use serde_json::{Value, json};
 
@@ -136,7 +136,7 @@ fn instance(command: &Command, state: InstanceState, reason: Option<&str>) -> Fa
         device: "/dev/xvda".to_owned(),
         delete_on_termination: true,
     };
-    Fact::Instance(InstanceFact {
+    Fact::Instance(Shared::from(InstanceFact {
         id: InstanceId::from("i-1"),
         state,
         reason: reason.map(str::to_owned),
@@ -155,7 +155,7 @@ fn instance(command: &Command, state: InstanceState, reason: Option<&str>) -> Fa
         interruption_at: None,
         drained: false,
         tags: launch.tags.clone(),
-    })
+    }))
 }
 
 /// A look at the volumes is not a look at the instance that is gone: who waits for the one must not
@@ -201,7 +201,7 @@ fn a_launch_waits_for_every_new_volume_whichever_is_answered_last() {
             };
             node.answer(of_device, |command| {
                 let Command::CreateVolume { tags, .. } = command else { unreachable!() };
-                Fact::Volume(VolumeFact {
+                Fact::Volume(Shared::from(VolumeFact {
                     id: VolumeId(format!("vol-{number}")),
                     state: VolumeState::Available,
                     zone: Zone::from("z"),
@@ -211,7 +211,7 @@ fn a_launch_waits_for_every_new_volume_whichever_is_answered_last() {
                     snapshot: None,
                     fs_uuid: None,
                     tags: tags.clone(),
-                })
+                }))
             });
             waits_for = node.plan().waits_for;
         }
