@@ -37,7 +37,7 @@ impl Identity {
         let doing = || format!("looking for process {}", self.pid);
         let pidfd = match sys::pidfd_open(self.pid) {
             Ok(pidfd) => pidfd,
-            Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
+            Err(e) if is_gone(&e) => return Ok(None),
             Err(e) => return Err(e).doing(doing),
         };
         // After opening: the pidfd holds whichever process had the number then, and if that one
@@ -45,10 +45,16 @@ impl Identity {
         match start_ticks(self.pid) {
             Ok(found) if found == self.start_ticks => Ok(Some(pidfd)),
             Ok(_) => Ok(None),
-            Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(None),
+            Err(e) if is_gone(&e) => Ok(None),
             Err(e) => Err(e).doing(doing),
         }
     }
+}
+
+/// Whether there is no such process (any more). One that is being reaped in this moment has no file
+/// for its pidfd: newer kernels then say `ENOENT`.
+fn is_gone(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 
 fn start_ticks(pid: i32) -> io::Result<u64> {
@@ -82,6 +88,19 @@ mod tests {
         }
         stat.push_str(" 4242 23");
         assert_eq!(parse_start_ticks(&stat), Some(4242));
+    }
+
+    #[test]
+    fn a_process_that_has_been_reaped_is_gone_whatever_the_kernel_calls_it() {
+        let mut child = std::process::Command::new("true").spawn().expect("a process");
+        let pid = i32::try_from(child.id()).expect("a pid");
+        let identity = Identity::of(pid).expect("it is not reaped yet");
+        child.wait().expect("its end");
+        assert!(identity.open().expect("can be looked for").is_none());
+        for code in [libc::ENOENT, libc::ESRCH] {
+            assert!(is_gone(&io::Error::from_raw_os_error(code)));
+        }
+        assert!(!is_gone(&io::Error::from_raw_os_error(libc::EMFILE)));
     }
 
     #[test]
