@@ -215,7 +215,10 @@ impl Pool {
         }
         let mut flags = MsFlags::MS_NOATIME | MsFlags::MS_NODEV;
         // Inode tables are holes that read as zeros; writing them out would only fill the pool.
-        let mut words = "noinit_itable";
+        // A write that cannot be carried out gives the filesystem up, so that a file never becomes
+        // longer than what is in it (ext4(5): otherwise the length is committed all the same, and a
+        // log ends in zeros that its server takes for damage).
+        let mut words = "noinit_itable,data_err=abort";
         if options.read_only {
             flags |= MsFlags::MS_RDONLY;
             words = "noload";

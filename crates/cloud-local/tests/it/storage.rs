@@ -105,6 +105,54 @@ fn a_power_cut_keeps_what_was_synced_and_loses_what_was_not() {
     unmount_and_detach(&pool, &volume, &target);
 }
 
+/// A log that a server appends to while the pool runs full: what it was told is there is there, and
+/// nothing after it but what was written, no zeros in place of what could not be.
+#[test]
+fn a_file_is_never_longer_than_what_could_be_written_to_it() {
+    let scratch = Scratch::new();
+    let pool = scratch.open();
+    let volume = vol("0f");
+    pool.create_blank(&volume, 1).unwrap();
+    let target = scratch.target("0f");
+    attach_and_mount(&pool, &volume, &target);
+    write_synced(&target.join("log"), b"");
+    let mut log = File::options().append(true).open(target.join("log")).unwrap();
+    let ballast = fill(&pool.dir().join("pool"));
+    let mut acknowledged = 0;
+    let failed = (0..1_000_000).find_map(|_| {
+        let written = log.write_all(&[b'x'; 10_000]).and_then(|()| log.sync_data());
+        acknowledged += u64::from(written.is_ok()) * 10_000;
+        written.err()
+    });
+    assert!(failed.is_some(), "the pool was not full");
+    drop(log);
+    fs::remove_file(ballast).unwrap();
+    assert!(pool.fault(&target).unwrap().is_some(), "it is seen that a write has failed");
+    pool.power_cut(&target).unwrap();
+    unmount_and_detach(&pool, &volume, &target);
+    attach_and_mount(&pool, &volume, &target);
+    let found = fs::read(target.join("log")).unwrap();
+    assert!(found.len() as u64 >= acknowledged, "{} of {acknowledged}", found.len());
+    let zeros = found.iter().filter(|byte| **byte != b'x').count();
+    assert_eq!(zeros, 0, "of {} bytes, {acknowledged} acknowledged", found.len());
+    unmount_and_detach(&pool, &volume, &target);
+}
+
+/// Takes all the space that a pool has.
+fn fill(pool: &Path) -> PathBuf {
+    let path = pool.join("ballast");
+    let mut ballast = File::create_new(&path).unwrap();
+    let stat = nix::sys::statvfs::statvfs(pool).unwrap();
+    let most = (stat.blocks_available() * stat.fragment_size()).saturating_sub(8 << 20);
+    let none = nix::fcntl::FallocateFlags::empty();
+    nix::fcntl::fallocate(&ballast, none, 0, i64::try_from(most).unwrap()).unwrap();
+    std::io::Seek::seek(&mut ballast, std::io::SeekFrom::Start(most)).unwrap();
+    while ballast.write_all(&[1; 4_096]).is_ok() {}
+    // What is not on the pool yet would take its space later, and fail then.
+    let _ = ballast.sync_all();
+    path
+}
+
 #[test]
 fn a_power_cut_is_refused_where_no_volume_of_the_pool_is_mounted() {
     let scratch = Scratch::new();

@@ -109,7 +109,9 @@ pub struct GoodCopy {
 impl GoodCopy {
     /// Makes it, on the same pool: it shares its blocks.
     pub fn make(cloud_dir: &Path, of: &Path) -> Result<GoodCopy, String> {
-        let copy = cloud_dir.join("pool/soak-copy");
+        // Two nodes may be tried at the same time, each with a copy of its own.
+        let name = of.file_name().unwrap_or_default().to_string_lossy();
+        let copy = cloud_dir.join("pool").join(format!("soak-copy-{name}"));
         std::fs::copy(of, &copy).map_err(|e| format!("{}: {e}", of.display()))?;
         Ok(GoodCopy { of: of.to_owned(), copy })
     }
@@ -123,5 +125,31 @@ impl GoodCopy {
 impl Drop for GoodCopy {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.copy);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_copies_of_two_snapshots_at_the_same_time_do_not_get_mixed_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let snapshots = dir.path().join("pool/snapshots");
+        std::fs::create_dir_all(&snapshots).unwrap();
+        let [one, two] = ["snap-1.img", "snap-2.img"].map(|name| snapshots.join(name));
+        for path in [&one, &two] {
+            std::fs::write(path, path.display().to_string()).unwrap();
+        }
+        let copies = [&one, &two].map(|path| GoodCopy::make(dir.path(), path).unwrap());
+        for path in [&one, &two] {
+            spoil(path).unwrap();
+        }
+        for copy in copies {
+            copy.put_back().unwrap();
+        }
+        for path in [&one, &two] {
+            assert_eq!(std::fs::read_to_string(path).unwrap(), path.display().to_string());
+        }
     }
 }
