@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// Between two rounds of checks. EC2 makes one each minute.
 const EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at the pool's space.
+const SPACE_EVERY: Duration = Duration::from_millis(100);
 /// An instance is impaired after so many failed checks on end.
 const FAILURES: u32 = 2;
 /// So many instances are checked at the same time: one that does not answer takes seconds.
@@ -26,7 +28,24 @@ pub(crate) fn start(inner: &Arc<Inner>) -> Result<(), LocalError> {
         .name("local-checks".to_owned())
         .spawn(move || check(&weak))
         .map_err(crate::launch::io("starting the checks of", &inner.dir))?;
+    let weak = Arc::downgrade(inner);
+    std::thread::Builder::new()
+        .name("local-space".to_owned())
+        .spawn(move || watch_space(&weak))
+        .map_err(crate::launch::io("watching the space of", &inner.dir))?;
     Ok(())
+}
+
+/// A round of checks takes seconds where a node does not answer: a pool that was full for less than
+/// that must not be overlooked.
+fn watch_space(weak: &Weak<Inner>) {
+    while let Some(inner) = weak.upgrade() {
+        if inner.pool.is_full().unwrap_or(false) {
+            inner.writes.is_full_now();
+        }
+        drop(inner);
+        std::thread::sleep(SPACE_EVERY);
+    }
 }
 
 fn check(weak: &Weak<Inner>) {
@@ -89,7 +108,8 @@ fn lasting_faults(
     inner: &Inner,
     rows: &[InstanceRow],
 ) -> Result<Vec<(InstanceId, String)>, LocalError> {
-    let full = inner.pool.is_full()?;
+    // Asked first: what was written before the pool was full may be accused, nothing is missed.
+    let full = inner.writes.was_full() | inner.pool.is_full()?;
     let mut found = Vec::new();
     for row in rows {
         for attachment in &row.fact.attachments {
