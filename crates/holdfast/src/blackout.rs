@@ -112,7 +112,7 @@ fn play_one(
     entries.sort_by_key(|e| (e.kind, e.order == Order::Ordinary));
     let (acked, lost) = writer.finish(&commands.cloud_dir())?;
     for entry in &mut entries {
-        (entry.acked, entry.lost) = (acked, lost);
+        (entry.acked, entry.lost) = (acked, lost.len());
     }
     commands.node(&["delete", name, "--yes", "--wait"])?;
     Ok(entries)

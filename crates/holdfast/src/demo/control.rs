@@ -29,6 +29,7 @@ pub fn play(commands: &Commands) -> Result<Control, String> {
     wait_for_generation(commands, NAME, node.generation)?;
     wait_for_ack(&writer, NAME, now())?;
     let (acked, lost) = writer.finish(&commands.cloud_dir())?;
+    let lost = lost.len();
     say(&format!("control: {lost} of {acked} acknowledged writes are lost"));
     Ok(Control { acked, lost })
 }

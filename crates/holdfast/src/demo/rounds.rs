@@ -69,7 +69,7 @@ pub fn play(
     Ok(NodeReport {
         name: name.to_owned(),
         acked,
-        lost,
+        lost: lost.len(),
         interruptions: plan.rounds,
         blackout_ms: Spread::of(blackouts),
         ip: Changed { before: first.ip, after: last.ip },

@@ -26,6 +26,8 @@ const INSIST_FOR: Duration = Duration::from_secs(90);
 const PACE: Duration = Duration::from_millis(5);
 /// How many nodes are made at the same time.
 const MADE_AT_ONCE: usize = 3;
+/// So many writes that were lost are told one by one.
+const MAX_LOST_TOLD: usize = 20;
 
 /// A node in use.
 pub struct InUse {
@@ -273,13 +275,17 @@ impl Field {
             let last = self.look(&node.subject.name)?;
             let Some(writer) = lock(&node.writer).take() else { continue };
             let (acked, lost) = writer.finish(&self.commands.cloud_dir())?;
-            self.say(&format!("{}: {lost} of {acked} lost", node.subject.name));
+            self.say(&format!("{}: {} of {acked} lost", node.subject.name, lost.len()));
+            for one in lost.iter().take(MAX_LOST_TOLD) {
+                let at = one.acknowledged_at.saturating_duration_since(self.began).as_secs_f64();
+                self.say(&format!("  {}, acknowledged after {at:.3} s", one.id));
+            }
             let keeps = node.subject.kept != Kept::Nothing;
             figures.push(NodeFigures {
                 name: node.subject.name.clone(),
                 server: node.subject.workload.name().to_owned(),
                 acked,
-                lost,
+                lost: lost.len(),
                 instances: last.generation,
                 address_kept: keeps.then(|| node.first.ip == last.ip),
             });

@@ -21,6 +21,15 @@ pub struct Journal {
     last_error: Option<String>,
 }
 
+/// A write that was acknowledged and is not there.
+#[derive(Debug, Clone, Copy)]
+pub struct Lost {
+    /// Which one.
+    pub id: u64,
+    /// When the server said that it has it.
+    pub acknowledged_at: Instant,
+}
+
 /// A running writer.
 pub struct Writer {
     journal: Arc<Mutex<Journal>>,
@@ -100,9 +109,9 @@ impl Writer {
         pairs.max_by_key(|pair| pair[1] - pair[0]).map(|pair| (pair[0], pair[1]))
     }
 
-    /// Stops writing and reads everything back: how many ids were acknowledged, and how many of
-    /// them are not there.
-    pub fn finish(mut self, data_dir: &Path) -> Result<(usize, usize), String> {
+    /// Stops writing and reads everything back: how many ids were acknowledged, and those of them
+    /// that are not there.
+    pub fn finish(mut self, data_dir: &Path) -> Result<(usize, Vec<Lost>), String> {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.join().map_err(|_| "the writer panicked".to_owned())?;
@@ -111,7 +120,9 @@ impl Writer {
         let found = network::in_fabric(data_dir, move || workload.read_back(address))
             .map_err(|e| e.to_string())??;
         let journal = lock(&self.journal);
-        let lost = journal.ids.iter().filter(|id| !found.contains(id)).count();
+        let all = journal.ids.iter().zip(&journal.times);
+        let lost = all.filter(|(id, _)| !found.contains(id));
+        let lost = lost.map(|(id, at)| Lost { id: *id, acknowledged_at: *at }).collect();
         Ok((journal.ids.len(), lost))
     }
 }
