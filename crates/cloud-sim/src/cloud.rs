@@ -303,7 +303,8 @@ impl SimCloud {
         self.world.acknowledged_by_now(node)
     }
 
-    /// Checks that a node has nothing beyond `allowed`; each thing more is a violation of `nothing-forgotten`.
+    /// Checks that a node has nothing beyond `allowed`, and what goes with an instance that has ended
+    /// once EC2 gets round to it; each thing more is a violation of `nothing-forgotten`.
     /// Returns what was left behind.
     pub fn check_leaks(&mut self, now: Time, node: &NodeId, allowed: &[&str]) -> Vec<String> {
         self.advance(now);
@@ -311,7 +312,7 @@ impl SimCloud {
             .resources(node)
             .iter()
             .map(|f| f.id().to_owned())
-            .filter(|id| !allowed.contains(&id.as_str()))
+            .filter(|id| !allowed.contains(&id.as_str()) && !self.world.dies_by_itself(id))
             .collect();
         self.world.truth.leaked(self.world.now, node, &left);
         left

@@ -4,7 +4,7 @@
 
 use crate::desk::Desk;
 use crate::{release, retention};
-use holdfast_model::facts::{Fact, InstanceState};
+use holdfast_model::facts::{Fact, InstanceState, ResourceKind};
 use holdfast_model::record::{DataHead, GivenUp, RootHead};
 use holdfast_model::time::{HOUR, MINUTE};
 use holdfast_model::{CallState, Record, Time};
@@ -48,14 +48,20 @@ pub(crate) fn is_over(desk: &Desk<'_>) -> bool {
     if record.upkeep.row.calls.values().any(|c| c.state == CallState::Started) {
         return false;
     }
+    // What was made shortly before may have been in no look yet, and nobody would look again.
+    let ended = record.history.last().map_or(Time(0), |last| last.finished_at);
+    let certain = ended.plus(desk.scene.tuning.consistency_window);
+    let looked = |kind| desk.scene.world.swept(kind).is_some_and(|asked| asked > certain);
+    if !ResourceKind::ALL.into_iter().all(looked) {
+        return false;
+    }
     if record.let_go {
         return record.released.is_empty();
     }
-    desk.scene.world.is_swept()
-        && desk.scene.world.ours(&record.id, desk.scene.installation).all(|fact| match fact {
-            Fact::Instance(i) => i.state == InstanceState::Terminated,
-            _ => false,
-        })
+    desk.scene.world.ours(&record.id, desk.scene.installation).all(|fact| match fact {
+        Fact::Instance(i) => i.state == InstanceState::Terminated,
+        _ => false,
+    })
 }
 
 /// Everything of a node's identity, onto the list of what goes: at once or after its grace. What it

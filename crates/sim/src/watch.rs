@@ -21,7 +21,8 @@ const QUIET: u64 = 5 * MINUTE;
 /// How much later than a row's patience a person must have been asked.
 const SLACK: u64 = 10 * MINUTE;
 /// The most mutating calls of one node in a minute, whatever goes wrong: a replacement of a node
-/// with two data volumes takes 14, and what is refused is repeated with pauses that grow.
+/// with two data volumes takes 14, and what is refused is repeated with pauses that grow. The first
+/// deletion of each resource does not count.
 pub const CALLS_A_MINUTE: usize = 90;
 
 /// See the module.
@@ -33,9 +34,13 @@ pub(crate) struct Watch {
     written: BTreeMap<NodeId, Time>,
     /// Calls of the last minute.
     recent: BTreeMap<NodeId, VecDeque<Time>>,
+    /// What was asked to be deleted at least once.
+    removed: BTreeSet<String>,
     looked: Time,
     /// How far the controller's clock is off, and since when.
     skew: (i64, Time),
+    /// When the fleet was last seen frozen.
+    frozen: Option<Time>,
     /// Whether another controller makes things for the same nodes.
     pub is_shared: bool,
     /// What has been told already: each wrong of a node once.
@@ -73,6 +78,14 @@ impl Watch {
         if !committed {
             let what = format!("{} left, and no durable record speaks of it", command.action());
             cloud.truth_mut().broken(Invariant::CommitBeforeAct, now, node, what);
+        }
+        // To delete what many launches in a row have left takes a call for each, at any pace that the
+        // buckets allow; the same one again is a repetition like any other.
+        let removal =
+            ["Delete", "Deregister"].iter().any(|verb| command.action().starts_with(verb));
+        let ids = command.touches().into_iter().map(str::to_owned);
+        if removal && ids.filter(|id| self.removed.insert(id.clone())).count() > 0 {
+            return;
         }
         let recent = self.recent.entry(node.clone()).or_default();
         recent.push_back(now);
@@ -163,8 +176,13 @@ impl Watch {
         if skew != self.skew.0 {
             self.skew = (skew, now);
         }
+        if fleet.frozen().is_some() {
+            self.frozen = Some(now);
+        }
         // A clock that has just jumped makes every wait seem long: the controller needs time to ask.
-        let fair = now.since(self.skew.1) > SLACK;
+        // And a fleet that is frozen has told a person so, who alone can go on.
+        let thawed = self.frozen.is_none_or(|at| now.since(at) > SLACK);
+        let fair = now.since(self.skew.1) > SLACK && thawed;
         let clock = Time(now.0.saturating_add_signed(skew));
         let nodes: Vec<NodeId> = self.durable.keys().cloned().collect();
         for node in nodes {

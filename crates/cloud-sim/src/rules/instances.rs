@@ -7,7 +7,7 @@ use crate::latency::{Latency, subject_of};
 use crate::refusal::refused;
 use crate::world::{MAX_NOTICES, World};
 use holdfast_cloud::Notice;
-use holdfast_model::facts::{InstanceState, VolumeState};
+use holdfast_model::facts::{Attachment, InstanceState, VolumeState};
 use holdfast_model::time::{MINUTE, SECOND};
 use holdfast_model::{CloudError, InstanceId, Time};
 
@@ -177,6 +177,18 @@ impl World {
         } else {
             self.free_interface(&interface, id);
         }
+    }
+
+    /// Whether this goes with an instance that has ended and has not let go of it yet: its own
+    /// interface, a volume that dies with it. No call is needed for that, and none can hasten it.
+    pub(crate) fn dies_by_itself(&self, id: &str) -> bool {
+        let ended = self.instances.values().filter(|i| i.fact.state == InstanceState::Terminated);
+        ended.into_iter().any(|i| {
+            let own =
+                i.own_interface && i.fact.interface.as_ref().is_some_and(|e| e.as_str() == id);
+            let dying = |a: &Attachment| a.delete_on_termination && a.volume.as_str() == id;
+            own || i.fact.attachments.iter().any(dying)
+        })
     }
 
     pub(crate) fn set_delete_on_termination(
