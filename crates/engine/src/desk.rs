@@ -188,7 +188,11 @@ impl<'a> Desk<'a> {
                 launch.interface_tags = (!tagged.interfaces).then_some(bare);
             }
             Command::CreateVolume { tags, .. } if !tagged.volumes => only_ours(tags),
-            Command::CreateSnapshot { tags, .. } if !tagged.snapshots => only_ours(tags),
+            Command::CreateSnapshot { tags, .. } | Command::CreateSnapshots { tags, .. }
+                if !tagged.snapshots =>
+            {
+                only_ours(tags);
+            }
             Command::RegisterImage { tags, .. } if !tagged.images => only_ours(tags),
             Command::CreateNetworkInterface { tags, .. } if !tagged.interfaces => only_ours(tags),
             _ => {}

@@ -112,6 +112,10 @@ fn every_setting_of_the_launch_arrives_in_every_generation() {
     scene.wait("ACTIVE", |s, node| s.record(node).is_some_and(|r| r.status() == "ACTIVE"));
     assert!(scene.sim.answers.get(&number).is_some_and(Result::is_ok));
     check(&scene);
+    scene.wait("saved while it runs", |s, node| {
+        s.record(node).is_some_and(|r| !r.upkeep.sets.is_empty())
+    });
+    assert!(!carries(&scene, |f| matches!(f, Fact::Snapshot(_))), "shouldTag: false");
     for kind in [Kind::Lost, Kind::Notice, Kind::Recycle, Kind::Unhealthy] {
         let before = scene.generation();
         scene.sim.run_for(2 * MINUTE);
