@@ -378,7 +378,10 @@ impl Fleet {
                 let replaces = |r: &Record| r.replacement.is_some();
                 if replaces(&draft.before) && !draft.record.as_deref().is_some_and(replaces) {
                     // What an ended replacement still wanted to say is no longer true.
-                    self.queue.withdraw(&node);
+                    match draft.record.as_deref() {
+                        Some(record) => self.queue.keep_only(&node, record),
+                        None => self.queue.withdraw(&node),
+                    }
                 }
                 runner.record.clone_from(&draft.record);
                 if draft.record.is_none() {

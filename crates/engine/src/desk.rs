@@ -235,7 +235,14 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Makes a call once and says how it stands; a definite refusal is tried again after a pause
+    /// Whether a call makes something.
+    fn makes(&self, row: Row, name: &str) -> bool {
+        let call = self.row(row).and_then(|r| r.calls.get(name));
+        call.is_some_and(|call| call.command.makes().is_some())
+    }
+
+    /// Makes a call once and says how it stands; what it made and is gone before it could be used is
+    /// made anew; a definite refusal is tried again after a pause
     /// that doubles, and after [`MAX_ATTEMPTS`] a person is asked.
     pub fn ask(
         &mut self,
@@ -250,6 +257,14 @@ impl<'a> Desk<'a> {
                 Asked::Waiting
             }
             Some(Asked::Waiting) => {
+                self.wait(format!("{name} to be answered"));
+                Asked::Waiting
+            }
+            Some(Asked::Done(None)) if self.makes(row, name) => {
+                // A repeated request whose first answer was lost says "done", and shows nothing.
+                let what = format!("what {name} made was gone before it was used; it is made anew");
+                self.tell(Severity::Warn, "made-anew", what);
+                self.start(row, name, make);
                 self.wait(format!("{name} to be answered"));
                 Asked::Waiting
             }

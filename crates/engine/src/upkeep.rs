@@ -56,14 +56,16 @@ fn follow(desk: &mut Desk<'_>) {
     }
     let Some((token, asked)) = call(desk, &name) else { return };
     let seen = taken(desk, &token);
-    let of_set = |s: &&Shared<SnapshotFact>| set.volumes.values().any(|v| v == &s.volume);
-    let all = seen.iter().filter(of_set).count() >= set.volumes.len();
+    let of = |volume: &VolumeId| seen.iter().filter(|s| &s.volume == volume).count();
+    let all = set.volumes.values().all(|volume| of(volume) > 0);
     let complete = seen.iter().all(|s| s.state == SnapshotState::Completed);
     let broken = seen.iter().any(|s| s.state == SnapshotState::Error);
+    // Two answers to one request are of two instants: together they are no set.
+    let twice = set.volumes.values().any(|volume| of(volume) > 1);
     let patience = if all { PATIENCE } else { UNSEEN };
     let late = desk.scene.now.since(asked) >= patience;
     let given_up = desk.record.goal == Goal::Deleted;
-    let over = late || given_up || (all && (complete || broken));
+    let over = late || given_up || (all && (complete || broken || twice));
     if !over {
         desk.wake_at(asked.plus(patience));
         return;
@@ -78,16 +80,25 @@ fn follow(desk: &mut Desk<'_>) {
         match of {
             Some((of, _)) => {
                 set.begun_at = s.started_at;
-                set.snapshots.insert(of.clone(), s.id.clone());
+                let before = set.snapshots.insert(of.clone(), s.id.clone());
+                others.extend(before.map(|id| id.0));
             }
             // Of a volume that was attached between the plan and the call.
             None => others.push(s.id.0.clone()),
         }
     }
+    if twice {
+        others.extend(std::mem::take(&mut set.snapshots).into_values().map(|s| s.0));
+    }
     expire(desk, others);
-    if !(all && complete) || given_up {
+    if !(all && complete) || twice || given_up {
         if !given_up {
-            failed(desk, if broken { "broken off by the cloud" } else { "not complete in time" });
+            let how = match (twice, broken) {
+                (true, _) => "taken twice",
+                (false, true) => "broken off by the cloud",
+                (false, false) => "not complete in time",
+            };
+            failed(desk, how);
         }
         expire(desk, set.snapshots.into_values().map(|s| s.0));
         return;

@@ -90,10 +90,8 @@ impl Queue {
     /// Takes in the started calls of a committed record, and drops what it no longer asks for.
     pub(super) fn offer(&mut self, node: &NodeId, record: &Record) {
         let kind = record.replacement.as_ref().map(|r| r.kind);
-        let mut asked = BTreeSet::new();
         for (row, state) in record.rows() {
             for (name, call) in state.open_calls() {
-                asked.insert(&call.token);
                 if self.sent.contains(&call.token) || self.waiting.contains_key(&call.token) {
                     continue;
                 }
@@ -116,6 +114,14 @@ impl Queue {
                 self.put(call.token.clone(), waiting, Time(0));
             }
         }
+        self.keep_only(node, record);
+    }
+
+    /// Drops what a committed record no longer asks for. What it still asks for stays as it is: whether
+    /// an attempt without an answer may have done it is known nowhere else.
+    pub(super) fn keep_only(&mut self, node: &NodeId, record: &Record) {
+        let open = record.rows().flat_map(|(_, row)| row.open_calls());
+        let asked: BTreeSet<&Token> = open.map(|(_, call)| &call.token).collect();
         let waiting = self.of_node.get(node).into_iter().flatten();
         let dropped: Vec<Token> = waiting.filter(|t| !asked.contains(t)).cloned().collect();
         for token in dropped {
