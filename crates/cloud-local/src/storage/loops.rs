@@ -110,8 +110,18 @@ pub(super) fn holding(image: &Path) -> Result<Option<LoopDevice>, StorageError> 
     Ok(None)
 }
 
+/// The unit of a device's reads and writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blocks {
+    /// 512 bytes, which every filesystem takes.
+    Least,
+    /// 4,096 bytes: an image that shares blocks on XFS is written past the page cache in whole blocks
+    /// of that only, and all volumes are ext4 with such blocks.
+    Pages,
+}
+
 /// Attaches a file, or finds the device that holds it already.
-pub(super) fn attach(image: &Path) -> Result<LoopDevice, StorageError> {
+pub(super) fn attach(image: &Path, blocks: Blocks) -> Result<LoopDevice, StorageError> {
     if let Some(device) = holding(image)? {
         if !is_leaving(device)? {
             return Ok(device);
@@ -129,6 +139,10 @@ pub(super) fn attach(image: &Path) -> Result<LoopDevice, StorageError> {
         .write(true)
         .open(image)
         .map_err(StorageError::io("opening", image))?;
+    let block_size = match blocks {
+        Blocks::Least => 512,
+        Blocks::Pages => 4_096,
+    };
     let name = image.file_name().map(|n| n.as_encoded_bytes().to_vec()).unwrap_or_default();
     for _ in 0..MAX_ATTACH_TRIES {
         let number =
@@ -143,8 +157,17 @@ pub(super) fn attach(image: &Path) -> Result<LoopDevice, StorageError> {
             }
             Err(cause) => return Err(StorageError::NoLoopDevices { cause }),
         };
-        match ioctl::loop_configure(&opened, &file, &name) {
-            Ok(()) => return Ok(device),
+        match ioctl::loop_configure(&opened, &file, &name, block_size) {
+            Ok(direct) => {
+                if !direct {
+                    tracing::warn!(
+                        image = %image.display(),
+                        "its loop device writes through the page cache: when the disk under it is \
+                         full, what nodes were told is written may be lost; keep space free there"
+                    );
+                }
+                return Ok(device);
+            }
             Err(e) if e.raw_os_error() == Some(libc::EBUSY) => {}
             Err(e) => return Err(StorageError::io("attaching", image)(e)),
         }

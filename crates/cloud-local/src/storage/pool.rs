@@ -1,6 +1,6 @@
 //! The pool: one sparse XFS with reflinks, in which every volume and snapshot lies.
 
-use super::loops::{self, FileKey, LOOP_MAJOR};
+use super::loops::{self, Blocks, FileKey, LOOP_MAJOR};
 use super::{StorageError, mounts, programs};
 use nix::mount::MsFlags;
 use std::fs::{self, File, OpenOptions};
@@ -144,7 +144,7 @@ impl Pool {
         }
         let mut last = None;
         for _ in 0..MAX_MOUNT_TRIES {
-            let device = loops::attach(&file)?;
+            let device = loops::attach(&file, Blocks::Least)?;
             let flags = MsFlags::MS_NOATIME | MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
             match mounts::mount_device(&device.path(), &target, "xfs", flags, "") {
                 Ok(()) => return mounts::make_private(&target),

@@ -1,6 +1,6 @@
 //! Volumes and snapshots.
 
-use super::loops::{self, FileKey, LOOP_MAJOR, LoopDevice};
+use super::loops::{self, Blocks, FileKey, LOOP_MAJOR, LoopDevice};
 use super::{Pool, StorageError, ext4, image, ioctl, mounts};
 use holdfast_model::{SnapshotId, VolumeId};
 use image::Draft;
@@ -157,7 +157,7 @@ impl Pool {
     pub fn attach(&self, volume: &VolumeId) -> Result<LoopDevice, StorageError> {
         let path = self.image(volume)?;
         present(&path, volume.as_str())?;
-        loops::attach(&path)
+        loops::attach(&path, Blocks::Pages)
     }
 
     /// The loop device that a volume has, by asking the kernel.

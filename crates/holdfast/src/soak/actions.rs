@@ -250,7 +250,11 @@ fn fill_the_pool(field: &Field, node: &InUse, generation: u64) -> Result<(), Str
     let full = FullPool::fill(&field.commands.cloud_dir())?;
     field.say("the pool is full");
     std::thread::sleep(FULL_FOR / 2);
-    field.insist(&["interrupt", name])?;
+    field.until(&format!("{name} is lost"), SAYS_SO, || {
+        let taken = field.commands.node(&["interrupt", name]).map(|_| ());
+        // Its writes failed: it may have been found unwell, and taken down, before.
+        taken.or_else(|why| if field.look(name)?.status == "ACTIVE" { Err(why) } else { Ok(()) })
+    })?;
     let said = field.until(&format!("{name} says that there is no room"), SAYS_SO, || {
         let look = field.look(name)?;
         let says = look.waits_for.contains("MaxStorageExceeded");
