@@ -272,9 +272,16 @@ impl Field {
     pub fn count(&self) -> Result<Vec<NodeFigures>, String> {
         let mut figures = Vec::new();
         for node in self.nodes() {
-            let last = self.look(&node.subject.name)?;
-            let Some(writer) = lock(&node.writer).take() else { continue };
-            let (acked, lost) = writer.finish(&self.commands.cloud_dir())?;
+            let Some(mut writer) = lock(&node.writer).take() else { continue };
+            writer.end()?;
+            let name = &node.subject.name;
+            // Something may have been found wrong with it only now, and it is on its way.
+            let (last, (acked, lost)) =
+                self.until(&format!("{name} is read back"), PATIENCE, || {
+                    let last = self.look(name)?;
+                    writer.goes_to(address(&last)?);
+                    Ok((last, writer.compare(&self.commands.cloud_dir())?))
+                })?;
             self.say(&format!("{}: {} of {acked} lost", node.subject.name, lost.len()));
             for one in lost.iter().take(MAX_LOST_TOLD) {
                 let at = one.acknowledged_at.saturating_duration_since(self.began).as_secs_f64();

@@ -112,10 +112,19 @@ impl Writer {
     /// Stops writing and reads everything back: how many ids were acknowledged, and those of them
     /// that are not there.
     pub fn finish(mut self, data_dir: &Path) -> Result<(usize, Vec<Lost>), String> {
+        self.end()?;
+        self.compare(data_dir)
+    }
+
+    /// Stops writing.
+    pub fn end(&mut self) -> Result<(), String> {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().map_err(|_| "the writer panicked".to_owned())?;
-        }
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        thread.join().map_err(|_| "the writer panicked".to_owned())
+    }
+
+    /// Reads everything back: how many ids were acknowledged, and those of them that are not there.
+    pub fn compare(&self, data_dir: &Path) -> Result<(usize, Vec<Lost>), String> {
         let (workload, address) = (self.workload, *lock(&self.address));
         let found = network::in_fabric(data_dir, move || workload.read_back(address))
             .map_err(|e| e.to_string())??;
