@@ -206,6 +206,8 @@ pub(crate) enum End {
 pub(crate) fn close(desk: &mut Desk<'_>, end: End) {
     let Some(replacement) = desk.record.replacement.take() else { return };
     let now = desk.scene.now;
+    // Whatever it asked a person about, nobody waits for any more.
+    desk.record.stuck = None;
     if !desk.planted(Canary::ForgetOvertaken) {
         retention::supersede_unrecorded(&mut desk.record, &replacement.rows);
     }
@@ -248,5 +250,4 @@ pub(crate) fn close(desk: &mut Desk<'_>, end: End) {
     });
     let excess = desk.record.history.len().saturating_sub(MAX_HISTORY);
     desk.record.history.drain(..excess);
-    desk.record.stuck = None;
 }

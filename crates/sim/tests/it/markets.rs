@@ -1,10 +1,13 @@
 //! Where a node goes, and why: droughts, on-demand, the way back, and what is learnt on the way.
 
 use crate::scene::{ROAMING, Scene, WHOLE};
+use holdfast_cloud_sim::{Fault, When};
 use holdfast_model::time::{HOUR, MINUTE};
 use holdfast_model::user::UserCommand;
-use holdfast_model::{Kind, Lifecycle, Market};
+use holdfast_model::{Command, Kind, Lifecycle, Market};
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn lifecycle(scene: &Scene) -> Option<Lifecycle> {
     let record = scene.sim.record(&scene.node)?;
@@ -83,6 +86,25 @@ fn a_pause_during_the_question_wins() {
     scene.sim.say(UserCommand::Pause(scene.node.clone()));
     scene.wait_for_end(Kind::Pause, 0);
     scene.judge(Kind::Pause);
+}
+
+#[test]
+fn what_a_question_to_a_market_needed_is_no_matter_once_it_is_given_up() {
+    let mut scene = Scene::prepare(Kind::Revert, 16, WHOLE);
+    let silent = Arc::new(AtomicBool::new(true));
+    let asked = Arc::clone(&silent);
+    let probes =
+        move |c: &Command| matches!(c, Command::Probe { .. }) && asked.load(Ordering::Relaxed);
+    let never_answered = When::Matches(Arc::new(probes), u32::MAX);
+    scene.sim.cloud.faults().add(never_answered, Fault::conflict());
+    scene.trigger(Kind::Revert, WHOLE);
+    scene.wait("a decision", |s, n| s.record(n).is_some_and(|r| r.stuck.is_some()));
+    scene.drought(Some(Lifecycle::Spot), None, true);
+    silent.store(false, Ordering::Relaxed);
+    scene.wait("given up", |s, n| s.record(n).is_some_and(|r| r.replacement.is_none()));
+    let record = scene.sim.record(&scene.node).expect("it is there");
+    assert_eq!(record.stuck, None, "{}", scene.sim.told());
+    assert_eq!(scene.status(), "ACTIVE");
 }
 
 #[test]
