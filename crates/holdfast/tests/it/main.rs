@@ -12,6 +12,7 @@ mod full_pool;
 mod launch_settings;
 mod life;
 mod markets;
+mod matrix;
 mod network;
 mod persistence;
 mod played;
