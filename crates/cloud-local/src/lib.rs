@@ -10,7 +10,7 @@
 //! gate.rs       drain, open the gate                       keeper.rs           what happens by itself
 //! checks.rs     whether instances are well                 writes.rs           who wrote since
 //! node.rs       the certain end of a node                  markets.rs          what is set for markets
-//! user_volumes.rs  what people do with their volumes
+//! user_volumes.rs, user_instances.rs  what people do with what is theirs
 //! volumes.rs, images.rs, interfaces.rs, addresses.rs       recover.rs          after a kill -9
 //! storage/      the pool, volumes, power cuts              reset.rs            giving it all up
 //! network/      the fabric, nodes' links
@@ -40,6 +40,7 @@ mod rows;
 mod state;
 pub mod storage;
 mod types;
+mod user_instances;
 mod user_volumes;
 mod volumes;
 mod writes;

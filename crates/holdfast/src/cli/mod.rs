@@ -27,7 +27,10 @@ mod exec;
 mod exit;
 mod fleet;
 mod generations;
+mod instance_routes;
+mod instances;
 mod local;
+mod local_tables;
 mod market;
 mod market_routes;
 mod nodes;
@@ -64,6 +67,9 @@ pub fn run() -> ExitCode {
         Command::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
         Command::Local(LocalCommand::Market(command)) => {
             market::run(&command).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Local(LocalCommand::Instance(command)) => {
+            instances::run(&command).map(|()| ExitCode::SUCCESS)
         }
         Command::Local(LocalCommand::Volume(command)) => {
             user_volumes::run(&command).map(|()| ExitCode::SUCCESS)

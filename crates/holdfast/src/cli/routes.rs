@@ -1,6 +1,6 @@
 //! The server's routes that speak to this host's cloud: interruptions, and where a node runs.
 
-use super::{market_routes, volume_routes};
+use super::{instance_routes, market_routes, volume_routes};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
@@ -31,6 +31,8 @@ pub fn routes(cloud: LocalCloud, handle: Handle) -> Router {
         .route("/nodes/{id}/interrupt", post(interrupt))
         .route("/nodes/{id}/exec", get(exec))
         .route("/markets", get(market_routes::list).put(market_routes::set))
+        .route("/instances", get(instance_routes::list))
+        .route("/instances/{id}", delete(instance_routes::terminate))
         .route("/volumes", get(volume_routes::list).post(volume_routes::make))
         .route("/volumes/{id}", delete(volume_routes::remove))
         .route("/volumes/{id}/attach", post(volume_routes::attach))

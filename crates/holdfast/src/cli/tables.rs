@@ -75,22 +75,6 @@ pub fn addresses(addresses: &[serde_json::Value]) -> String {
     table(header, rows.collect())
 }
 
-/// Volumes of this host in a table.
-pub fn local_volumes(volumes: &[serde_json::Value]) -> String {
-    if volumes.is_empty() {
-        return "There are no volumes.\n".to_owned();
-    }
-    let header = words(&["VOLUME", "ZONE", "GIB", "STATE", "NODE", "INSTANCE", "DEVICE", "MOUNT"]);
-    let names = ["volumeId", "zone", "sizeGib", "state", "nodeId", "instanceId", "device", "mount"];
-    let cell = |volume: &serde_json::Value, name: &str| match volume.get(name) {
-        Some(serde_json::Value::String(text)) => printable(text),
-        Some(serde_json::Value::Number(number)) => number.to_string(),
-        _ => "-".to_owned(),
-    };
-    let rows = volumes.iter().map(|v| names.iter().map(|name| cell(v, name)).collect());
-    table(header, rows.collect())
-}
-
 /// A node with all that is known of it.
 pub fn show(node: &Whole, now: Time) -> String {
     let record = &node.record;

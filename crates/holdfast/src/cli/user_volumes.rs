@@ -3,7 +3,7 @@
 use super::client::printable;
 use super::exit::{Code, Failure};
 use super::options::ServerOptions;
-use super::{print, tables};
+use super::{local_tables, print, tables};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -104,7 +104,7 @@ pub fn run(command: &VolumeCommand) -> Result<(), Failure> {
             if command.json {
                 return print(&format!("{}\n", Value::Array(volumes)));
             }
-            print(&tables::local_volumes(&volumes))
+            print(&local_tables::local_volumes(&volumes))
         }
         VolumeVerb::Attach { volume, node, device } => {
             let node = client.find(node)?;

@@ -3,6 +3,7 @@
 use crate::docs::blocks;
 use crate::life::Real;
 use holdfast_cloud_local::network::in_fabric;
+use serde_json::Value;
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -53,7 +54,7 @@ fn wait_until_forgotten(real: &Real) {
 fn a_real_node_is_given_up_brought_back_and_let_go() {
     let mut real = Real::start();
     let spec = real.write("ledger.yaml", &blocks("deallocation.md", "yaml")[0]);
-    let commands = blocks("deallocation.md", "sh").join("\n");
+    let commands = blocks("deallocation.md", "sh").remove(0);
     let (mut address, mut volume) = (None, String::new());
     for line in commands.lines() {
         let mut words = words(line);
@@ -102,4 +103,40 @@ fn a_real_node_is_given_up_brought_back_and_let_go() {
     wait_until_forgotten(&real);
     assert!(!real.local(&["volume", "list"]).contains(kept));
     assert!(answers(&real, &address), "it is nobody's but its user's");
+    end_by_hand(&real, &address);
+}
+
+/// The page's commands for an instance that was let go; then its address is free again.
+fn end_by_hand(real: &Real, address: &str) {
+    let lists = blocks("deallocation.md", "sh").remove(1);
+    let lists: Vec<Vec<&str>> =
+        lists.lines().map(|line| line.split_whitespace().skip(2).collect()).collect();
+    let listed = real.local(&lists[0]);
+    assert!(listed.contains("running") && listed.contains(address), "{listed}");
+    let all: Value = serde_json::from_str(&real.local(&["instance", "list", "--json"])).unwrap();
+    assert_eq!(all.as_array().map(Vec::len), Some(1), "{all}");
+    assert!(all[0]["nodeId"].is_null() && all[0]["letGoBy"].as_str().is_some(), "{all}");
+    let instance = all[0]["instanceId"].as_str().unwrap();
+    let end: Vec<&str> =
+        lists[1].iter().map(|word| if *word == "INSTANCE" { instance } else { *word }).collect();
+    assert!(real.local(&end).contains("Its volumes are kept"));
+    real.local(&end);
+    assert_eq!(real.local(&["instance", "list"]), "There are no instances.\n");
+    let volumes = real.local(&lists[2]);
+    assert!(volumes.contains("available"), "{volumes}");
+
+    // Its address is given back, and what a node holds is not ended behind its back.
+    let example = blocks("deallocation.md", "yaml").remove(0);
+    let chosen = format!("compute:\n    privateIp: {address}\n");
+    let spec = real.write("heir.yaml", &example.replacen("compute:\n", &chosen, 1));
+    real.done(&["create", "--wait", "-f", &spec]);
+    assert!(answers(real, address));
+    let held = real.show("ledger");
+    let held = held["instanceId"].as_str().unwrap();
+    let refused = real.local_ended(&["instance", "terminate", held, "--yes"]);
+    assert_eq!(refused.code, 1, "{}", refused.err);
+    assert!(refused.err.contains("belongs to smi-"), "{}", refused.err);
+    let unknown = real.local_ended(&["instance", "terminate", "i-0", "--yes"]);
+    assert!(unknown.err.contains("InvalidInstanceID.NotFound"), "{}", unknown.err);
+    real.done(&["delete", "ledger", "--yes", "--wait"]);
 }

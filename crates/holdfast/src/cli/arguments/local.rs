@@ -19,6 +19,8 @@ The server must not be running. Every node is killed and every volume deleted.")
     Reset(ResetOptions),
     /// Volumes of your own on this host: attach one to a node, and it belongs to the node
     Volume(crate::cli::user_volumes::VolumeCommand),
+    /// Instances of this host, and the end of those that were let go
+    Instance(crate::cli::instances::InstanceCommand),
     /// Elastic IPs of this host: addresses that lead to a node wherever it runs
     Address(crate::cli::addresses::AddressCommand),
     /// Prices, capacity and quota of the markets: play droughts, see where nodes go
