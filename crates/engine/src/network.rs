@@ -8,15 +8,16 @@
 
 use crate::desk::{Asked, Desk};
 use crate::retention::supersede;
-use holdfast_model::facts::Fact;
+use holdfast_model::facts::{Fact, InterfaceFact};
 use holdfast_model::record::{HeldInterface, Holder};
 use holdfast_model::spec::{MAX_DEVICE_INDEX, Spec};
-use holdfast_model::{Command, InterfaceId, Known, Market, Row, Severity, Token};
+use holdfast_model::{Command, InterfaceId, Known, Market, Row, Severity, SubnetId, Token};
 
 /// Makes an interface that is to be kept, unless there is one. True once the record holds it.
 pub(crate) fn keep(desk: &mut Desk<'_>, market: &Market, device_index: u32) -> bool {
-    if desk.record.interfaces().any(|i| i.device_index == device_index) {
-        return true;
+    let held = desk.record.interfaces().find(|i| i.device_index == device_index).cloned();
+    if let Some(held) = held {
+        return again(desk, &held);
     }
     let subnet = market.subnet.clone();
     let chosen = desk.spec.private_ip.clone().filter(|_| device_index == 0);
@@ -29,32 +30,9 @@ pub(crate) fn keep(desk: &mut Desk<'_>, market: &Market, device_index: u32) -> b
     if let Some(address) = &chosen {
         name = format!("{name}:{address}");
     }
-    let role = interface_role(device_index);
-    let make = move |desk: &Desk<'_>, token: Token| Command::CreateNetworkInterface {
-        subnet,
-        private_ip: chosen,
-        groups: desk.spec.security_groups.clone(),
-        tags: desk.tags(&role, &token),
-        token,
-    };
-    let Asked::Done(Some(id)) = desk.ask(Row::Launch, &name, make.clone()) else { return false };
-    let fact = match desk.scene.world.interface(&id) {
-        Known::Present(fact) => fact,
-        Known::Absent => {
-            // Nobody knows its address yet: another is as good.
-            let message =
-                format!("{id} was deleted from outside before it was used; another is made");
-            desk.tell(Severity::Warn, "interface-lost", message);
-            desk.start(Row::Launch, &name, make);
-            return false;
-        }
-        Known::Unknown => {
-            desk.watch(&id, format!("the interface {id} to be visible"));
-            return false;
-        }
-    };
+    let Some(fact) = made(desk, &name, device_index, subnet, chosen) else { return false };
     let held = HeldInterface {
-        id: InterfaceId(id),
+        id: fact.id.clone(),
         subnet: fact.subnet.clone(),
         zone: fact.zone.clone(),
         private_ip: fact.private_ip.clone(),
@@ -75,6 +53,63 @@ pub(crate) fn keep(desk: &mut Desk<'_>, market: &Market, device_index: u32) -> b
     }
     desk.tell(Severity::Info, "address-kept", address);
     true
+}
+
+/// Makes an interface that was deleted from outside again, with its address: what counts is that,
+/// and the cloud refuses it for as long as anything else has it. Only one that is positively gone is
+/// made again. True unless there is something to wait for.
+fn again(desk: &mut Desk<'_>, held: &HeldInterface) -> bool {
+    if !desk.scene.world.interface(held.id.as_str()).is_absent() {
+        return true;
+    }
+    let name = format!("again:{}", held.id);
+    let (subnet, address) = (held.subnet.clone(), Some(held.private_ip.clone()));
+    let Some(fact) = made(desk, &name, held.device_index, subnet, address) else { return false };
+    let mut all = desk.record.interface.iter_mut().chain(&mut desk.record.secondary);
+    if let Some(kept) = all.find(|kept| kept.id == held.id) {
+        kept.id = fact.id.clone();
+        kept.mac.clone_from(&fact.mac);
+    }
+    let message = format!(
+        "{} was deleted from outside; {} has its address {} now, and another MAC address",
+        held.id, fact.id, held.private_ip
+    );
+    desk.tell(Severity::Warn, "interface-again", message);
+    true
+}
+
+/// An interface that is to be kept, once it is made and seen.
+fn made(
+    desk: &mut Desk<'_>,
+    name: &str,
+    device_index: u32,
+    subnet: SubnetId,
+    private_ip: Option<String>,
+) -> Option<InterfaceFact> {
+    let role = interface_role(device_index);
+    let make = move |desk: &Desk<'_>, token: Token| Command::CreateNetworkInterface {
+        subnet,
+        private_ip,
+        groups: desk.spec.security_groups.clone(),
+        tags: desk.tags(&role, &token),
+        token,
+    };
+    let Asked::Done(Some(id)) = desk.ask(Row::Launch, name, make.clone()) else { return None };
+    match desk.scene.world.interface(&id) {
+        Known::Present(fact) => Some(fact.clone()),
+        Known::Absent => {
+            // Nobody knows its address yet: another is as good.
+            let message =
+                format!("{id} was deleted from outside before it was used; another is made");
+            desk.tell(Severity::Warn, "interface-lost", message);
+            desk.start(Row::Launch, name, make);
+            None
+        }
+        Known::Unknown => {
+            desk.watch(&id, format!("the interface {id} to be visible"));
+            None
+        }
+    }
 }
 
 /// The role in the tag of an interface that is kept.

@@ -43,13 +43,8 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     for interface in interfaces {
         match desk.scene.world.interface(interface.id.as_str()) {
             Known::Present(i) if i.state == InterfaceState::Available => {}
-            Known::Absent if desk.kind() == Some(Kind::Delete) => {}
-            Known::Absent => {
-                let what = format!("the interface {} was deleted from outside", interface.id);
-                desk.need_decision(Row::Fence, what.clone());
-                desk.wait(what);
-                free = false;
-            }
+            // Deleted from outside: nobody can use it. The launch makes it again, with its address.
+            Known::Absent => {}
             _ => {
                 let what = format!("the interface {} to be free", interface.id);
                 desk.watch(interface.id.as_str(), what);

@@ -13,6 +13,9 @@ use holdfast_model::facts::{InstanceState, VolumeState};
 use holdfast_model::record::{DataHead, DataVolume, Goal, Holder, RootHead};
 use holdfast_model::{Command, ErrorClass, InstanceId, Known, Market, Row, Severity, VolumeId};
 
+/// How a launch is refused whose interface is not there (EC2 API reference, error codes).
+const NO_INTERFACE: &str = "InvalidNetworkInterfaceID.NotFound";
+
 /// The name of the call that launches: each market's launch is a call of its own.
 #[must_use]
 pub fn run_name(desk: &Desk<'_>) -> String {
@@ -25,7 +28,11 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         back_to_place(desk);
         return Progress::Waiting;
     };
-    if desk.spec.persistence.private_ip && !network::keep(desk, &market, 0) {
+    let left = matches!(
+        desk.standing(Row::Launch, &run_name(desk)),
+        Some(Asked::Waiting | Asked::Done(_))
+    );
+    if desk.spec.persistence.private_ip && !left && !network::keep(desk, &market, 0) {
         return Progress::Waiting;
     }
     let Some(instance) = run(desk, &market) else { return Progress::Waiting };
@@ -186,6 +193,17 @@ fn refused(
         return;
     }
     let next = at.plus(crate::desk::pause(desk.scene.tuning.retry_base, attempt));
+    let kept = desk.record.interface.as_ref().map(|i| i.id.clone());
+    if let (Some(kept), NO_INTERFACE) = (kept, error.code.as_str()) {
+        // It is looked at before the launch is tried again. Once it is known to be gone, it is made
+        // anew: nobody has to decide that.
+        let seen = matches!(desk.scene.world.interface(kept.as_str()), Known::Present(_));
+        if !seen || desk.scene.now < next {
+            desk.watch(kept.as_str(), format!("a look at the interface {kept}: {error}"));
+            desk.wake_at(next);
+            return;
+        }
+    }
     if error.class == ErrorClass::Storage {
         // Another market has no room either: the same one again, until there is.
         if desk.scene.now < next {

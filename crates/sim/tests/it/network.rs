@@ -144,3 +144,74 @@ fn a_node_that_is_given_up_leaves_its_elastic_ip_to_its_user() {
     scene.sim.say(UserCommand::Create { id: scene.node.clone(), document });
     scene.wait("ACTIVE", |s, node| s.record(node).is_some_and(|r| r.status() == "ACTIVE"));
 }
+
+/// A paused node whose kept interfaces were deleted from outside: which, with their addresses.
+fn without_interfaces(scene: &mut Scene, shape: Shape) -> Vec<(String, String)> {
+    replace(scene, Kind::Pause, shape);
+    let record = scene.sim.record(&scene.node).unwrap();
+    let held: Vec<_> =
+        record.interfaces().map(|i| (i.id.0.clone(), i.private_ip.clone())).collect();
+    let now = scene.sim.now;
+    for (id, _) in &held {
+        scene.sim.cloud.delete_behind(now, id);
+    }
+    held
+}
+
+#[test]
+fn kept_interfaces_that_were_deleted_from_outside_are_made_again_with_their_addresses() {
+    for seed in 1..=6 {
+        let (mut scene, _) = networked(seed, WHOLE);
+        let node = scene.node.clone();
+        // Other MAC addresses are what it costs; the private ones are compared below.
+        scene.expect(Shape { private_ip: false, ..WHOLE });
+        scene.sim.cloud.truth_mut().expect_elastic_ip(&node);
+        let before = without_interfaces(&mut scene, WHOLE);
+        assert_eq!(before.len(), 2);
+        // Also where that is not known yet when the resume begins.
+        scene.sim.run_for((seed - 1) * MINUTE);
+        replace(&mut scene, Kind::Resume, WHOLE);
+        scene.judge(Kind::Resume);
+        let record = scene.sim.record(&node).unwrap();
+        let after: Vec<_> = record.interfaces().collect();
+        for ((old, address), new) in before.iter().zip(&after) {
+            assert_eq!(&new.private_ip, address, "seed {seed}");
+            assert_ne!(&new.id.0, old, "seed {seed}");
+        }
+        let told = scene.sim.story.iter().filter(|e| e.code == "interface-again").count();
+        assert_eq!((after.len(), told), (2, 2), "seed {seed}: {}", scene.sim.told());
+        assert!(!scene.sim.story.iter().any(|e| e.code == "decision-needed"), "seed {seed}");
+        replace(&mut scene, Kind::Lost, WHOLE);
+        scene.judge(Kind::Lost);
+    }
+}
+
+#[test]
+fn a_node_whose_address_somebody_else_took_meanwhile_asks_a_person() {
+    let mut scene = Scene::serving(7, WHOLE);
+    let (_, address) = without_interfaces(&mut scene, WHOLE).remove(0);
+    let other = holdfast_model::NodeId::from("smi-00000002");
+    let mut document = WHOLE.spec();
+    document["compute"]["privateIp"] = json!(address);
+    scene.sim.say(UserCommand::Create { id: other.clone(), document });
+    scene.sim.run_for(10 * MINUTE);
+    assert_eq!(scene.sim.record(&other).unwrap().status(), "ACTIVE", "{}", scene.sim.told());
+    scene.trigger(Kind::Resume, WHOLE);
+    scene.sim.run_for(60 * MINUTE);
+    let record = scene.sim.record(&scene.node).unwrap();
+    let stuck = record.stuck.clone().expect("a decision");
+    assert!(format!("{stuck:?}").contains(&address), "{stuck:?}");
+    assert!(scene.sim.cloud.truth().serving(&scene.node).is_empty(), "not with another address");
+
+    // Given back, a retry brings the node back as it was.
+    let deallocation = holdfast_model::user::Deallocation::EVERYTHING;
+    scene.sim.say(UserCommand::Delete { id: other.clone(), deallocation });
+    scene.sim.run_for(10 * MINUTE);
+    let choice = holdfast_model::user::Choice::Retry;
+    scene.sim.say(UserCommand::Decide { id: scene.node.clone(), choice });
+    scene.wait_for_end(Kind::Resume, 1);
+    assert_eq!(
+        scene.sim.record(&scene.node).unwrap().interface.as_ref().unwrap().private_ip,
+        address
+    );
+}
