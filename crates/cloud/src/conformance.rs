@@ -3,6 +3,7 @@
 
 mod checks;
 mod network;
+mod snapshots;
 
 use crate::{BoxFuture, Cloud};
 use holdfast_model::facts::{Fact, Query};

@@ -41,11 +41,13 @@ pub enum Canary {
     SilentWait,
     /// What an overtaken replacement has made is forgotten.
     ForgetOvertaken,
+    /// Of the snapshots taken while a node runs, the newest are deleted and not the oldest.
+    DeleteNewestSet,
 }
 
 impl Canary {
     /// Every canary.
-    pub const ALL: [Canary; 16] = [
+    pub const ALL: [Canary; 17] = [
         Canary::LaunchBeforeFence,
         Canary::CaptureBeforeFence,
         Canary::NewTokenOnRetry,
@@ -62,6 +64,7 @@ impl Canary {
         Canary::NoCooldown,
         Canary::SilentWait,
         Canary::ForgetOvertaken,
+        Canary::DeleteNewestSet,
     ];
 
     /// Its name on the command line.
@@ -84,6 +87,7 @@ impl Canary {
             Canary::NoCooldown => "no-cooldown",
             Canary::SilentWait => "silent-wait",
             Canary::ForgetOvertaken => "forget-overtaken",
+            Canary::DeleteNewestSet => "delete-newest-set",
         }
     }
 
@@ -106,7 +110,9 @@ impl Canary {
                 Invariant::NothingForgotten
             }
             Canary::ForgetInterface => Invariant::IdentityKept,
-            Canary::DeleteLastSnapshot | Canary::RootDiesWithInstance => Invariant::LastCopyKept,
+            Canary::DeleteLastSnapshot | Canary::RootDiesWithInstance | Canary::DeleteNewestSet => {
+                Invariant::LastCopyKept
+            }
             Canary::MissingFallback => Invariant::Converges,
             Canary::ActBeforeCommit => Invariant::CommitBeforeAct,
             Canary::SnapshotsPileUp | Canary::NoCooldown => Invariant::WithinLimits,

@@ -43,7 +43,8 @@ pub fn may_leave(record: &Record, command: &Command, scene: &Scene<'_>) -> Resul
         });
     }
     let deletes = !matches!(command, Command::TerminateInstances { .. });
-    let planted = scene.tuning.canary == Some(Canary::DeleteLastSnapshot);
+    let planted =
+        matches!(scene.tuning.canary, Some(Canary::DeleteLastSnapshot | Canary::DeleteNewestSet));
     if deletes && !planted && retention::is_needed(record, target) {
         return Err(Broken {
             name: Invariant::LastCopyKept,

@@ -10,7 +10,9 @@ use holdfast_engine::retention::{FINALS_KEPT, SET_ASIDE_KEPT, SETS_KEPT};
 use holdfast_model::facts::{Fact, InstanceState, ResourceKind};
 use holdfast_model::record::{DataHead, Goal, RootHead};
 use holdfast_model::time::{MINUTE, SECOND};
-use holdfast_model::{CallState, Command, Event, Invariant, NodeId, Record, Time, tags};
+use holdfast_model::{
+    CallState, Command, Event, Invariant, NodeId, Record, SnapshotId, Time, tags,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -78,6 +80,12 @@ impl Watch {
         if !committed {
             let what = format!("{} left, and no durable record speaks of it", command.action());
             cloud.truth_mut().broken(Invariant::CommitBeforeAct, now, node, what);
+        }
+        if let Command::DeleteSnapshot { snapshot } = command
+            && self.durable.get(node).is_some_and(|record| keeps(record, snapshot))
+        {
+            let what = format!("{snapshot} is deleted, to which its node can return");
+            self.tell(Invariant::LastCopyKept, now, node, what, cloud);
         }
         // To delete what many launches in a row have left takes a call for each, at any pace that the
         // buckets allow; the same one again is a repetition like any other.
@@ -280,6 +288,14 @@ pub fn known(record: &Record, cloud: &SimCloud) -> BTreeSet<String> {
         known.extend(taken.map(|fact| fact.id().to_owned()));
     }
     known
+}
+
+/// Whether a record names a snapshot among those that its node can return to. With a deallocation
+/// they are all let go.
+fn keeps(record: &Record, snapshot: &SnapshotId) -> bool {
+    let of_sets = record.upkeep.sets.iter().flat_map(|set| set.snapshots.values());
+    let of_finals = record.finals.iter().map(|last| &last.snapshot);
+    record.deallocation.is_none() && of_sets.chain(of_finals).any(|kept| kept == snapshot)
 }
 
 /// Whether a volume is the root of a launch that was over before anybody saw what it had made. The

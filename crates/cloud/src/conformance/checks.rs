@@ -33,10 +33,11 @@ pub(super) async fn all(s: &Subject) {
     deleting_is_idempotent_and_careful(s).await;
     eprintln!("an interface is in use by one instance and lies in one zone");
     an_interface_is_used_once(s).await;
+    super::snapshots::all(s).await;
     super::network::all(s).await;
 }
 
-fn tags_for(token: &str, role: &str) -> Tags {
+pub(super) fn tags_for(token: &str, role: &str) -> Tags {
     Tags::from([
         (tags::INSTALLATION.to_owned(), "conformance".to_owned()),
         (tags::NODE.to_owned(), "smi-00000001".to_owned()),
@@ -97,7 +98,7 @@ async fn gone(s: &Subject, id: &InstanceId) {
     .await;
 }
 
-async fn volume(s: &Subject, token: &str, market: &Market) -> VolumeId {
+pub(super) async fn volume(s: &Subject, token: &str, market: &Market) -> VolumeId {
     let reply = s
         .must(Command::CreateVolume {
             token: Token::from(token),
@@ -113,7 +114,7 @@ async fn volume(s: &Subject, token: &str, market: &Market) -> VolumeId {
     id
 }
 
-async fn volume_is(s: &Subject, id: &VolumeId, state: VolumeState) {
+pub(super) async fn volume_is(s: &Subject, id: &VolumeId, state: VolumeState) {
     s.until(id.as_str(), &format!("{state:?}"), |f| {
         matches!(f, Some(Fact::Volume(v)) if v.state == state
             && (state != VolumeState::InUse || v.attachment_settled))
@@ -121,7 +122,7 @@ async fn volume_is(s: &Subject, id: &VolumeId, state: VolumeState) {
     .await;
 }
 
-fn attach(volume: &VolumeId, instance: &InstanceId) -> Command {
+pub(super) fn attach(volume: &VolumeId, instance: &InstanceId) -> Command {
     Command::AttachVolume {
         volume: volume.clone(),
         instance: instance.clone(),
@@ -129,13 +130,13 @@ fn attach(volume: &VolumeId, instance: &InstanceId) -> Command {
     }
 }
 
-async fn delete_volume(s: &Subject, id: &VolumeId) {
+pub(super) async fn delete_volume(s: &Subject, id: &VolumeId) {
     s.must(Command::DeleteVolume { volume: id.clone() }).await;
     s.until(id.as_str(), "deleted", |f| f.is_none()).await;
 }
 
 /// The root volume of a running instance.
-async fn root_of(s: &Subject, id: &InstanceId) -> VolumeId {
+pub(super) async fn root_of(s: &Subject, id: &InstanceId) -> VolumeId {
     match s.look(id.as_str()).await {
         Some(Fact::Instance(i)) => match i.attachments.iter().find(|a| a.device == i.root_device) {
             Some(attachment) => attachment.volume.clone(),
