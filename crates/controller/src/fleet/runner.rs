@@ -5,13 +5,22 @@ use crate::handle::Refusal;
 use crate::offered;
 use holdfast_engine::words::{self, NotDone};
 use holdfast_engine::{Scene, invariants, plan, replies};
+use holdfast_model::facts::ResourceKind;
 use holdfast_model::market::Catalogue;
+use holdfast_model::time::SECOND;
 use holdfast_model::user::UserCommand;
 use holdfast_model::{
     CloudError, Event, Invariant, NodeId, Record, Reply, Row, Severity, Time, Token,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+/// What broken invariants are seen by.
+const LOOKED_AT: [ResourceKind; 3] =
+    [ResourceKind::Instance, ResourceKind::Volume, ResourceKind::Interface];
+/// Where one is seen, how soon it is asked again at most whether a whole look has come in since, in
+/// milliseconds.
+const LOOK_AGAIN: u64 = 5 * SECOND;
 
 /// A call's definite answer, until it is planned with.
 #[derive(Debug, Clone)]
@@ -178,17 +187,20 @@ impl Runner {
     }
 
     /// A broken invariant stops this node, loudly and with its name; the others go on. What a
-    /// Describe shows may be behind, so it must last for longer than the cloud may be.
+    /// Describe shows may be behind, so it must last for longer than the cloud may be, and show in
+    /// a look of after that: a controller that stood still has seen nothing meanwhile.
     fn watch_invariants(&mut self, record: &Record, scene: &Scene<'_>, events: &mut Vec<Event>) {
         if record.quarantine.is_some() {
             return;
         }
         let found = invariants::check(record, scene);
         self.broken.retain(|which, _| found.iter().any(|b| b.name == *which));
+        let looked = LOOKED_AT.map(|kind| scene.world.swept(kind)).into_iter().min().flatten();
         for b in found {
             let since = *self.broken.entry(b.name).or_insert(scene.now);
             let certain = since.plus(2 * scene.tuning.consistency_window);
-            if scene.now < certain {
+            if looked.is_none_or(|asked| asked < certain) {
+                let certain = certain.max(scene.now.plus(LOOK_AGAIN));
                 self.wake = Some(self.wake.map_or(certain, |wake| wake.min(certain)));
                 continue;
             }

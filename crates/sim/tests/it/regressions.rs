@@ -5,7 +5,7 @@ use holdfast_cloud_sim::{Class, Fault, When};
 use holdfast_model::facts::Health;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::{Choice, Deallocation, UserCommand};
-use holdfast_model::{CallState, Kind, NodeId, Row};
+use holdfast_model::{CallState, Command, InstanceId, Kind, NodeId, Row, Token};
 use holdfast_sim::Simulation;
 use serde_json::json;
 use std::sync::Arc;
@@ -389,6 +389,31 @@ fn a_describe_that_shows_the_dead_as_living_for_a_while_stops_no_node() {
         }
         assert_eq!(scene.sim.fleet().stopped(&scene.node), None, "seed {seed}");
         scene.judge(Kind::Lost);
+    }
+}
+
+#[test]
+fn a_controller_that_stood_still_stops_no_node_for_what_it_saw_before() {
+    // Somewhere in here the second instance has been seen, and not for long enough.
+    for after in (5..60).step_by(5) {
+        let mut scene = Scene::serving(3, ROAMING);
+        let holder = scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).expect("it");
+        let mut twin = scene.sim.cloud.launch_of(&holder.id).expect("it was launched").clone();
+        twin.token = Token::from("twin");
+        let now = scene.sim.now;
+        let twin = Command::RunInstances(Box::new(twin));
+        let made = scene.sim.cloud.as_user(now, &twin).expect("launched");
+        scene.sim.run_for(after * SECOND);
+        assert_eq!(scene.sim.fleet().stopped(&scene.node), None, "too late: {after} s");
+        // It goes, and nobody looks for minutes: what comes next is the time that is over.
+        let now = scene.sim.now;
+        scene.sim.cloud.kill(now, &InstanceId(made.facts[0].id().to_owned()));
+        scene.sim.cloud.faults().set(Class::Stall, 1_000_000);
+        scene.sim.run_until(MINUTE, |s| !s.is_up()).expect("it stands still");
+        scene.sim.cloud.faults().set(Class::Stall, 0);
+        scene.sim.run_for(10 * MINUTE);
+        assert_eq!(scene.sim.fleet().stopped(&scene.node), None, "seen for {after} s");
+        assert_eq!(scene.status(), "ACTIVE", "{}", scene.sim.told());
     }
 }
 
