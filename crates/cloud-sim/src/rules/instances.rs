@@ -179,15 +179,16 @@ impl World {
         }
     }
 
-    /// Whether this goes with an instance that has ended and has not let go of it yet: its own
-    /// interface, a volume that dies with it. No call is needed for that, and none can hasten it.
+    /// Whether this is an instance that ends, or goes with one that does and has not let go of it
+    /// yet: its own interface, a volume that dies with it. No call is needed for that, and none can
+    /// hasten it.
     pub(crate) fn dies_by_itself(&self, id: &str) -> bool {
-        let ended = self.instances.values().filter(|i| i.fact.state == InstanceState::Terminated);
-        ended.into_iter().any(|i| {
+        let mut ending = self.instances.values().filter(|i| !i.lives());
+        ending.any(|i| {
             let own =
                 i.own_interface && i.fact.interface.as_ref().is_some_and(|e| e.as_str() == id);
             let dying = |a: &Attachment| a.delete_on_termination && a.volume.as_str() == id;
-            own || i.fact.attachments.iter().any(dying)
+            i.fact.id.as_str() == id || own || i.fact.attachments.iter().any(dying)
         })
     }
 

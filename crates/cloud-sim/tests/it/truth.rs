@@ -1,6 +1,7 @@
 use crate::node::{DATA, Hand};
-use holdfast_cloud_sim::SimConfig;
 use holdfast_cloud_sim::config::IMAGE;
+use holdfast_cloud_sim::{Class, SimConfig};
+use holdfast_model::facts::{Fact, InstanceState};
 use holdfast_model::{Command, ImageId};
 
 #[test]
@@ -204,4 +205,22 @@ fn a_resource_beyond_the_allowed_ones_is_a_leak() {
     let second = hand.volume(None);
     assert_eq!(hand.cloud.check_leaks(hand.now, &hand.node, &allowed), [second.to_string()]);
     assert_eq!(hand.broken(), ["nothing-forgotten"]);
+}
+
+#[test]
+fn what_ends_by_itself_is_not_left_behind() {
+    let mut hand = Hand::new(SimConfig::prompt());
+    let mut launch = hand.launch(&ImageId::from(IMAGE), None);
+    launch.root_delete_on_termination = true;
+    let instance = hand.run(launch);
+    let left = hand.cloud.check_leaks(hand.now, &hand.node, &[]);
+    assert_eq!(left.len(), 3, "it runs, with its root and its own interface: {left:?}");
+    hand.cloud.faults().set(Class::SlowTerminate, 1_000_000);
+    hand.must(Command::TerminateInstances { instance: instance.clone() });
+    let state = match hand.cloud.truly(instance.as_str()) {
+        Some(Fact::Instance(i)) => i.state,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(state, InstanceState::ShuttingDown);
+    assert!(hand.cloud.check_leaks(hand.now, &hand.node, &[]).is_empty());
 }
