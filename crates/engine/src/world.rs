@@ -52,6 +52,21 @@ impl Seen {
         (news, first)
     }
 
+    /// Whether a read shows what has been: an instance that ends does not come back (EC2 user guide,
+    /// "Instance lifecycle"), however late a read was asked that says so.
+    fn is_past(&self, read: &Fact) -> bool {
+        let (Fact::Instance(known), Fact::Instance(read)) = (&self.fact, read) else {
+            return false;
+        };
+        match known.state {
+            InstanceState::Terminated => read.state != InstanceState::Terminated,
+            InstanceState::ShuttingDown => {
+                !matches!(read.state, InstanceState::ShuttingDown | InstanceState::Terminated)
+            }
+            _ => false,
+        }
+    }
+
     /// Takes in a read that shows what is known already, if it does. Most of a sweep shows nothing
     /// new: that costs no more than this. Returns whether the fact is certain only from now on.
     fn confirmed_by(&mut self, fact: &Fact, asked: Time) -> Option<bool> {
@@ -225,6 +240,9 @@ impl World {
     fn see(&mut self, fact: Fact, asked: Time) {
         let mut touched = Time(0);
         if let Some(seen) = self.seen.get_mut(fact.id()) {
+            if seen.is_past(&fact) {
+                return;
+            }
             if let Some(newly) = seen.confirmed_by(&fact, asked) {
                 self.changed.extend(node_of(&fact).filter(|_| newly));
                 return;

@@ -27,6 +27,9 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     match instance.state {
         InstanceState::Terminated => return Progress::Done,
         InstanceState::ShuttingDown => {
+            if desk.planted(Canary::LaunchBeforeFence) {
+                return Progress::Done;
+            }
             desk.watch(holder.id.as_str(), format!("{} to be terminated", holder.id));
             return Progress::Waiting;
         }
@@ -55,9 +58,6 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     let asked =
         desk.ask(Row::Stop, "terminate", |_, _| Command::TerminateInstances { instance: id });
     if matches!(asked, Asked::Done(_)) {
-        if desk.planted(Canary::LaunchBeforeFence) {
-            return Progress::Done;
-        }
         desk.watch(holder.id.as_str(), format!("{} to be terminated", holder.id));
     }
     Progress::Waiting

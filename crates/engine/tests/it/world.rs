@@ -1,6 +1,8 @@
 use holdfast_engine::World;
-use holdfast_model::facts::{Fact, ResourceKind, VolumeFact, VolumeState};
-use holdfast_model::{Known, Reply, Shared, Time, VolumeId, Zone};
+use holdfast_model::facts::{
+    Fact, Health, InstanceFact, InstanceState, ResourceKind, VolumeFact, VolumeState,
+};
+use holdfast_model::{ImageId, InstanceId, Known, Lifecycle, Reply, Shared, Time, VolumeId, Zone};
 
 /// The consistency window of these tests, in milliseconds.
 const WINDOW: u64 = 1_000;
@@ -50,6 +52,59 @@ fn an_older_read_that_arrives_late_changes_nothing() {
     world.absorb_ids(&ids(), vec![volume(VolumeState::Available)], Time(10));
     let seen = world.volume("vol-1").present().expect("seen");
     assert_eq!(seen.state, VolumeState::InUse);
+}
+
+fn instance(state: InstanceState) -> Fact {
+    Fact::Instance(Shared::from(InstanceFact {
+        id: InstanceId::from("i-1"),
+        state,
+        reason: None,
+        instance_type: "m5.large".to_owned(),
+        zone: Zone::from("z"),
+        lifecycle: Lifecycle::Spot,
+        image: ImageId::from("ami-1"),
+        launched_at: Time(1),
+        private_ip: None,
+        interface: None,
+        root_device: "/dev/xvda".to_owned(),
+        attachments: Vec::new(),
+        health: Health::Ok,
+        health_why: None,
+        interruption_at: None,
+        drained: false,
+        tags: [("holdfast:installation", "ours"), ("holdfast:node", "smi-1")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+    }))
+}
+
+#[test]
+fn an_instance_that_has_ended_does_not_come_back_whatever_a_later_read_says() {
+    use InstanceState::{Pending, Running, ShuttingDown, Stopped, Stopping, Terminated};
+    let ids = ["i-1".to_owned()];
+    for (first, then, believed) in [
+        (Terminated, Running, Terminated),
+        (Terminated, ShuttingDown, Terminated),
+        (Terminated, Stopped, Terminated),
+        (ShuttingDown, Running, ShuttingDown),
+        (ShuttingDown, Terminated, Terminated),
+        (Pending, Running, Running),
+        (Running, Stopping, Stopping),
+        (Stopped, Running, Running),
+        (Stopped, Terminated, Terminated),
+    ] {
+        for by_page in [false, true] {
+            let mut world = World::new(WINDOW);
+            world.absorb_ids(&ids, vec![instance(first)], Time(10));
+            if by_page {
+                world.absorb_page(vec![instance(then)], Time(20));
+            } else {
+                world.absorb_ids(&ids, vec![instance(then)], Time(20));
+            }
+            let state = world.instance("i-1").present().expect("seen").state;
+            assert_eq!(state, believed, "{then:?} after {first:?}");
+        }
+    }
 }
 
 #[test]
