@@ -3,7 +3,10 @@
 
 use crate::docs::blocks;
 use crate::life::Real;
+use holdfast_cloud::Cloud;
 use holdfast_cloud_local::network::in_fabric;
+use holdfast_cloud_local::{LocalCloud, LocalOptions};
+use holdfast_model::{Command, InterfaceId};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -82,4 +85,36 @@ fn the_gateway_of_the_documentation_keeps_all_its_addresses() {
     real.local(&["address", "release", id]);
     assert!(answers(&real, &before[0]) && answers(&real, &before[1]));
     real.done(&["delete", "gateway", "--yes", "--wait"]);
+}
+
+#[test]
+fn an_interface_that_was_deleted_from_outside_while_its_node_was_paused_is_made_again() {
+    let mut real = Real::start();
+    let spec = real.write("diary.yaml", crate::life::SPEC);
+    real.done(&["create", "--wait", "-f", &spec]);
+    let held = |real: &Real, what: &str| {
+        let shown = real.show("diary");
+        shown.pointer(&format!("/record/interface/{what}")).unwrap().as_str().unwrap().to_owned()
+    };
+    let (id, address) = (held(&real, "id"), held(&real, "private_ip"));
+    real.done(&["pause", "diary", "--wait"]);
+    assert_eq!(real.terminate(), Some(0));
+    let program = std::path::PathBuf::from(env!("CARGO_BIN_EXE_holdfast"));
+    let gone = Command::DeleteNetworkInterface { interface: InterfaceId(id.clone()) };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let cloud = LocalCloud::open(&LocalOptions::new(real.cloud(), program)).unwrap();
+    let replies = runtime.block_on(cloud.execute(vec![gone]));
+    assert!(replies.iter().all(Result::is_ok), "{replies:?}");
+    drop(cloud);
+    drop(runtime);
+
+    real.serve_with(&[]);
+    real.done(&["resume", "diary", "--wait"]);
+    assert_eq!(held(&real, "private_ip"), address);
+    assert_ne!(held(&real, "id"), id);
+    let shown = real.done(&["exec", "diary", "--", "ip", "-4", "address"]);
+    assert!(shown.contains(&address), "{shown}");
+    let events = real.done(&["events", "diary"]);
+    assert!(events.contains("was deleted from outside"), "{events}");
+    real.done(&["delete", "diary", "--yes", "--wait"]);
 }
