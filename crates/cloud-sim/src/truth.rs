@@ -99,6 +99,16 @@ impl Truth {
         }
     }
 
+    /// Somebody deleted an interface: what is made in its place has its private IP and another MAC.
+    pub(crate) fn interface_deleted(&mut self, mac: &str) {
+        for shown in self.expected.values_mut().filter_map(|e| e.first.as_mut()) {
+            shown.mac.take_if(|known| known == mac);
+            for (_, known) in shown.interfaces.values_mut().filter(|(_, known)| known == mac) {
+                known.clear();
+            }
+        }
+    }
+
     /// The user gave the node up: nothing of it need be kept any more.
     pub fn release(&mut self, node: &NodeId) {
         self.expected.remove(node);
@@ -281,6 +291,16 @@ impl Truth {
         let Some(expectation) = self.expected.get_mut(node) else { return };
         let first = expectation.first.get_or_insert_with(|| now.clone());
         let mut changes = Vec::new();
+        // An interface that was deleted from outside has no MAC that could be kept.
+        if first.mac.is_none() {
+            first.mac = now.mac.clone();
+        }
+        for (index, (_, mac)) in first.interfaces.iter_mut().filter(|(_, (_, mac))| mac.is_empty())
+        {
+            if let Some((_, new)) = now.interfaces.get(index) {
+                mac.clone_from(new);
+            }
+        }
         if expectation.address {
             if first.private_ip != now.private_ip {
                 changes

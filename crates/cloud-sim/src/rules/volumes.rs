@@ -273,7 +273,13 @@ impl World {
             Some(R::Volume) => self.remove_volume(&VolumeId::from(id), false),
             Some(R::Snapshot) => self.remove_snapshot(&id.into(), false),
             Some(R::Image) => self.remove_image(&id.into()),
-            Some(R::Interface) => self.remove_interface(&id.into()),
+            Some(R::Interface) => {
+                let id = id.into();
+                if let Some(interface) = self.interfaces.get(&id) {
+                    self.truth.interface_deleted(&interface.fact.mac);
+                }
+                self.remove_interface(&id);
+            }
             None => {}
         }
     }
