@@ -7,8 +7,8 @@
 //! same steps go on from what the cloud shows.
 //!
 //! Pause is the first half, resume the second, recycle both; deletion ends in retiring everything.
-//! Where identity allows it, the next instance is launched before the old one is stopped: the row
-//! standby, and nothing else. What it launches holds nothing of the node until the row launch finds
+//! Where identity allows it, the next instance is launched before the old one is stopped, or while
+//! it is: the row standby, and nothing else. What it launches holds nothing of the node until the row launch finds
 //! it, after the fence.
 
 use crate::desk::Desk;
@@ -61,9 +61,9 @@ pub const TABLE: &[RowSpec] = &[
     RowSpec { row: Row::Probe, after: &[Row::Place], kinds: &[Revert],
         does: "asks the market for an instance and gives it back: nothing is given up before it is known to have capacity",
         done_when: "granted", patience_minutes: Some(15), step: steps::probe::step },
-    RowSpec { row: Row::Standby, after: &[Row::Probe], kinds: &[Notice, Recycle, Revert],
-        does: "where identity allows it, launches the next instance while the old one serves: without any of the node's volumes and interfaces, its gate closed",
-        done_when: "it runs, or there is none, or half of the notice is over", patience_minutes: None, step: steps::standby::step },
+    RowSpec { row: Row::Standby, after: &[Row::Probe], kinds: &[Notice, Lost, Unhealthy, Recycle, Revert],
+        does: "where identity allows it, launches the next instance while the old one serves, or is being ended: without any of the node's volumes and interfaces, its gate closed",
+        done_when: "it runs, or there is none, or half of the notice is over; if the old one is lost or unwell, at once", patience_minutes: None, step: steps::standby::step },
     RowSpec { row: Row::Drain, after: &[Row::Probe, Row::Standby], kinds: DOWN,
         does: "runs the shutdown script and waits for its end, the draining timeout or the notice, whichever is first",
         done_when: "drained", patience_minutes: Some(70), step: steps::drain::step },

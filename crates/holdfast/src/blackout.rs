@@ -95,14 +95,12 @@ fn play_one(
     let writer = start_writer(commands, name, workload, &first.ip, Patience::SHORT)?;
     let mut entries = Vec::new();
     for order in [Order::Ordinary, Order::MakeBeforeBreak] {
-        // Nobody can launch before a loss that nobody announced.
-        let kinds: Vec<Kind> = kinds.iter().copied().filter(|k| order.is_of(*k)).collect();
         let spec = order.spec(workload)?;
-        if order != Order::Ordinary && !kinds.is_empty() {
+        if order != Order::Ordinary {
             change(commands, name, &spec)?;
         }
         let stage = Stage { commands, server, machine, workload, writer: &writer, spec: &spec };
-        for kind in kinds {
+        for kind in kinds.iter().copied() {
             let pairs = rounds(args, &stage, kind, order)?;
             let keeps_root = spec["managedInstance"]["persistence"]["persistRootDevice"] == true;
             entries.push(Entry::of(workload, kind, (order, keeps_root), &pairs));

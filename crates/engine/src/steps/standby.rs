@@ -1,4 +1,5 @@
-//! Standby: launch the next instance while the old one still serves.
+//! Standby: launch the next instance while the old one still serves; or, when that is lost or
+//! unwell, while it is being ended, which takes as long as a launch.
 //!
 //! It holds nothing of the node: its root dies with it, its primary interface is its own, its gate
 //! is closed. So two instances live, and one serves. What is the node's moves only after the fence,
@@ -32,10 +33,12 @@ const PATIENCE: u64 = 5 * MINUTE;
 /// shutdown script.
 const PART_OF_NOTICE: u64 = 2;
 
-/// Launches, and waits until it runs, as long as there is time.
+/// Launches, and waits until it runs, as long as there is time. A node that is away already waits
+/// for nothing: the old instance is ended meanwhile.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
     match desk.standing(Row::Standby, CALL) {
         None => begin(desk),
+        Some(_) if is_away(desk) => Progress::Done,
         Some(Asked::Refused { error, .. }) => {
             let message = format!("no instance stands by ({error}); the old one ends first");
             desk.tell(Severity::Info, "standby-refused", message);
@@ -56,11 +59,12 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
 }
 
 fn begin(desk: &mut Desk<'_>) -> Progress {
-    if !old_one_serves(desk) || !is_allowed(desk) {
+    let in_time = if is_away(desk) { old_one_ends(desk) } else { old_one_serves(desk) };
+    if !in_time || !is_allowed(desk) {
         return Progress::Done;
     }
     let Some(market) = desk.market() else {
-        if desk.kind() == Some(Kind::Notice) {
+        if desk.kind() == Some(Kind::Notice) || is_away(desk) {
             // Nothing is to be had now, and time is short.
             return Progress::Done;
         }
@@ -91,7 +95,25 @@ fn begin(desk: &mut Desk<'_>) -> Progress {
             token,
         }))
     });
+    if is_away(desk) {
+        return Progress::Done;
+    }
     wait(desk, "the launch of the next instance to be answered".to_owned(), None)
+}
+
+/// Whether the node serves nobody any more: its instance is lost, or fails its status check.
+fn is_away(desk: &Desk<'_>) -> bool {
+    matches!(desk.kind(), Some(Kind::Lost | Kind::Unhealthy))
+}
+
+/// Whether the old instance still has to be ended. Where it has ended, nothing is won: an ordinary
+/// launch gets the kept interface as its own.
+fn old_one_ends(desk: &Desk<'_>) -> bool {
+    let Some(holder) = &desk.record.holder else { return false };
+    match desk.scene.world.instance(holder.id.as_str()) {
+        Known::Present(i) => i.state != InstanceState::Terminated,
+        Known::Absent | Known::Unknown => false,
+    }
 }
 
 /// Waits, unless the time for that is over or there is nobody to wait for.

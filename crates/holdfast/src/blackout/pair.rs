@@ -45,7 +45,8 @@ impl Kind {
 pub enum Order {
     /// The old instance ends before the next is launched.
     Ordinary,
-    /// The next instance is launched before the old one ends. It needs a root that is not kept.
+    /// The next instance is launched before the old one ends; after a loss without notice, while it
+    /// ends. It needs a root that is not kept.
     MakeBeforeBreak,
 }
 
@@ -56,11 +57,6 @@ impl Order {
             Order::Ordinary => "ordinary",
             Order::MakeBeforeBreak => "make before break",
         }
-    }
-
-    /// Whether a machine can be lost in this way in this order.
-    pub fn is_of(self, kind: Kind) -> bool {
-        self == Order::Ordinary || kind != Kind::Hard
     }
 
     /// What its nodes ask for: the example, and the order; and no kept root where that is in the

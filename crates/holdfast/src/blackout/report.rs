@@ -153,18 +153,20 @@ impl Report {
         table
     }
 
-    /// How an interruption without any notice compares.
+    /// How an interruption without any notice compares, of a node of the same kind.
     fn compared(&self) -> Vec<String> {
-        let hard =
-            |name: &str| self.workloads.iter().find(|e| e.name == name && e.kind == Kind::Hard);
+        let hard = |of: &Entry| {
+            let same = |e: &&Entry| e.name == of.name && e.order == of.order;
+            self.workloads.iter().filter(same).find(|e| e.kind == Kind::Hard)
+        };
         let planned = self.workloads.iter().filter(|e| e.kind != Kind::Hard);
         planned
             .filter_map(|e| {
-                let hard = hard(&e.name)?.blackout_ms.median;
+                let hard = hard(e)?.blackout_ms.median;
                 let (this, of) = (e.blackout_ms.median, hard.max(1));
                 Some(format!(
                     "{}, {} ({}): {this} ms, {}% of the {hard} ms of an interruption without \
-                     any notice.",
+                     any notice in the same order.",
                     e.name,
                     e.kind.name(),
                     e.order.name(),

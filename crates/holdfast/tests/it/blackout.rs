@@ -21,6 +21,7 @@ fn a_blackout_is_measured_in_pairs_with_a_bare_restart_and_nothing_is_lost() {
         .collect();
     let expected = ["redis", "mariadb"].map(|name| {
         [
+            [name, "hard", "make-before-break"],
             [name, "hard", "ordinary"],
             [name, "recycle", "make-before-break"],
             [name, "recycle", "ordinary"],

@@ -64,11 +64,14 @@ fn the_next_instance_of_a_real_node_stands_by_before_the_old_one_ends() {
     let ip = text(&after, "/record/interface/private_ip");
     let addresses = real.done(&["exec", "redis", "--", "hostname", "-I"]);
     assert_eq!(addresses.trim(), ip, "{addresses}");
-    // An interruption without notice goes the ordinary way, and the address is the primary one again.
+    // Without notice the next instance is asked for while the old one ends.
     let generation = real.generation("redis");
     real.done(&["interrupt", "redis"]);
     real.wait_for_generation_of("redis", generation);
-    assert_eq!(identity(&real.show("redis")), identity(&before));
+    let lost = real.show("redis");
+    assert_eq!(identity(&lost), identity(&before));
+    assert!(row(&lost, "standby").1 <= row(&lost, "stop").1, "{lost}");
+    assert!(!real.done(&["events", "redis"]).contains("standby-lost"));
     assert_eq!(real.redis("redis", &["get", "greeting"]), "hello");
     real.done(&["delete", "redis", "--yes", "--wait"]);
 }

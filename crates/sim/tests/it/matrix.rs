@@ -47,6 +47,15 @@ fn seen(scene: &Scene) -> Seen {
         Some(Fact::Instance(i)) => (i.image.0.clone(), i.private_ip.clone()),
         other => panic!("{other:?}"),
     };
+    // A kept interface may be attached beside the instance's own: then that has its address.
+    let kept = record.interface.as_ref().and_then(|i| scene.sim.cloud.truly(i.id.as_str()));
+    let private_ip = match kept {
+        Some(Fact::Interface(i)) => {
+            assert_eq!(i.attached_to, Some(holder.id), "{}", i.id);
+            Some(i.private_ip.clone())
+        }
+        _ => private_ip,
+    };
     Seen {
         zone: holder.market.zone.0,
         root: image,
@@ -60,7 +69,9 @@ fn seen(scene: &Scene) -> Seen {
 
 fn finals(scene: &Scene) -> usize {
     let record = scene.sim.record(&scene.node).unwrap();
-    record.finals.iter().filter(|f| f.of == DEVICE && f.generation == record.generation - 1).count()
+    // A launch that was refused may have used up a number in between.
+    let replaced = record.history.last().unwrap().from_generation;
+    record.finals.iter().filter(|f| f.of == DEVICE && f.generation == replaced).count()
 }
 
 fn replace(scene: &mut Scene, kind: Kind, shape: Shape) {
@@ -115,7 +126,7 @@ fn play(shape: Shape) -> Vec<String> {
     let elsewhere = if moved {
         let after = seen(&scene);
         assert_ne!(after.zone, resumed.zone);
-        assert_eq!(scene.generation(), before + 1);
+        assert!(scene.generation() > before);
         match (shape.data, finals(&scene)) {
             (Some(_), 1) => "moves; data from its final snapshot",
             (None, 0) => "moves; data is new",

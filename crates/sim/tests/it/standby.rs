@@ -4,7 +4,7 @@ use crate::scene::{LIGHT, Scene, Shape, WHOLE};
 use holdfast_engine::markets::survival::Survival;
 use holdfast_engine::steps::standby;
 use holdfast_engine::{Scene as Seen, Tuning, World, invariants};
-use holdfast_model::facts::{Fact, Health, InstanceState};
+use holdfast_model::facts::{Fact, InstanceState};
 use holdfast_model::time::{MINUTE, SECOND};
 use holdfast_model::user::UserCommand;
 use holdfast_model::{Epoch, Installation, InstanceId, Invariant, Kind, Record, Row, Time};
@@ -91,16 +91,30 @@ fn the_same_node_is_away_for_less_time_than_in_the_ordinary_order() {
 }
 
 #[test]
-fn a_kept_root_and_a_loss_without_notice_go_the_ordinary_way() {
-    for (kind, shape) in [(Kind::Recycle, WHOLE), (Kind::Lost, LIGHT)] {
-        let mut scene = Scene::serving(23, shape);
-        let (before, launched) = (scene.generation(), launches(&scene));
-        scene.trigger(kind, shape);
-        scene.wait_for_end(kind, before);
+fn a_kept_root_and_an_instance_that_has_ended_already_go_the_ordinary_way() {
+    let mut kept = Scene::serving(23, WHOLE);
+    let (before, launched) = (kept.generation(), launches(&kept));
+    kept.trigger(Kind::Recycle, WHOLE);
+    kept.wait_for_end(Kind::Recycle, before);
+    let mut ended = Scene::serving(23, LIGHT);
+    let old = ended.sim.record(&ended.node).unwrap().holder.clone().unwrap().id;
+    let now = ended.sim.now;
+    ended.sim.cloud.kill(now, &old);
+    // Nobody looks before it is over.
+    let is_over = |scene: &Scene| {
+        let free = |fact: &Fact| !matches!(fact, Fact::Volume(v) if v.attached_to.is_some());
+        scene.sim.cloud.resources(&scene.node).iter().all(free)
+    };
+    while !is_over(&ended) {
+        ended.sim.kill_controller();
+        ended.sim.run_for(SECOND);
+    }
+    ended.wait_for_end(Kind::Lost, before);
+    for (scene, kind) in [(&mut kept, Kind::Recycle), (&mut ended, Kind::Lost)] {
         scene.sim.run_for(MINUTE);
         let record = scene.sim.record(&scene.node).unwrap();
         assert_eq!(record.standby_generation, 0, "{kind:?}");
-        assert_eq!(launches(&scene) - launched, 1, "{kind:?}");
+        assert_eq!(launches(scene) - launched, 1, "{kind:?}");
         scene.judge(kind);
     }
 }
@@ -196,16 +210,89 @@ fn a_notice_during_a_recycle_is_heard_while_one_stands_by() {
     scene.judge(Kind::Recycle);
 }
 
+const AWAY: [Kind; 2] = [Kind::Lost, Kind::Unhealthy];
+
 #[test]
-fn an_unwell_instance_is_replaced_in_the_ordinary_order() {
-    let mut scene = Scene::serving(29, LIGHT);
+fn after_a_loss_and_for_an_unwell_instance_the_next_one_is_launched_while_the_old_one_ends() {
+    for kind in AWAY {
+        let away = |tag: &str| {
+            let mut scene = Scene::empty(29, LIGHT);
+            let mut document = LIGHT.spec();
+            document["compute"]["launchSpecification"]["tags"] =
+                json!([{"tagKey": "holdfast:make-before-break", "tagValue": tag}]);
+            scene.sim.say(UserCommand::Create { id: scene.node.clone(), document });
+            scene.wait("ACTIVE", |s, n| s.record(n).is_some_and(|r| r.status() == "ACTIVE"));
+            scene.sim.run_for(2 * MINUTE);
+            let (before, launched) = (scene.generation(), launches(&scene));
+            scene.trigger(kind, LIGHT);
+            scene.wait_for_end(kind, before);
+            assert_eq!(launches(&scene) - launched, 1, "{kind:?}");
+            scene.sim.run_for(MINUTE);
+            let rows = last_rows(&scene);
+            scene.judge(kind);
+            rows
+        };
+        let (beside, ordinary) = (away("on"), away("off"));
+        let length = |rows: &[(Row, u64, u64)]| row(rows, Row::Ready).1 - row(rows, Row::Place).0;
+        let asked = row(&beside, Row::Standby);
+        assert_eq!(asked.0, asked.1, "{kind:?}: nothing waits for it: {beside:?}");
+        let (saved, ending) = (length(&ordinary) - length(&beside), row(&beside, Row::Stop));
+        assert!(saved >= 5 * SECOND, "{kind:?}: {saved} ms; {beside:?}; {ordinary:?}");
+        assert!(ending.1 - ending.0 >= 5 * SECOND, "{kind:?}: {beside:?}");
+    }
+}
+
+#[test]
+fn an_instance_that_is_lost_while_the_old_one_ends_is_replaced_and_not_missed() {
+    for kind in AWAY {
+        for moment in (0..60).step_by(3) {
+            let mut scene = Scene::serving(30, LIGHT);
+            let before = scene.generation();
+            let old = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().id;
+            scene.trigger(kind, LIGHT);
+            scene.sim.run_for(moment * SECOND);
+            let now = scene.sim.now;
+            for next in scene.sim.cloud.living(&scene.node) {
+                if next != old {
+                    scene.sim.cloud.kill(now, &next);
+                }
+            }
+            scene.sim.run_for(15 * MINUTE);
+            assert!(scene.generation() > before, "{kind:?} at {moment}: {}", scene.sim.told());
+            scene.judge(kind);
+        }
+    }
+}
+
+#[test]
+fn a_word_at_any_moment_after_a_loss_leaves_no_instance_that_stands_by() {
+    for (kind, word) in [(Kind::Lost, Kind::Pause), (Kind::Unhealthy, Kind::Delete)] {
+        for moment in 0..30 {
+            let mut scene = Scene::serving(33, LIGHT);
+            scene.trigger(kind, LIGHT);
+            scene.sim.run_for(moment * 3 * SECOND);
+            scene.trigger(word, LIGHT);
+            scene.wait_for_end(word, 0);
+            scene.sim.run_for(10 * MINUTE);
+            assert!(scene.sim.cloud.living(&scene.node).is_empty(), "{word:?} at {moment}");
+            scene.judge(word);
+        }
+    }
+}
+
+#[test]
+fn after_a_loss_a_refused_launch_is_asked_for_again_once_the_old_instance_has_ended() {
+    let mut scene = Scene::serving(34, LIGHT);
     let before = scene.generation();
-    let old = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().id;
-    let now = scene.sim.now;
-    scene.sim.cloud.set_health(now, &old, Health::Impaired);
-    scene.wait_for_end(Kind::Unhealthy, before);
-    assert_eq!(scene.sim.record(&scene.node).unwrap().standby_generation, 0);
-    scene.judge(Kind::Unhealthy);
+    let market = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().market;
+    for price in scene.sim.cloud.catalogue().prices {
+        let here = price.market == market;
+        scene.sim.cloud.set_capacity(&price.market, Some(u32::from(here)));
+    }
+    scene.trigger(Kind::Lost, LIGHT);
+    scene.wait_for_end(Kind::Lost, before);
+    assert!(scene.generation() > before);
+    scene.judge(Kind::Lost);
 }
 
 #[test]
