@@ -10,7 +10,8 @@
 //! ```
 //!
 //! The binary calls [`dispatch`] first thing in `main`; the server then uses
-//! - [`populate_root`] on a blank root volume, before its first boot;
+//! - [`populate_root`] on a blank root volume, before its first boot; [`lay_out_root`] and
+//!   [`root_mark`] for what such volumes are copied from;
 //! - [`spawn`] to start a node, [`ShimHandle::open`] to find it again after a restart;
 //! - [`ShimClient`] (from [`ShimHandle::client`]) to mount volumes and open the gate;
 //! - [`ShimHandle::kill`] and [`ShimHandle::wait_exit`], [`exit_status`] and [`clear`] at the end;
@@ -67,7 +68,7 @@ pub use protocol::{
     SCRIPT_TIMEOUT_MAX_MS, ScriptOutcome, WorkloadState,
 };
 pub use shim::{CONSOLE_MAX_BYTES, shim_main};
-pub use skeleton::populate_root;
+pub use skeleton::{lay_out_root, populate_root, root_mark};
 pub use standstill::{STANDSTILL_MOST_MS, STANDSTILL_SUBCOMMAND, Standstill, thaw};
 
 /// The hidden subcommand that is the shim; its argument is the configuration file.

@@ -1,8 +1,14 @@
 //! The skeleton of a blank root volume: the directories of a Debian system and an `/etc` that is
 //! copied from the host by an allowlist. Nothing else of the host is ever copied.
+//!
+//! Nearly all of it is the same for every machine, so it can be laid out once, in a directory of
+//! which volumes are then made, and each volume only gets what is its own. What it was laid out
+//! from has a mark, which tells when it must be done anew.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
 
@@ -12,6 +18,8 @@ use crate::error::{AgentError, Doing, Result};
 pub(crate) const HIDDEN: &str = ".holdfast";
 const POPULATED: &str = "populated";
 const POPULATING: &str = "populating";
+/// Everything is there but what only one machine may have.
+const LAID_OUT: &str = "laid-out";
 
 /// At most so many entries are copied from the host's `/etc`.
 const ETC_ENTRIES_MAX: usize = 20_000;
@@ -108,17 +116,33 @@ const LINKS: &[(&str, &str)] = &[
 ];
 
 /// Prepares the blank root volume that is mounted at `mountpoint` on the host: directories, links,
-/// `/etc`. Does nothing on a volume that it has prepared before, and starts again on one where it
-/// was interrupted. To be called only before a volume's first boot.
+/// `/etc`. Does nothing on a volume that it has prepared before, starts again on one where it was
+/// interrupted, and adds what is missing to a copy of what [`lay_out_root`] has made. To be called
+/// only before a volume's first boot.
 ///
 /// # Errors
 /// `Invalid` when the volume holds something that this function did not write (it is never
 /// overwritten), `Io` naming the path.
 pub fn populate_root(mountpoint: &Path) -> Result<()> {
     let hidden = mountpoint.join(HIDDEN);
-    if is_plain_dir(&hidden)? && exists(&hidden.join(POPULATED))? {
+    let is_ours = is_plain_dir(&hidden)?;
+    if is_ours && exists(&hidden.join(POPULATED))? {
         return Ok(());
     }
+    if !(is_ours && exists(&hidden.join(LAID_OUT))?) {
+        lay_out_root(mountpoint)?;
+    }
+    write_file(&mountpoint.join("etc/machine-id"), &machine_id()?, 0o444)?;
+    let (from, to) = (hidden.join(LAID_OUT), hidden.join(POPULATED));
+    fs::rename(&from, &to).doing(|| format!("marking {} as prepared", mountpoint.display()))
+}
+
+/// Lays out in an empty directory what every machine's blank root begins with.
+///
+/// # Errors
+/// As of [`populate_root`].
+pub fn lay_out_root(mountpoint: &Path) -> Result<()> {
+    let hidden = mountpoint.join(HIDDEN);
     if !(is_plain_dir(&hidden)? && exists(&hidden.join(POPULATING))?) {
         refuse_unless_blank(mountpoint)?;
         make_dir(&hidden, 0o700)?;
@@ -135,8 +159,59 @@ pub fn populate_root(mountpoint: &Path) -> Result<()> {
         make_link(&mountpoint.join(link), Path::new(target))?;
     }
     populate_etc(Path::new("/etc"), &mountpoint.join("etc"))?;
-    let (from, to) = (hidden.join(POPULATING), hidden.join(POPULATED));
-    fs::rename(&from, &to).doing(|| format!("marking {} as prepared", mountpoint.display()))
+    let (from, to) = (hidden.join(POPULATING), hidden.join(LAID_OUT));
+    fs::rename(&from, &to).doing(|| format!("marking {} as laid out", mountpoint.display()))
+}
+
+/// What [`lay_out_root`] would copy now, in a word: another one means that the host's `/etc`, or
+/// the skeleton, has changed. Files count by what the filesystem says of them.
+///
+/// # Errors
+/// `Io` naming the path.
+pub fn root_mark() -> Result<String> {
+    let mut mark = DefaultHasher::new();
+    (env!("CARGO_PKG_VERSION"), DIRECTORIES, LINKS, ETC_ALLOWED).hash(&mut mark);
+    let host = Path::new("/etc");
+    let mut left = ETC_ENTRIES_MAX;
+    for name in ETC_ALLOWED.iter().chain(&["passwd"]) {
+        mark_tree(&host.join(name), 0, &mut left, &mut mark)?;
+    }
+    for entry in read_dir(host)? {
+        if is_runtime(&entry.file_name().to_string_lossy()) {
+            mark_tree(&entry.path(), 0, &mut left, &mut mark)?;
+        }
+    }
+    Ok(format!("{:016x}", mark.finish()))
+}
+
+fn mark_tree(path: &Path, depth: usize, left: &mut usize, mark: &mut impl Hasher) -> Result<()> {
+    let meta = match fs::symlink_metadata(path) {
+        Ok(meta) => meta,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e).doing(|| format!("looking at {}", path.display())),
+    };
+    if *left == 0 {
+        // The copying says that there is too much.
+        return Ok(());
+    }
+    *left -= 1;
+    path.as_os_str().as_bytes().hash(mark);
+    let owner = (meta.mode(), meta.uid(), meta.gid());
+    (owner, meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()).hash(mark);
+    (meta.ctime(), meta.ctime_nsec()).hash(mark);
+    if meta.is_dir() && depth < ETC_DEPTH_MAX {
+        let mut entries: Vec<_> = read_dir(path)?.into_iter().map(|e| e.path()).collect();
+        entries.sort();
+        for entry in entries {
+            mark_tree(&entry, depth + 1, left, mark)?;
+        }
+    }
+    Ok(())
+}
+
+/// Configuration of a language's runtime, whose name has its version in it.
+fn is_runtime(name: &str) -> bool {
+    name.starts_with("java-") && name.ends_with("-openjdk") || name.starts_with("python3.")
 }
 
 fn populate_etc(host: &Path, etc: &Path) -> Result<()> {
@@ -153,11 +228,7 @@ fn populate_etc(host: &Path, etc: &Path) -> Result<()> {
     }
     for entry in read_dir(host)? {
         let name = entry.file_name();
-        let text = name.to_string_lossy();
-        if text.starts_with("java-") && text.ends_with("-openjdk") {
-            copy_tree(&host.join(&name), &etc.join(&name), 0, &mut left)?;
-        }
-        if text.starts_with("python3.") {
+        if is_runtime(&name.to_string_lossy()) {
             copy_tree(&host.join(&name), &etc.join(&name), 0, &mut left)?;
         }
     }
@@ -168,8 +239,7 @@ fn populate_etc(host: &Path, etc: &Path) -> Result<()> {
     let (passwd, shadow) = locked_accounts(&passwd);
     write_file(&etc.join("passwd"), &passwd, 0o644)?;
     write_file(&etc.join("shadow"), &shadow, 0o600)?;
-    write_file(&etc.join("fstab"), "", 0o644)?;
-    write_file(&etc.join("machine-id"), &machine_id()?, 0o444)
+    write_file(&etc.join("fstab"), "", 0o644)
 }
 
 /// A machine of its own, not the host: machine-id(5), 32 hexadecimal digits.

@@ -105,11 +105,17 @@ impl Inner {
     }
 
     /// The image's filesystem UUID, once it is there.
-    pub(crate) fn make_image(&self, row: &VolumeRow) -> Result<Option<String>, StorageError> {
+    pub(crate) fn make_image(&self, row: &VolumeRow) -> Result<Option<String>, LocalError> {
         let fact = &row.fact;
         let made = match &fact.snapshot {
             Some(snapshot) => {
                 self.pool.create_from_snapshot(&fact.id, snapshot, Some(fact.size_gib))
+            }
+            None if row.blank_root => {
+                let kind = ("root", holdfast_agent::root_mark()?);
+                self.pool.create_from_master(&fact.id, fact.size_gib, kind, |directory| {
+                    holdfast_agent::lay_out_root(directory)
+                })?
             }
             None => self.pool.create_blank(&fact.id, fact.size_gib),
         };
@@ -119,7 +125,7 @@ impl Inner {
             Err(StorageError::AlreadyExists { .. }) => {
                 Ok(self.pool.volume(&fact.id)?.and_then(|info| info.fs_uuid))
             }
-            Err(e) => Err(e),
+            Err(e) => Err(e.into()),
         }
     }
 

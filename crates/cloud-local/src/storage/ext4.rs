@@ -23,11 +23,12 @@ pub(super) struct Superblock {
     pub(super) uuid: String,
 }
 
-/// Makes a filesystem in a new image. Only ever called on a file that this process has just made.
-pub(super) fn make(image: &Path, uuid: &str) -> Result<(), StorageError> {
+/// Makes a filesystem in a new image, with what is in a directory. Only ever called on a file that
+/// this process has just made.
+pub(super) fn make(image: &Path, uuid: &str, content: Option<&Path>) -> Result<(), StorageError> {
     // The image is all holes, which read as zeros: nothing needs to be zeroed or discarded.
     // Blocks of 4,096 bytes also where mkfs.ext4 would take smaller ones: a loop device has these.
-    let arguments = [
+    let mut arguments = vec![
         "-q",
         "-F",
         "-b",
@@ -37,6 +38,10 @@ pub(super) fn make(image: &Path, uuid: &str) -> Result<(), StorageError> {
         "-E",
         "lazy_itable_init=1,lazy_journal_init=1,nodiscard",
     ];
+    let content = content.map(|path| path.display().to_string());
+    if let Some(content) = &content {
+        arguments.extend(["-d", content]);
+    }
     programs::must("mkfs.ext4", "e2fsprogs", &arguments, image)
 }
 

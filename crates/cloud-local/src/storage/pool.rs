@@ -58,7 +58,7 @@ impl Pool {
             pool.format(options)?;
         }
         pool.mount_pool()?;
-        for directory in [pool.volumes(), pool.snapshots(), pool.drafts()] {
+        for directory in [pool.volumes(), pool.snapshots(), pool.masters(), pool.drafts()] {
             make_dir(&directory)?;
         }
         pool.remove_drafts()?;
@@ -85,6 +85,10 @@ impl Pool {
 
     pub(super) fn snapshots(&self) -> PathBuf {
         self.root().join("snapshots")
+    }
+
+    pub(super) fn masters(&self) -> PathBuf {
+        self.root().join("masters")
     }
 
     pub(super) fn drafts(&self) -> PathBuf {
@@ -169,7 +173,9 @@ impl Pool {
         let entries = fs::read_dir(&directory).map_err(StorageError::io("listing", &directory))?;
         for entry in entries {
             let path = entry.map_err(StorageError::io("listing", &directory))?.path();
-            fs::remove_file(&path).map_err(StorageError::io("deleting", &path))?;
+            let removed =
+                if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(StorageError::io("deleting", &path))?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-const GIB: u64 = 1 << 30;
+pub(super) const GIB: u64 = 1 << 30;
 
 /// What is known of a volume's image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Pool {
         self.check_space(&format!("volume {volume}"))?;
         let draft = Draft::new(&self.drafts(), volume.as_str())?;
         draft.set_len(u64::from(size_gib) * GIB)?;
-        ext4::make(draft.path(), &random_uuid()?)?;
+        ext4::make(draft.path(), &random_uuid()?, None)?;
         draft.keep(&target, volume.as_str())?;
         self.existing(volume, &target)
     }
@@ -131,7 +131,11 @@ impl Pool {
         self.snapshot_image(snapshot).is_ok_and(|path| path.exists())
     }
 
-    fn existing(&self, volume: &VolumeId, path: &Path) -> Result<VolumeInfo, StorageError> {
+    pub(super) fn existing(
+        &self,
+        volume: &VolumeId,
+        path: &Path,
+    ) -> Result<VolumeInfo, StorageError> {
         let found = present(path, volume.as_str())?;
         let superblock = ext4::superblock(path).map_err(StorageError::io("reading", path))?;
         Ok(VolumeInfo {
@@ -141,7 +145,7 @@ impl Pool {
         })
     }
 
-    fn absent(&self, volume: &VolumeId) -> Result<PathBuf, StorageError> {
+    pub(super) fn absent(&self, volume: &VolumeId) -> Result<PathBuf, StorageError> {
         let target = self.image(volume)?;
         if target.exists() {
             return Err(StorageError::AlreadyExists { id: volume.to_string() });
@@ -364,7 +368,7 @@ pub(super) fn random_hex(digits: usize) -> Result<String, StorageError> {
 }
 
 /// A random UUID (RFC 9562, version 4).
-fn random_uuid() -> Result<String, StorageError> {
+pub(super) fn random_uuid() -> Result<String, StorageError> {
     let mut bytes = random_bytes::<16>()?;
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;

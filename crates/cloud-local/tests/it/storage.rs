@@ -6,7 +6,7 @@ use holdfast_cloud_local::storage::{
 use holdfast_model::{SnapshotId, VolumeId};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -525,4 +525,62 @@ fn times() {
             all[all.len() - 1]
         );
     }
+}
+
+#[test]
+fn volumes_of_a_master_have_its_content_and_go_ways_of_their_own() {
+    let scratch = Scratch::new();
+    let pool = scratch.open();
+    let mut filled = 0;
+    let mut make = |name: &str, size: u32, mark: &str| {
+        let made = pool.create_from_master(&vol(name), size, ("test", mark.to_owned()), |dir| {
+            filled += 1;
+            fs::write(dir.join("content"), mark)?;
+            fs::set_permissions(dir.join("content"), fs::Permissions::from_mode(0o640))?;
+            std::os::unix::fs::symlink("/nowhere", dir.join("link"))
+        });
+        made.unwrap().unwrap()
+    };
+    let (a, b) = (make("8a", 1, "one"), make("8b", 1, "one"));
+    assert_eq!((a.size_bytes, b.size_bytes), (GIB, GIB));
+    assert_eq!(make("8c", 2, "one").size_bytes, 2 * GIB);
+    let masters = |pool: &Pool| fs::read_dir(pool.dir().join("pool/masters")).unwrap().count();
+    assert_eq!(masters(&pool), 2);
+    make("8d", 1, "two");
+    assert_eq!(masters(&pool), 1, "those of another mark are out of date");
+    assert_eq!(filled, 3);
+
+    let targets = ["8a", "8b", "8d"].map(|name| {
+        let target = scratch.target(name);
+        attach_and_mount(&pool, &vol(name), &target);
+        target
+    });
+    write_synced(&targets[0].join("content"), b"changed");
+    let read = |target: &PathBuf| fs::read_to_string(target.join("content")).unwrap();
+    assert_eq!(targets.each_ref().map(read), ["changed", "one", "two"]);
+    assert_eq!(fs::metadata(targets[1].join("content")).unwrap().mode() & 0o777, 0o640);
+    assert_eq!(fs::metadata(&targets[1]).unwrap().mode() & 0o777, 0o755);
+    assert_eq!(fs::read_link(targets[1].join("link")).unwrap(), Path::new("/nowhere"));
+    for (name, target) in ["8a", "8b", "8d"].iter().zip(&targets) {
+        unmount_and_detach(&pool, &vol(name), target);
+    }
+    let again =
+        pool.create_from_master(&vol("8a"), 1, ("test", "two".to_owned()), |_| Ok::<_, ()>(()));
+    assert!(matches!(again, Ok(Err(StorageError::AlreadyExists { .. }))), "{again:?}");
+    let no = pool.create_from_master(&vol("8e"), 1, ("test", "three".to_owned()), |_| Err("no"));
+    assert_eq!(no.unwrap_err(), "no");
+    assert!(!pool.has_volume(&vol("8e")) && pool.inventory().unwrap().drafts.is_empty());
+}
+
+#[test]
+fn sizes_that_nobody_asks_for_any_more_do_not_pile_up_as_masters() {
+    let scratch = Scratch::new();
+    let pool = scratch.open();
+    for size in 1..=10 {
+        let kind = ("test", "one".to_owned());
+        let made =
+            pool.create_from_master(&vol(&format!("9{size}")), size, kind, |_| Ok::<_, ()>(()));
+        made.unwrap().unwrap();
+    }
+    assert_eq!(fs::read_dir(pool.dir().join("pool/masters")).unwrap().count(), 8);
 }
