@@ -27,8 +27,8 @@ pub struct Ledger {
     pub cgroups: BTreeSet<String>,
     /// Processes of nodes.
     pub processes: BTreeSet<String>,
-    /// Files, but for the memory (cloud.db) and the consoles of terminated instances, which are
-    /// kept for an hour.
+    /// Files, but for the memory (cloud.db), the consoles of terminated instances, which are kept for
+    /// an hour, and what blank roots are copied from.
     pub files: BTreeSet<String>,
 }
 
@@ -121,7 +121,8 @@ fn walk(root: &Path, dir: &Path, found: &mut BTreeSet<String>) {
         let path = entry.path();
         let name = path.strip_prefix(root).unwrap_or(&path).to_owned();
         let ours = name.as_os_str().to_string_lossy();
-        if ours == "nodes" || ours.starts_with("cloud.db") || found.len() >= MAX_ENTRIES {
+        let stays = ["nodes", "pool/masters"].contains(&&*ours) || ours.starts_with("cloud.db");
+        if stays || found.len() >= MAX_ENTRIES {
             continue;
         }
         let is_dir = entry.file_type().is_ok_and(|t| t.is_dir());

@@ -39,10 +39,12 @@ fn answers(real: &Real, address: &str) -> bool {
 
 fn addresses(node: &Value) -> Vec<String> {
     let at = |path: &str| node.pointer(path).and_then(Value::as_str).unwrap().to_owned();
+    let interfaces = node["interfaces"].as_array().unwrap();
+    let led = interfaces.iter().find_map(|i| i.pointer("/association/public_ip"));
     vec![
         at("/record/interface/private_ip"),
         at("/record/secondary/0/private_ip"),
-        at("/interfaces/0/association/public_ip"),
+        led.and_then(Value::as_str).unwrap_or_else(|| panic!("{interfaces:?}")).to_owned(),
     ]
 }
 
