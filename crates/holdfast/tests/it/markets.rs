@@ -35,12 +35,18 @@ fn market(real: &Real) -> (String, String) {
 fn a_node_goes_through_a_drought_as_the_page_about_markets_says() {
     let real = Real::start();
     let mut been = Vec::new();
-    let mut said = String::new();
+    let (mut said, mut generation) = (String::new(), 0);
     for line in blocks("local-markets.md", "sh").join("").lines() {
-        // In a terminal these wait.
-        let waits = line.starts_with("holdfast node create") || line.contains("node recycle");
+        // In a terminal it waits.
+        let waits = line.starts_with("holdfast node create");
         let line = if waits { format!("{line} --wait") } else { line.to_owned() };
         let before = line.contains("--interrupt").then(|| real.generation("roaming"));
+        if line.starts_with("sleep ") {
+            // Until it is back on spot by itself, however long that takes here.
+            real.wait_for_generation_of("roaming", generation);
+            been.push(market(&real));
+            continue;
+        }
         said = run(&real, &line);
         if let Some(before) = before {
             assert!(
@@ -50,6 +56,7 @@ fn a_node_goes_through_a_drought_as_the_page_about_markets_says() {
             real.wait_for_generation_of("roaming", before);
         }
         if before.is_some() || waits {
+            generation = real.generation("roaming");
             been.push(market(&real));
         }
     }
@@ -58,6 +65,8 @@ fn a_node_goes_through_a_drought_as_the_page_about_markets_says() {
     assert_eq!(lifecycles, ["spot", "spot", "on-demand", "spot"]);
     assert_eq!(been[0].1, "local-1a");
     assert_ne!(been[1].1, "local-1a");
+    let events = real.done(&["events", "roaming"]);
+    assert!(events.contains("spot may serve again"), "{events}");
 
     // What runs beyond the capacity is named, and runs on.
     let zone = &been[3].1;
