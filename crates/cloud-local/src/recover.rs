@@ -108,14 +108,31 @@ impl Inner {
             if !instances.iter().filter(runs).any(|i| i.fact.id == holder) {
                 continue;
             }
-            if let (false, Some(index)) = (row.fact.attachment_settled, row.fact.device_index) {
-                self.fabric.add_interface(holder.as_str(), index, &self.link(&row)?)?;
-                row.fact.attachment_settled = true;
-                self.state.change(|table| table.put(&row))?;
+            if let Err(e) = self.recover_interface(&holder, &mut row) {
+                // One instance must not keep the others from being seen: it ends like one whose
+                // host has failed.
+                tracing::warn!(instance = %holder, interface = %row.fact.id, error = %e, "cut off");
+                let reason = "Server.InternalError: an interface could not be attached again";
+                self.begin_ending(&holder, Ending::Cut, reason)?;
+                if let Err(e) = self.finish(&holder) {
+                    tracing::warn!(instance = %holder, error = %e, "it is taken down later");
+                }
             }
-            self.lead_here(&holder, &row)?;
         }
         Ok(())
+    }
+
+    fn recover_interface(
+        &self,
+        holder: &InstanceId,
+        row: &mut InterfaceRow,
+    ) -> Result<(), LocalError> {
+        if let (false, Some(index)) = (row.fact.attachment_settled, row.fact.device_index) {
+            self.fabric.add_interface(holder.as_str(), index, &self.link(row)?)?;
+            row.fact.attachment_settled = true;
+            self.state.change(|table| table.put(row))?;
+        }
+        self.lead_here(holder, row)
     }
 
     /// A snapshot that was being taken: its command was never answered, so it never was.

@@ -295,16 +295,19 @@ impl Fabric {
         })
     }
 
-    /// Takes a further interface from a node, running or not. Not there is success.
+    /// Takes a further interface from a node, running or not. Not there is success. When this
+    /// returns, the link is gone on both sides: another one may take its place at once.
     ///
     /// # Errors
     /// [`NetworkError::BadName`], [`NetworkError::NoFabric`], or what the system said.
     pub fn remove_interface(&self, name: &str, device_index: u32) -> Result<(), NetworkError> {
         self.pins.node(name)?;
         let link = link_name(name, device_index);
-        let retired =
-            self.within(name, async |session| session.retire(&link, retired_name).await)?;
-        if retired { self.sweep() } else { Ok(()) }
+        // Cut first: deleting takes a while.
+        self.within(name, async |session| {
+            session.set_down(&link).await?;
+            session.delete(&link).await.map(|_| ())
+        })
     }
 
     /// Leads a public address to a node: everybody in the VPC reaches the node by it, and the node

@@ -187,6 +187,24 @@ fn a_node_that_is_plugged_in_again_is_the_same_for_a_neighbour_that_knew_it() {
 }
 
 #[test]
+fn a_further_interface_that_is_made_again_at_once_takes_the_place_of_the_one_before() {
+    let scratch = Scratch::new();
+    let fabric = scratch.open();
+    let (in_a, in_b) =
+        (plug(&fabric, "node-a", &interface(1, 10)), plug(&fabric, "node-b", &interface(1, 11)));
+    echo_in(&in_b);
+    // As after a server that was killed between making it and saying so.
+    for _ in 0..10 {
+        fabric.add_interface("node-b", 1, &interface(1, 12)).unwrap();
+    }
+    assert!(in_namespace(&in_a, || echoes(interface(1, 12).private_ip)).unwrap());
+    fabric.remove_interface("node-b", 1).unwrap();
+    fabric.add_interface("node-b", 1, &interface(1, 13)).unwrap();
+    assert!(in_namespace(&in_a, || echoes(interface(1, 13).private_ip)).unwrap());
+    assert_eq!(inventory(scratch.dir()).unwrap().links.len(), 3);
+}
+
+#[test]
 fn a_cut_link_carries_nothing_until_the_node_is_plugged_in_again() {
     let scratch = Scratch::new();
     let fabric = scratch.open();
