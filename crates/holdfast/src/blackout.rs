@@ -21,6 +21,10 @@ use std::path::PathBuf;
 
 /// The most `--rounds`.
 const MAX_ROUNDS: usize = 1_000;
+/// The most `--behind`: MariaDB's log has 96 MiB, and makes checkpoints by itself from about 70 on.
+const MAX_BEHIND_MIB: u64 = 64;
+/// Rows of what is left behind in a MiB.
+const ROWS_IN_A_MIB: u64 = 1_024;
 
 /// Options of `holdfast bench blackout`.
 #[derive(Debug, clap::Args)]
@@ -34,6 +38,10 @@ pub struct BlackoutArgs {
     /// Which ways of losing the machine
     #[arg(long = "kind", value_name = "KIND,…", value_delimiter = ',', value_enum)]
     pub kinds: Vec<Kind>,
+    /// MiB that the server writes right before each loss, and that no checkpoint of its own has:
+    /// a crash leaves them to be replayed. Of postgres and mariadb
+    #[arg(long, value_name = "MIB", default_value_t = 0)]
+    pub behind: u64,
     /// Write JSON for programs instead of tables
     #[arg(long)]
     pub json: bool,
@@ -50,7 +58,21 @@ pub fn run(args: &BlackoutArgs) -> Result<Report, String> {
     if args.rounds == 0 || args.rounds > MAX_ROUNDS {
         return Err(format!("--rounds must be from 1 to {MAX_ROUNDS}"));
     }
-    let workloads = chosen(&args.workloads);
+    if args.behind > MAX_BEHIND_MIB {
+        return Err(format!("--behind must be from 0 to {MAX_BEHIND_MIB}"));
+    }
+    let mut workloads = chosen(&args.workloads);
+    if args.behind > 0 {
+        let named = args.workloads.iter().find(|w| !w.has_checkpoints());
+        if let Some(none) = named {
+            return Err(format!(
+                "--behind: {} has no checkpoints, it reads its whole log at every start; leave it \
+                 out of --workload",
+                none.name()
+            ));
+        }
+        workloads.retain(|w| w.has_checkpoints());
+    }
     let kinds = chosen(&args.kinds);
     let commands = Commands::new(&args.data_dir)?;
     commands.reset()?;
@@ -77,7 +99,7 @@ fn play(
     for workload in workloads {
         entries.extend(play_one(args, commands, &server, &machine, *workload, kinds)?);
     }
-    Ok(Report { rounds: args.rounds, workloads: entries })
+    Ok(Report { rounds: args.rounds, behind_mib: args.behind, workloads: entries })
 }
 
 /// One server through all kinds.
@@ -99,7 +121,9 @@ fn play_one(
         if order != Order::Ordinary {
             change(commands, name, &spec)?;
         }
-        let stage = Stage { commands, server, machine, workload, writer: &writer, spec: &spec };
+        let rows = args.behind * ROWS_IN_A_MIB;
+        let stage =
+            Stage { commands, server, machine, workload, writer: &writer, spec: &spec, rows };
         for kind in kinds.iter().copied() {
             let pairs = rounds(args, &stage, kind, order)?;
             let keeps_root = spec["managedInstance"]["persistence"]["persistRootDevice"] == true;

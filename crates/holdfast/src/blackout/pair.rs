@@ -6,6 +6,7 @@ use crate::trial::commands::{Commands, Server};
 use crate::trial::node::{interrupt, look, now, wait_for_ack, wait_for_generation};
 use crate::trial::workload::Workload;
 use crate::trial::writer::Writer;
+use holdfast_cloud_local::network::in_fabric;
 use holdfast_model::tags::MAKE_BEFORE_BREAK;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -107,6 +108,8 @@ pub struct Stage<'a> {
     pub writer: &'a Writer,
     /// What the node asks for.
     pub spec: &'a Value,
+    /// How many rows are written right before each loss.
+    pub rows: u64,
 }
 
 impl Stage<'_> {
@@ -127,7 +130,7 @@ impl Stage<'_> {
         let name = self.workload.name();
         let before = look(self.commands, name)?;
         let timeline = Timeline::start();
-        std::thread::sleep(CALM);
+        self.calm(&before.ip)?;
         let began = now();
         match kind {
             Kind::Hard => interrupt(self.commands, name, None)?,
@@ -151,7 +154,7 @@ impl Stage<'_> {
         let shown = self.commands.node(&["show", name])?;
         let recipe = Recipe::of(self.workload, self.spec, &shown)?;
         let before = look(self.commands, name)?;
-        std::thread::sleep(CALM);
+        self.calm(&before.ip)?;
         self.server.stop()?;
         let played = self.bare_restart(kind, &recipe);
         self.server.go_on()?;
@@ -177,6 +180,19 @@ impl Stage<'_> {
         rows.extend(steps);
         rows.push(("serve".to_owned(), next.saturating_duration_since(up)));
         Ok(Half { blackout: next - last, rows })
+    }
+
+    /// A while in which nothing happens to the node, but what it is to leave behind.
+    fn calm(&self, address: &str) -> Result<(), String> {
+        std::thread::sleep(CALM);
+        if self.rows > 0 {
+            let address = address.parse().map_err(|_| format!("{address} is no address"))?;
+            let (workload, rows) = (self.workload, self.rows);
+            let left =
+                in_fabric(&self.commands.cloud_dir(), || workload.leave_behind(address, rows));
+            left.map_err(|e| e.to_string())??;
+        }
+        Ok(())
     }
 
     fn gap(&self, since: Instant) -> Result<(Instant, Instant), String> {

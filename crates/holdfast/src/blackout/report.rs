@@ -99,6 +99,8 @@ fn medians(halves: &[&Half]) -> (Vec<String>, BTreeMap<String, i64>) {
 pub struct Report {
     /// Pairs of each.
     pub rounds: usize,
+    /// What the servers wrote right before each loss, in MiB.
+    pub behind_mib: u64,
     /// The figures.
     pub workloads: Vec<Entry>,
 }
@@ -112,6 +114,10 @@ impl Report {
     /// For people.
     pub fn text(&self) -> String {
         let mut text = self.figures().to_string();
+        if self.behind_mib > 0 {
+            let behind = self.behind_mib;
+            text.push_str(&format!("\n\nRight before each loss the servers wrote {behind} MiB."));
+        }
         text.push_str("\n\nWhere the time goes (median, ms; rows may overlap)\n");
         for entry in &self.workloads {
             let Entry { name, kind, .. } = entry;

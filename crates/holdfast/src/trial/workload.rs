@@ -98,6 +98,21 @@ impl Workload {
         }
     }
 
+    /// Whether [`Workload::leave_behind`] means something to it.
+    pub fn has_checkpoints(self) -> bool {
+        matches!(self, Workload::Postgres | Workload::Mariadb)
+    }
+
+    /// Writes so many rows of 1 KiB to a table of their own, which are in the server's log and in
+    /// none of its checkpoints: what a crash leaves to be replayed. The table is emptied first.
+    pub fn leave_behind(self, address: Ipv4Addr, rows: u64) -> Result<(), String> {
+        match self {
+            Workload::Postgres => postgres::leave_behind(address, rows),
+            Workload::Mariadb => mariadb::leave_behind(address, rows),
+            _ => Err(format!("{} reads its whole log at every start", self.name())),
+        }
+    }
+
     /// Every id that the server has.
     pub fn read_back(self, address: Ipv4Addr) -> Result<BTreeSet<u64>, String> {
         match self {

@@ -3,6 +3,33 @@
 use crate::played::holdfast;
 
 #[test]
+fn what_a_crash_leaves_to_be_replayed_is_written_right_before_each_loss() {
+    let scratch = tempfile::tempdir().unwrap();
+    let data = scratch.path().join("data");
+    let bench = |more: &[&str]| {
+        let mut command = holdfast();
+        command.args(["bench", "blackout", "--json", "--rounds", "1", "--data-dir"]).arg(&data);
+        command.args(more).output().unwrap()
+    };
+    let output = bench(&["--behind", "8", "--workload", "postgres", "--kind", "hard"]);
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{why}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["behind_mib"], 8);
+    for entry in report["workloads"].as_array().unwrap() {
+        assert_eq!(entry["lost"], 0, "{entry}");
+    }
+    for (wrong, told) in [
+        (vec!["--behind", "8", "--workload", "redis"], "leave it out of --workload"),
+        (vec!["--behind", "65"], "--behind must be from 0 to 64"),
+    ] {
+        let refused = bench(&wrong);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains(told), "{wrong:?}: {said}");
+    }
+}
+
+#[test]
 fn a_blackout_is_measured_in_pairs_with_a_bare_restart_and_nothing_is_lost() {
     let scratch = tempfile::tempdir().unwrap();
     let output = holdfast()

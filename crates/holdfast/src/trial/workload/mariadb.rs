@@ -48,6 +48,20 @@ pub(super) fn write(
     Ok(())
 }
 
+pub(super) fn leave_behind(address: Ipv4Addr, rows: u64) -> Result<(), String> {
+    let mut connection = connect(address, READ_TIMEOUT, READ_TIMEOUT)?;
+    let statements = [
+        "CREATE TABLE IF NOT EXISTS behind (row bigint PRIMARY KEY, content varchar(1024))"
+            .to_owned(),
+        "TRUNCATE behind".to_owned(),
+        format!("INSERT INTO behind SELECT seq, REPEAT(MD5(seq), 32) FROM seq_1_to_{rows}"),
+    ];
+    for statement in statements {
+        connection.query_drop(statement).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
 pub(super) fn read_back(address: Ipv4Addr) -> Result<BTreeSet<u64>, String> {
     let mut connection = connect(address, READ_TIMEOUT, READ_TIMEOUT)?;
     let ids: Vec<u64> = connection.query("SELECT id FROM acked").map_err(|e| e.to_string())?;

@@ -54,6 +54,29 @@ pub(super) fn write(
     })
 }
 
+pub(super) fn leave_behind(address: Ipv4Addr, rows: u64) -> Result<(), String> {
+    // Each statement in a transaction of its own: rows of a table that is as new as they are could
+    // stay out of the log.
+    let statements = [
+        "CREATE TABLE IF NOT EXISTS behind (row bigint, content text)".to_owned(),
+        "TRUNCATE behind".to_owned(),
+        format!(
+            "INSERT INTO behind SELECT row, repeat(md5(row::text), 32) \
+             FROM generate_series(1, {rows}) AS row"
+        ),
+    ];
+    runtime()?.block_on(async {
+        let write = async {
+            let client = connect(address, READ_TIMEOUT).await?;
+            for statement in statements {
+                client.batch_execute(&statement).await.map_err(text)?;
+            }
+            Ok(())
+        };
+        timeout(READ_TIMEOUT, write).await.map_err(|_| "writing took too long".to_owned())?
+    })
+}
+
 pub(super) fn read_back(address: Ipv4Addr) -> Result<BTreeSet<u64>, String> {
     runtime()?.block_on(async {
         let read = async {
