@@ -120,6 +120,8 @@ pub struct SimConfig {
     pub snapshot_interval: u64,
     /// Pending snapshots of one volume (EC2: 5).
     pub snapshots_pending: usize,
+    /// Snapshots of the region at once (EC2: 100,000).
+    pub snapshots_at_most: usize,
     /// From an interruption's announcement to the notice's arrival.
     pub notice: Span,
     /// Between two writes of a node.
@@ -172,6 +174,7 @@ impl Default for SimConfig {
             image: Span::new(SECOND, 10 * SECOND),
             snapshot_interval: 15 * SECOND,
             snapshots_pending: 5,
+            snapshots_at_most: 100_000,
             notice: Span::new(0, 2 * SECOND),
             write_interval: SECOND,
             ack_every: 3,

@@ -13,6 +13,8 @@ use holdfast_model::{ImageId, SnapshotId};
 
 /// An image's name has so many characters (EC2 API reference, RegisterImage).
 const NAME: std::ops::RangeInclusive<usize> = 3..=128;
+/// What may stand in it beside letters and digits (the same).
+const MARKS: &str = "()[] ./-'@_";
 
 impl World {
     /// Takes no token, but the name is unique.
@@ -24,8 +26,11 @@ impl World {
         root_device: &str,
         tags: &Tags,
     ) -> Answer {
-        if !NAME.contains(&name.chars().count()) {
-            let message = format!("{name:?} is no image's name: it must have 3 to 128 characters");
+        let may = |c: char| c.is_ascii_alphanumeric() || MARKS.contains(c);
+        if !NAME.contains(&name.chars().count()) || !name.chars().all(may) {
+            let message = format!(
+                "{name:?} is no image's name: it must have 3 to 128 letters, digits, spaces, {MARKS}"
+            );
             return Err(refused("InvalidAMIName.Malformed", message));
         }
         if let Some(other) = self.image_names.get(name) {

@@ -30,6 +30,10 @@ impl World {
         for volume in volumes {
             self.attached(&volume, id);
         }
+        let primary = self.instances.get(id).and_then(|i| i.fact.interface.clone());
+        if let Some(interface) = primary {
+            self.interface_attached(&interface, id);
+        }
     }
 
     /// The refusal of a request that names an instance which is not known yet.

@@ -38,8 +38,10 @@ impl World {
     pub(crate) fn run_instances(&mut self, command: &Command, launch: &Launch) -> Answer {
         if let Some(id) = self.same_request(command, &launch.token)? {
             let id = InstanceId(id);
-            let Some(instance) = self.instances.get(&id) else {
-                // EC2 API reference, "Error codes": the token's instance has been terminated.
+            // EC2 API reference, "Error codes": the token's instance has been terminated, whether it
+            // is still shown or not.
+            let over = InstanceState::Terminated;
+            let Some(instance) = self.instances.get(&id).filter(|i| i.fact.state != over) else {
                 let message = format!("{id} was launched with this token and is gone");
                 return Err(refused("IdempotentInstanceTerminated", message));
             };
@@ -166,6 +168,8 @@ impl World {
         interface.fact.state = InterfaceState::InUse;
         interface.fact.attached_to = Some(instance.clone());
         interface.fact.device_index = Some(0);
+        // `attaching`, until the instance runs.
+        interface.fact.attachment_settled = false;
         Some(interface.fact.private_ip.clone())
     }
 

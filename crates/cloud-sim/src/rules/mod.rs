@@ -7,6 +7,7 @@ mod instances;
 pub(crate) mod interfaces;
 mod launch;
 pub(crate) mod network;
+mod request;
 mod snapshots;
 mod tags;
 pub(crate) mod throttle;
@@ -23,6 +24,9 @@ impl World {
     /// Carries out a command now. The second value is when the answer comes at the earliest, if
     /// the call itself takes time.
     pub(crate) fn carry_out(&mut self, command: &Command) -> (Answer, Option<Time>) {
+        if let Err(wrong) = request::check(command) {
+            return (Err(wrong), None);
+        }
         let answer = match command {
             Command::Drain { instance, timeout_ms } => return self.drain(instance, *timeout_ms),
             Command::RunInstances(launch) => self.run_instances(command, launch),
@@ -70,7 +74,8 @@ impl World {
     }
 
     /// What an earlier call with this token made, if it was the same request (EC2 API reference,
-    /// "Ensuring idempotency").
+    /// "Ensuring idempotency"). The zone is not compared: with another one the answer is what the
+    /// token made before, where it lies.
     ///
     /// # Errors
     /// IdempotentParameterMismatch if it was another request.
@@ -81,7 +86,7 @@ impl World {
     ) -> Result<Option<String>, CloudError> {
         match self.tokens.get(&(command.action(), token.clone())) {
             None => Ok(None),
-            Some((before, id)) if before == command => Ok(Some(id.clone())),
+            Some((before, id)) if request::is_same(before, command) => Ok(Some(id.clone())),
             Some((_, id)) => {
                 let message = format!(
                     "the token {token} made {id} by another request; use a new token for a new \

@@ -38,6 +38,7 @@ impl World {
             let message = format!("{of} has no volume that is not left out");
             return Err(refused("InvalidParameterValue", message));
         }
+        self.has_room(volumes.len())?;
         for volume in &volumes {
             self.may_snapshot(volume)?;
         }
@@ -51,6 +52,7 @@ impl World {
     /// Takes no token: repeated, it makes a second one.
     pub(crate) fn create_snapshot(&mut self, of: &VolumeId, tags: &Tags) -> Answer {
         self.may_snapshot(of)?;
+        self.has_room(1)?;
         let volume = self.known_volume(of)?;
         if let Some((holder, _)) = volume.fact.attached_to.clone() {
             self.settle(&holder);
@@ -77,6 +79,16 @@ impl World {
             return Err(error(ErrorClass::Throttled, code, message));
         }
         Ok(())
+    }
+
+    /// EBS quotas: snapshots of an account in a region.
+    fn has_room(&self, more: usize) -> Result<(), CloudError> {
+        let most = self.config.snapshots_at_most;
+        if self.snapshots.len().saturating_add(more) <= most {
+            return Ok(());
+        }
+        let message = format!("{most} snapshots are all that this region may hold; delete some");
+        Err(error(ErrorClass::Storage, "SnapshotLimitExceeded", message))
     }
 
     fn begin_snapshot(&mut self, of: &VolumeId, tags: &Tags) -> Answer {

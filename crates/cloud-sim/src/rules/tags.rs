@@ -1,6 +1,6 @@
 //! CreateTags and DeleteTags.
 
-use super::Answer;
+use super::{Answer, request};
 use crate::refusal::not_found;
 use crate::world::World;
 use holdfast_model::CloudError;
@@ -9,6 +9,10 @@ use holdfast_model::tags::Tags;
 
 impl World {
     pub(crate) fn create_tags(&mut self, id: &str, tags: &Tags) -> Answer {
+        self.check_known(id, self.truly(id).is_some(), "InvalidID")?;
+        let there = self.truly(id).map(|fact| fact.tags().clone()).unwrap_or_default();
+        let more = tags.keys().filter(|key| !there.contains_key(*key)).count();
+        request::check_count(there.len() + more)?;
         self.tags_of(id)?.extend(tags.clone());
         self.showing(&[id])
     }

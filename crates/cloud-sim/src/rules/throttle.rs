@@ -39,6 +39,7 @@ fn bucket(action: &str, counted: Counted) -> Option<(u64, u64)> {
             | "DeregisterImage",
             _,
         ) => (100, 5),
+        ("CreateTags", _) => (100, 10),
         (describe, _) if describe.starts_with("Describe") => (100, 20),
         _ => (50, 5),
     })

@@ -4,6 +4,8 @@ mod conformance;
 mod faults;
 mod history;
 mod node;
+mod requests;
 mod rules;
+mod states;
 mod truth;
 mod writes;

@@ -88,6 +88,7 @@ impl CallLimits {
                 | "DeregisterImage",
                 Requests,
             ) => (100, 5),
+            ("CreateTags", Requests) => (100, 10),
             (read, Requests) if read.starts_with("Describe") => (100, 20),
             (_, Requests) => (50, 5),
         };

@@ -29,6 +29,8 @@ fn a_full_bucket_lets_through_what_it_holds_and_then_what_it_gets() {
     assert_eq!(after, [1_200, 1_400, 1_600, 1_800, 2_000, 2_200, 2_400, 2_600, 2_800, 3_000]);
     let left = leave(&mut buckets, "RunInstances", 7, Time(5_000));
     assert_eq!(left.last(), Some(&Time(6_000)), "5, and then 2 a second: {left:?}");
+    let left = leave(&mut buckets, "CreateTags", 101, Time(7_000));
+    assert_eq!(left[99..], [Time(7_000), Time(7_100)], "100, and then 10 a second");
 }
 
 #[test]

@@ -1,0 +1,92 @@
+//! What EC2 asks of every request, whatever the state of things: its tokens, tags and names.
+
+use crate::refusal::refused;
+use holdfast_model::tags::{MAX_TAGS, Tags};
+use holdfast_model::{CloudError, Command, Token};
+
+/// A ClientToken's most characters (EC2 API reference, "Ensuring idempotency").
+const MAX_TOKEN: usize = 64;
+/// The most characters of a tag's key and of its value (EC2 user guide, "Tag restrictions").
+const MAX_KEY: usize = 128;
+const MAX_VALUE: usize = 256;
+/// The beginning of keys that nobody but AWS sets.
+const RESERVED: &str = "aws:";
+
+/// Refuses a request that no state of things could make a good one.
+pub(crate) fn check(command: &Command) -> Result<(), CloudError> {
+    match command {
+        Command::RunInstances(launch) => {
+            check_token(&launch.token)?;
+            check_tags(&launch.tags)?;
+            check_tags(launch.root_tags())?;
+            check_tags(launch.own_interface_tags())
+        }
+        Command::Probe { token, .. } => check_token(token),
+        Command::CreateVolume { token, tags, .. }
+        | Command::CreateNetworkInterface { token, tags, .. } => {
+            check_token(token)?;
+            check_tags(tags)
+        }
+        Command::CreateSnapshot { tags, .. }
+        | Command::CreateSnapshots { tags, .. }
+        | Command::RegisterImage { tags, .. }
+        | Command::CreateTags { tags, .. } => check_tags(tags),
+        _ => Ok(()),
+    }
+}
+
+fn check_token(token: &Token) -> Result<(), CloudError> {
+    let text = &token.0;
+    if !text.is_empty() && text.len() <= MAX_TOKEN && text.is_ascii() {
+        return Ok(());
+    }
+    let message =
+        format!("the client token {text:?}: it must have 1 to {MAX_TOKEN} ASCII characters");
+    Err(refused("InvalidParameterValue", message))
+}
+
+fn check_tags(tags: &Tags) -> Result<(), CloudError> {
+    check_count(tags.len())?;
+    for (key, value) in tags.iter() {
+        let (long_key, long_value) = (key.chars().count(), value.chars().count());
+        if !(1..=MAX_KEY).contains(&long_key) || long_value > MAX_VALUE || key.starts_with(RESERVED)
+        {
+            let message = format!(
+                "the tag {key:?} = {value:?}: a key has 1 to {MAX_KEY} characters and does not \
+                 begin with {RESERVED}, a value has at most {MAX_VALUE}"
+            );
+            return Err(refused("InvalidParameterValue", message));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses more tags than one resource may have.
+pub(crate) fn check_count(tags: usize) -> Result<(), CloudError> {
+    if tags <= MAX_TAGS {
+        return Ok(());
+    }
+    let message = format!("{tags} tags; one resource has at most {MAX_TAGS}");
+    Err(refused("TagLimitExceeded", message))
+}
+
+/// Whether EC2 takes two requests with one token for the same: not every parameter is compared, and
+/// the zone is none of those that are.
+pub(crate) fn is_same(before: &Command, now: &Command) -> bool {
+    match (before, now) {
+        (Command::RunInstances(before), Command::RunInstances(now)) => {
+            let mut there = now.clone();
+            there.market.zone = before.market.zone.clone();
+            there.market.subnet = before.market.subnet.clone();
+            there == *before
+        }
+        (Command::CreateVolume { zone, .. }, Command::CreateVolume { .. }) => {
+            let mut there = now.clone();
+            if let Command::CreateVolume { zone: other, .. } = &mut there {
+                *other = zone.clone();
+            }
+            there == *before
+        }
+        _ => before == now,
+    }
+}
