@@ -71,7 +71,7 @@ fn join(desk: &mut Desk<'_>, instance: &InstanceFact, attachment: &Attachment) -
             return true;
         }
     };
-    if !is_for_us(desk, &seen) {
+    if !is_for_us(desk, &seen) || !has_room(&seen) {
         return false;
     }
     let here = seen.attached_to.as_ref().is_some_and(|(id, d)| id == &instance.id && d == device);
@@ -109,6 +109,12 @@ fn is_for_us(desk: &Desk<'_>, volume: &VolumeFact) -> bool {
     let installation = desk.scene.installation.as_str();
     of(tags::INSTALLATION).is_none_or(|i| i == installation)
         && of(tags::NODE).is_none_or(|n| n == desk.record.id.as_str())
+}
+
+/// Whether our tags have room beside its user's: what cannot carry them cannot be known as ours.
+fn has_room(volume: &VolumeFact) -> bool {
+    let theirs = volume.tags.keys().filter(|key| !tags::OURS.contains(&key.as_str()));
+    theirs.count() + tags::OURS.len() <= tags::MAX_TAGS
 }
 
 /// Volumes that joined, and that the instance positively holds no more.

@@ -34,6 +34,10 @@ pub const MAKE_BEFORE_BREAK: &str = "holdfast:make-before-break";
 pub const MOUNT: &str = "holdfast:mount";
 /// EC2's limit on tags of one resource.
 pub const MAX_TAGS: usize = 50;
+/// The most characters of a tag's key (EC2 API reference, CreateTags).
+pub const MAX_TAG_KEY: usize = 127;
+/// The most characters of a tag's value (the same).
+pub const MAX_TAG_VALUE: usize = 256;
 /// The most tags of a user: EC2's limit, less the first five above. With all of them taken, the
 /// epoch is left out.
 pub const MAX_USER_TAGS: usize = 45;

@@ -1,14 +1,11 @@
 //! What EC2 asks of every request, whatever the state of things: its tokens, tags and names.
 
 use crate::refusal::refused;
-use holdfast_model::tags::{MAX_TAGS, Tags};
+use holdfast_model::tags::{MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS, Tags};
 use holdfast_model::{CloudError, Command, Token};
 
 /// A ClientToken's most characters (EC2 API reference, "Ensuring idempotency").
 const MAX_TOKEN: usize = 64;
-/// The most characters of a tag's key and of its value (EC2 user guide, "Tag restrictions").
-const MAX_KEY: usize = 128;
-const MAX_VALUE: usize = 256;
 /// The beginning of keys that nobody but AWS sets.
 const RESERVED: &str = "aws:";
 
@@ -49,11 +46,13 @@ fn check_tags(tags: &Tags) -> Result<(), CloudError> {
     check_count(tags.len())?;
     for (key, value) in tags.iter() {
         let (long_key, long_value) = (key.chars().count(), value.chars().count());
-        if !(1..=MAX_KEY).contains(&long_key) || long_value > MAX_VALUE || key.starts_with(RESERVED)
+        if !(1..=MAX_TAG_KEY).contains(&long_key)
+            || long_value > MAX_TAG_VALUE
+            || key.starts_with(RESERVED)
         {
             let message = format!(
-                "the tag {key:?} = {value:?}: a key has 1 to {MAX_KEY} characters and does not \
-                 begin with {RESERVED}, a value has at most {MAX_VALUE}"
+                "the tag {key:?} = {value:?}: a key has 1 to {MAX_TAG_KEY} characters and does not \
+                 begin with {RESERVED}, a value has at most {MAX_TAG_VALUE}"
             );
             return Err(refused("InvalidParameterValue", message));
         }

@@ -3,10 +3,12 @@
 
 use crate::desk::{Asked, Desk};
 use crate::network;
+use crate::plan::{End, close};
 use crate::replacement::Progress;
 use crate::retention::supersede;
 use crate::rollback;
 use crate::steps::capture::final_of;
+use crate::steps::ended::{self, Ended};
 use crate::steps::standby::{Found, promote};
 use holdfast_model::command::Launch;
 use holdfast_model::facts::{InstanceState, VolumeState};
@@ -74,6 +76,11 @@ fn run(desk: &mut Desk<'_>, market: &Market) -> Option<InstanceId> {
         }
         Some(Asked::Waiting | Asked::Done(None)) => {
             desk.wait(format!("the launch of {market} to be answered"));
+            None
+        }
+        Some(Asked::Refused { .. })
+            if !matches!(ended::look(desk), Ended::No | Ended::Vanished(None)) =>
+        {
             None
         }
         Some(Asked::Refused { error, at, attempt }) => {
@@ -147,8 +154,18 @@ fn leave(desk: &mut Desk<'_>, market: &Market) {
     desk.wait("the launch to be answered");
 }
 
-/// Takes the head back as soon as a refusal is known, whatever is decided next.
+/// Takes the head back as soon as a refusal is known, whatever is decided next. Where it means that
+/// the launch was carried out and its instance is lost, the replacement that launched it is over.
 pub(crate) fn take_back_if_refused(desk: &mut Desk<'_>) {
+    match ended::look(desk) {
+        Ended::Seen | Ended::Waiting => return,
+        Ended::Vanished(Some(root)) => {
+            ended::take_root(desk, root);
+            close(desk, End::LostAgain);
+            return;
+        }
+        Ended::No | Ended::Vanished(None) => {}
+    }
     if matches!(desk.standing(Row::Launch, &run_name(desk)), Some(Asked::Refused { .. })) {
         take_back(desk);
     }

@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod capture;
 pub mod drain;
+pub(crate) mod ended;
 pub mod fence;
 pub mod launch;
 pub mod place;

@@ -9,7 +9,7 @@ use super::{
     BlockDevicesMode, DataVolumeSpec, HealthCheck, MAX_CHOICES, MAX_DATA_VOLUMES, MAX_DOCUMENT,
     MAX_USER_DATA, Orientation, Persistence, ROOT_DEVICES, Spec,
 };
-use crate::tags::{MAX_USER_TAGS, Tags};
+use crate::tags::{MAX_TAG_KEY, MAX_TAG_VALUE, MAX_USER_TAGS, Tags};
 use crate::time::SECOND;
 use crate::{AllocationId, FieldError, ImageId, Lifecycle, SnapshotId, SubnetId};
 use base64::Engine as _;
@@ -365,6 +365,13 @@ fn read_tags(r: &mut Reader<'_>) -> (Tags, Tags) {
         } else if key.starts_with("holdfast:") || key.starts_with("aws:") {
             let allowed = "keys that do not begin with holdfast: or aws:";
             r.wrong(&field, format!("is \"{key}\""), allowed, "\"team\"");
+        } else if key.chars().count() > MAX_TAG_KEY {
+            let allowed = format!("a text of up to {MAX_TAG_KEY} characters");
+            r.wrong(&field, "is too long", &allowed, "\"team\"");
+        } else if text.chars().count() > MAX_TAG_VALUE {
+            let field = format!("{path}[{index}].tagValue");
+            let allowed = format!("a text of up to {MAX_TAG_VALUE} characters");
+            r.wrong(&field, "is too long", &allowed, "\"db\"");
         } else {
             tags.insert(key.to_owned(), text.to_owned());
         }

@@ -91,6 +91,22 @@ fn a_secret_in_a_wrong_place_is_not_repeated_in_the_error() {
 }
 
 #[test]
+fn a_tag_is_no_longer_than_ec2_takes() {
+    let with = |key: usize, value: usize| {
+        let mut document = valid();
+        let tag = json!({"tagKey": "k".repeat(key), "tagValue": "ä".repeat(value)});
+        document["compute"]["launchSpecification"]["tags"] = json!([tag]);
+        Spec::read(&document)
+    };
+    assert_eq!(with(127, 256).expect("as long as may be").tags.len(), 1);
+    for (key, value, wrong) in [(128, 0, "tagKey"), (1, 257, "tagValue")] {
+        let errors = with(key, value).expect_err("too long");
+        let field = format!("compute.launchSpecification.tags[0].{wrong}");
+        assert!(errors.iter().any(|e| e.field.ends_with(&field)), "{errors:?}");
+    }
+}
+
+#[test]
 fn a_tag_says_whether_the_next_instance_may_be_launched_first() {
     let with = |value: &str| {
         let mut document = valid();

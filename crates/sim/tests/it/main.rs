@@ -6,6 +6,7 @@
 mod adoption;
 mod crashes;
 mod deallocation;
+mod ec2;
 mod faults;
 mod joined;
 mod markets;
