@@ -4,7 +4,8 @@
 //! Three things must not be confused: a resource that is not visible *yet*, one that has
 //! vanished, and one that never existed. Only time tells them apart, so absence is believed when
 //! a read that was asked a whole consistency window after the last sighting (and after the last
-//! command on that resource) did not show it.
+//! command on that resource) did not show it. What a read shows may be as new as its answer,
+//! however long ago it was asked: a sighting counts from when the answer came.
 
 use crate::quarantine;
 use holdfast_model::facts::{
@@ -23,6 +24,8 @@ struct Seen {
     fact: Fact,
     /// When the read that showed it was asked.
     asked: Time,
+    /// When the newest answer that showed it came.
+    shown: Time,
     /// When the newest read that should have shown it, and did not, was asked.
     missing: Option<Time>,
     /// When the newest command on it left or returned.
@@ -40,7 +43,7 @@ impl Seen {
 
     /// Whether it is positively not there any more.
     fn is_gone(&self, window: u64) -> bool {
-        let last = self.asked.max(self.touched);
+        let last = self.shown.max(self.asked).max(self.touched);
         self.missing.is_some_and(|missing| missing >= last.plus(window))
     }
 
@@ -69,10 +72,11 @@ impl Seen {
 
     /// Takes in a read that shows what is known already, if it does. Most of a sweep shows nothing
     /// new: that costs no more than this. Returns whether the fact is certain only from now on.
-    fn confirmed_by(&mut self, fact: &Fact, asked: Time) -> Option<bool> {
+    fn confirmed_by(&mut self, fact: &Fact, asked: Time, shown: Time) -> Option<bool> {
         if self.asked > asked {
             return Some(false);
         }
+        self.shown = self.shown.max(shown);
         if self.missing.is_some() || self.fact != *fact {
             return None;
         }
@@ -107,6 +111,8 @@ struct Sweeps {
 #[derive(Debug, Clone, Default)]
 pub struct World {
     window: u64,
+    /// When the answer came that is taken in.
+    now: Time,
     seen: BTreeMap<String, Seen>,
     /// Nothing of this is in `seen`.
     gone: BTreeMap<String, Time>,
@@ -123,6 +129,11 @@ impl World {
     #[must_use]
     pub fn new(window: u64) -> World {
         World { window, ..World::default() }
+    }
+
+    /// The answer that is taken in next has come now.
+    pub fn answered(&mut self, now: Time) {
+        self.now = self.now.max(now);
     }
 
     /// A command on this resource leaves or returns at `at`: what was asked before proves nothing.
@@ -162,6 +173,7 @@ impl World {
 
     /// Takes in one page of a sweep, asked at `asked`.
     pub fn absorb_page(&mut self, facts: Vec<Fact>, asked: Time) {
+        let now = self.now;
         // Pages come in the order of ids: both are gone through side by side.
         let from = facts.first().map(|f| f.id().to_owned()).unwrap_or_default();
         let mut known = self.seen.range_mut(from..).peekable();
@@ -169,7 +181,7 @@ impl World {
         for fact in facts {
             while known.next_if(|(id, _)| id.as_str() < fact.id()).is_some() {}
             let seen = known.next_if(|(id, _)| id.as_str() == fact.id());
-            match seen.and_then(|(_, seen)| seen.confirmed_by(&fact, asked)) {
+            match seen.and_then(|(_, seen)| seen.confirmed_by(&fact, asked, now)) {
                 Some(false) => {}
                 Some(true) => self.changed.extend(node_of(&fact)),
                 None => others.push(fact),
@@ -238,12 +250,12 @@ impl World {
     }
 
     fn see(&mut self, fact: Fact, asked: Time) {
-        let mut touched = Time(0);
+        let (mut touched, shown) = (Time(0), self.now);
         if let Some(seen) = self.seen.get_mut(fact.id()) {
             if seen.is_past(&fact) {
                 return;
             }
-            if let Some(newly) = seen.confirmed_by(&fact, asked) {
+            if let Some(newly) = seen.confirmed_by(&fact, asked, shown) {
                 self.changed.extend(node_of(&fact).filter(|_| newly));
                 return;
             }
@@ -262,7 +274,8 @@ impl World {
             self.changed.insert(node);
         }
         let swept = fact.tags().contains_key(tags::INSTALLATION);
-        let before = self.seen.insert(id, Seen { fact, asked, missing: None, touched, swept });
+        let seen = Seen { fact, asked, shown, missing: None, touched, swept };
+        let before = self.seen.insert(id, seen);
         // A tag may have been taken off since.
         if let Some(before) = before
             && let Some(seen) = self.seen.get(before.fact.id())

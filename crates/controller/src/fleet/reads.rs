@@ -303,6 +303,7 @@ impl Fleet {
                 return;
             }
         };
+        self.world.answered(now);
         let Some(sweep) = read.sweep else {
             self.absorb_look(&read.query.ids, page, read.asked);
             return;

@@ -121,6 +121,21 @@ fn not_found_within_the_consistency_window_is_unknown_and_after_it_absent() {
 }
 
 #[test]
+fn what_a_slow_answer_shows_is_not_gone_because_its_question_is_old() {
+    let mut world = World::new(WINDOW);
+    // Asked long before it was made; the answer is newer than that.
+    let came = 10_000;
+    world.answered(Time(came));
+    world.absorb_ids(&ids(), vec![volume(VolumeState::Available)], Time(10));
+    world.answered(Time(came + WINDOW / 2));
+    world.absorb_ids(&ids(), Vec::new(), Time(came + WINDOW / 2));
+    assert_eq!(world.volume("vol-1"), Known::Unknown, "it may not be visible everywhere yet");
+    world.answered(Time(came + WINDOW));
+    world.absorb_ids(&ids(), Vec::new(), Time(came + WINDOW));
+    assert_eq!(world.volume("vol-1"), Known::Absent);
+}
+
+#[test]
 fn a_sweep_of_a_fresh_process_proves_absence_only_after_the_window() {
     let mut world = World::new(WINDOW);
     world.complete_sweep(ResourceKind::Volume, Time(10));
