@@ -7,6 +7,7 @@ use crate::joined;
 use crate::replacement::Progress;
 use crate::retention::supersede;
 use crate::rollback;
+use crate::steps::standby;
 use holdfast_model::facts::{Fact, InterfaceState, ResourceKind, VolumeState};
 use holdfast_model::record::{DataHead, Life, MAX_LIVES, RootHead};
 use holdfast_model::{Kind, Known, Lifecycle, Row, VolumeId, tags};
@@ -16,6 +17,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     if desk.lets_instance_go() {
         return Progress::Done;
     }
+    standby::look_elsewhere(desk);
     if !find_root(desk) {
         return Progress::Waiting;
     }

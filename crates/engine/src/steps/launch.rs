@@ -38,6 +38,8 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         return Progress::Waiting;
     }
     let Some(instance) = run(desk, &market) else { return Progress::Waiting };
+    // That of the instance that stood by, if one did.
+    let market = desk.market().unwrap_or(market);
     let mut made = volumes(desk, &market);
     for index in desk.spec.secondary.clone() {
         made &= network::keep(desk, &market, index);
@@ -94,7 +96,10 @@ fn run(desk: &mut Desk<'_>, market: &Market) -> Option<InstanceId> {
             None
         }
         None => match promote(desk, &run_name(desk)) {
-            Found::Promoted => run(desk, market),
+            Found::Promoted => {
+                let market = desk.market().unwrap_or_else(|| market.clone());
+                run(desk, &market)
+            }
             Found::Waiting => None,
             Found::None => {
                 leave(desk, market);

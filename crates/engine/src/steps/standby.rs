@@ -7,11 +7,12 @@
 //! interface cannot be taken from its instance (EC2 user guide, "Elastic network interfaces"), so
 //! the kept one is attached beside the instance's own.
 //!
-//! It is a courtesy: whatever is in its way (a refusal, the loss of either instance, a notice that
+//! It is a courtesy: whatever is in its way (refusals, the loss of either instance, a notice that
 //! runs out), the replacement goes on in the ordinary order, with the instance that stands by if it
 //! is there by then. If it is not used, it is deleted like anything else that was made for nothing.
 
 use crate::desk::{Asked, Desk};
+use crate::markets::{Choice, choose};
 use crate::network;
 use crate::replacement::Progress;
 use crate::retention::supersede;
@@ -21,12 +22,16 @@ use holdfast_model::record::RootHead;
 use holdfast_model::replacement::{Call, Replacement};
 use holdfast_model::shared::Shared;
 use holdfast_model::time::MINUTE;
-use holdfast_model::{CallState, Command, Kind, Known, Market, Record, Row, Severity, tags};
+use holdfast_model::{
+    CallState, Command, ErrorClass, Kind, Known, Market, Record, Row, Severity, tags,
+};
 
 /// The role of an instance that was launched while another served, of its root and its interface.
 pub(crate) const ROLE: &str = "standby";
-/// The name of its one call.
+/// The name of its first call; what is asked for elsewhere after a refusal has a number as well.
 const CALL: &str = "run";
+/// How many other markets are asked after a refusal: launches pass a small bucket.
+const ELSEWHERE: usize = 2;
 /// How long the old instance waits for the next one, if nothing presses, in milliseconds.
 const PATIENCE: u64 = 5 * MINUTE;
 /// A notice is spent on waiting for the next instance up to this part of it: the rest is for the
@@ -36,9 +41,12 @@ const PART_OF_NOTICE: u64 = 2;
 /// Launches, and waits until it runs, as long as there is time. A node that is away already waits
 /// for nothing: the old instance is ended meanwhile.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
-    match desk.standing(Row::Standby, CALL) {
+    match standing(desk) {
         None => begin(desk),
         Some(_) if is_away(desk) => Progress::Done,
+        Some(Asked::Refused { .. }) if look_elsewhere(desk) => {
+            wait(desk, "the launch of the next instance to be answered".to_owned(), None)
+        }
         Some(Asked::Refused { error, .. }) => {
             let message = format!("no instance stands by ({error}); the old one ends first");
             desk.tell(Severity::Info, "standby-refused", message);
@@ -74,9 +82,58 @@ fn begin(desk: &mut Desk<'_>) -> Progress {
     if !fits(desk, &market) {
         return Progress::Done;
     }
-    let generation = desk.record.newest_generation() + 1;
-    desk.record.standby_generation = generation;
-    desk.start(Row::Standby, CALL, |desk, token| {
+    desk.record.standby_generation = desk.record.newest_generation() + 1;
+    launch(desk, CALL, market);
+    if is_away(desk) {
+        return Progress::Done;
+    }
+    wait(desk, "the launch of the next instance to be answered".to_owned(), None)
+}
+
+/// Where the cloud takes the instance because it needs the room, it will hardly have room for the
+/// next one in the same market: another one is asked at once. No market is cooled for that: the old
+/// instance still has its place in the first one. Returns whether another one is asked.
+pub(crate) fn look_elsewhere(desk: &mut Desk<'_>) -> bool {
+    let taken = matches!(desk.kind(), Some(Kind::Lost | Kind::Notice));
+    let Some(Asked::Refused { error, .. }) = standing(desk) else { return false };
+    if !taken || error.class != ErrorClass::Capacity || !is_allowed(desk) {
+        return false;
+    }
+    let asked: Vec<Market> = desk
+        .row(Row::Standby)
+        .into_iter()
+        .flat_map(|row| row.calls.values())
+        .filter_map(|call| match &call.command {
+            Command::RunInstances(launch) => Some(launch.market.clone()),
+            _ => None,
+        })
+        .collect();
+    let cooled = desk.record.cooled.clone();
+    let soon = desk.scene.now.plus(1);
+    desk.record.cooled.extend(asked.iter().map(|market| (market.to_string(), soon)));
+    let choice = choose(desk);
+    desk.record.cooled = cooled;
+    let found = match choice {
+        Choice::Market(market, why) if asked.len() <= ELSEWHERE && fits(desk, &market) => {
+            Some((market, why))
+        }
+        _ => None,
+    };
+    // What is captured after the fence is for the market that the node goes to.
+    let goes_to = found.as_ref().map(|(market, _)| market).or(asked.first()).cloned();
+    if let Some(replacement) = desk.record.replacement.as_mut() {
+        replacement.market = goes_to;
+    }
+    let Some((market, why)) = found else { return false };
+    let message = format!("no instance stands by there ({error}); {market} is asked: {why}");
+    desk.tell(Severity::Info, "standby-elsewhere", message);
+    launch(desk, &format!("{CALL}:{}", asked.len()), market);
+    true
+}
+
+fn launch(desk: &mut Desk<'_>, call: &str, market: Market) {
+    let generation = desk.record.standby_generation;
+    desk.start(Row::Standby, call, |desk, token| {
         let mut tags = desk.tags(ROLE, &token);
         tags.insert(tags::GENERATION.to_owned(), generation.to_string());
         Command::RunInstances(Box::new(Launch {
@@ -95,10 +152,12 @@ fn begin(desk: &mut Desk<'_>) -> Progress {
             token,
         }))
     });
-    if is_away(desk) {
-        return Progress::Done;
-    }
-    wait(desk, "the launch of the next instance to be answered".to_owned(), None)
+}
+
+/// How the launch stands: the one that was not refused, or the last.
+fn standing(desk: &Desk<'_>) -> Option<Asked> {
+    let name = call(desk.replacement()?)?.0.clone();
+    desk.standing(Row::Standby, &name)
 }
 
 /// Whether the node serves nobody any more: its instance is lost, or fails its status check.
@@ -166,14 +225,16 @@ fn fits(desk: &Desk<'_>, market: &Market) -> bool {
     kind.is_some_and(|kind| kind.attachment_limit as usize >= needed)
 }
 
-fn call(replacement: &Replacement) -> Option<&Shared<Call>> {
-    replacement.rows.get(&Row::Standby)?.calls.get(CALL)
+fn call(replacement: &Replacement) -> Option<(&String, &Shared<Call>)> {
+    let calls = &replacement.rows.get(&Row::Standby)?.calls;
+    let refused = |call: &Shared<Call>| matches!(call.state, CallState::Refused { .. });
+    calls.iter().find(|(_, call)| !refused(call)).or_else(|| calls.last_key_value())
 }
 
 /// The instance that stands by, once it is known.
 #[must_use]
 pub fn instance(record: &Record) -> Option<&str> {
-    match &call(record.replacement.as_ref()?)?.state {
+    match &call(record.replacement.as_ref()?)?.1.state {
         CallState::Done { id } => id.as_deref(),
         CallState::Started | CallState::Refused { .. } => None,
     }
@@ -182,7 +243,7 @@ pub fn instance(record: &Record) -> Option<&str> {
 /// Whether an instance is the one that stands by, or was, and is being deleted.
 #[must_use]
 pub fn stands_by(record: &Record, instance: &InstanceFact) -> bool {
-    let token = record.replacement.as_ref().and_then(call).map(|call| &call.token.0);
+    let token = record.replacement.as_ref().and_then(call).map(|(_, call)| &call.token.0);
     record.superseded.iter().any(|s| s.id == instance.id.as_str())
         || (token.is_some() && token == instance.tags.get(tags::TOKEN))
 }
@@ -200,7 +261,7 @@ pub(crate) enum Found {
 /// The instance that stands by becomes the node's: nothing of the old generation can write any
 /// more. Its call moves to the row launch, as if that had made it.
 pub(crate) fn promote(desk: &mut Desk<'_>, name: &str) -> Found {
-    let id = match desk.standing(Row::Standby, CALL) {
+    let id = match standing(desk) {
         None | Some(Asked::Refused { .. }) => return Found::None,
         Some(Asked::Waiting | Asked::Done(None)) => {
             desk.wait("the launch of the next instance to be answered");
@@ -242,6 +303,7 @@ pub(crate) fn promote(desk: &mut Desk<'_>, name: &str) -> Found {
 }
 
 fn take(desk: &mut Desk<'_>) -> Option<Shared<Call>> {
+    let name = call(desk.replacement()?)?.0.clone();
     let rows = &mut desk.record.replacement.as_mut()?.rows;
-    rows.get_mut(&Row::Standby)?.calls.remove(CALL)
+    rows.get_mut(&Row::Standby)?.calls.remove(&name)
 }

@@ -5,6 +5,7 @@ use crate::desk::{Asked, Desk};
 use crate::joined;
 use crate::replacement::Progress;
 use crate::retention;
+use crate::steps::standby;
 use holdfast_model::facts::InstanceState;
 use holdfast_model::record::RootHead;
 use holdfast_model::{Command, Kind, Known, Row};
@@ -14,6 +15,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     if desk.lets_instance_go() {
         return Progress::Done;
     }
+    standby::look_elsewhere(desk);
     let Some(holder) = desk.record.holder.clone() else { return Progress::Done };
     let instance = match desk.scene.world.instance(holder.id.as_str()) {
         Known::Absent => return Progress::Done,

@@ -139,6 +139,47 @@ fn a_refused_launch_leaves_the_ordinary_order_and_cools_no_market() {
 }
 
 #[test]
+fn where_the_cloud_takes_the_room_for_itself_another_market_is_asked_at_once() {
+    for kind in [Kind::Lost, Kind::Notice] {
+        let mut scene = Scene::serving(35, LIGHT);
+        let (before, asked) = (scene.generation(), launches(&scene));
+        let first = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().market;
+        scene.sim.cloud.set_capacity(&first, Some(0));
+        scene.trigger(kind, LIGHT);
+        scene.wait_for_end(kind, before);
+        scene.sim.run_for(MINUTE);
+        let record = scene.sim.record(&scene.node).unwrap();
+        assert_ne!(record.holder.as_ref().unwrap().market, first, "{kind:?}");
+        assert!(record.cooled.is_empty(), "{kind:?}: {:?}", record.cooled);
+        assert_eq!(launches(&scene) - asked, 2, "{kind:?}: {}", scene.sim.told());
+        assert_eq!(record.generation, before + 1, "{kind:?}: nothing came of the first launch");
+        let rows = last_rows(&scene);
+        let told = |code: &str| scene.sim.story.iter().find(|e| e.code == code).map(|e| e.at.0);
+        let elsewhere = told("standby-elsewhere").unwrap();
+        assert!(elsewhere < row(&rows, Row::Stop).1, "{kind:?}: while the old one ended: {rows:?}");
+        assert_eq!(told("standby-refused"), None, "{}", scene.sim.told());
+        scene.judge(kind);
+    }
+}
+
+#[test]
+fn a_drought_everywhere_ends_the_asking_and_loses_nothing() {
+    for kind in [Kind::Lost, Kind::Notice] {
+        let mut scene = Scene::serving(36, LIGHT);
+        let (before, asked) = (scene.generation(), launches(&scene));
+        scene.drought(None, None, true);
+        scene.trigger(kind, LIGHT);
+        scene.sim.run_for(20 * MINUTE);
+        let told = |code: &str| scene.sim.story.iter().filter(|e| e.code == code).count();
+        assert!(told("standby-elsewhere") <= 2, "{kind:?}: {}", scene.sim.told());
+        assert!(launches(&scene) - asked < 60, "{kind:?}");
+        scene.drought(None, None, false);
+        scene.wait_for_end(kind, before);
+        scene.judge(kind);
+    }
+}
+
+#[test]
 fn an_instance_that_is_lost_while_it_stands_by_is_replaced_and_not_missed() {
     for kind in VOLUNTARY {
         for moment in (0..30).step_by(3) {
