@@ -187,6 +187,7 @@ impl Inner {
     }
 
     fn execute(&self, command: Command) -> Answer {
+        holdfast_cloud::request::check(&command)?;
         match command {
             Command::RunInstances(launch) => self.run_instances(*launch),
             Command::Probe { market, .. } => self.probe(&market),

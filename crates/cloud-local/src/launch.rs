@@ -5,7 +5,7 @@ use crate::images::image;
 use crate::interfaces;
 use crate::markets;
 use crate::metadata_options;
-use crate::refusal::{LocalError, conflict, not_found, refused};
+use crate::refusal::{LocalError, conflict, refused};
 use crate::region;
 use crate::rows::{Ending, ImageRow, InstanceRow, InterfaceRow, Row, VolumeRow};
 use crate::state::Table;
@@ -61,7 +61,13 @@ impl Inner {
             Ok(parts) => parts,
             Err(id) => {
                 let known = self.state.look(|t| t.get::<InstanceRow>(&id))?;
-                let row = known.ok_or_else(|| not_found("InvalidInstanceID.NotFound", &id))?;
+                // EC2 API reference, "Error codes": the token's instance has been terminated, whether
+                // it is still shown or not.
+                let over = InstanceState::Terminated;
+                let row = known.filter(|row| row.fact.state != over).ok_or_else(|| {
+                    let message = format!("{id} was launched with this token and is gone");
+                    refused("IdempotentInstanceTerminated", message)
+                })?;
                 return Ok(Reply { facts: vec![row.fact()], gone: Vec::new() });
             }
         };

@@ -160,6 +160,7 @@ impl Inner {
             let row: Option<T> = table.get(id)?;
             let mut row = row.ok_or_else(|| not_found("InvalidID", id))?;
             change(row.tags());
+            holdfast_cloud::request::check_count(row.tags().len())?;
             table.put(&row)?;
             Ok(Reply { facts: vec![row.fact()], gone: Vec::new() })
         }

@@ -2,6 +2,7 @@
 //! [`run`] with a [`Subject`]; each check has a sentence for a name, and a failure says which.
 
 mod checks;
+mod limits;
 mod network;
 mod snapshots;
 

@@ -5,6 +5,7 @@
 
 pub mod conformance;
 pub mod refusal;
+pub mod request;
 
 use holdfast_model::facts::{Page, Query};
 use holdfast_model::market::Catalogue;

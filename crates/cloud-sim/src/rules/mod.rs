@@ -7,7 +7,6 @@ mod instances;
 pub(crate) mod interfaces;
 mod launch;
 pub(crate) mod network;
-mod request;
 mod snapshots;
 mod tags;
 pub(crate) mod throttle;
@@ -15,6 +14,7 @@ mod volumes;
 
 use crate::refusal::refused;
 use crate::world::World;
+use holdfast_cloud::request;
 use holdfast_model::{CloudError, Command, Reply, Time, Token};
 
 /// What a call comes to.
@@ -86,7 +86,7 @@ impl World {
     ) -> Result<Option<String>, CloudError> {
         match self.tokens.get(&(command.action(), token.clone())) {
             None => Ok(None),
-            Some((before, id)) if request::is_same(before, command) => Ok(Some(id.clone())),
+            Some((before, id)) if is_same(before, command) => Ok(Some(id.clone())),
             Some((_, id)) => {
                 let message = format!(
                     "the token {token} made {id} by another request; use a new token for a new \
@@ -125,4 +125,25 @@ impl World {
 /// A success that says that something is gone.
 pub(crate) fn gone(id: &str) -> Answer {
     Ok(Reply { facts: Vec::new(), gone: vec![id.to_owned()] })
+}
+
+/// Whether EC2 takes two requests with one token for the same: not every parameter is compared, and
+/// the zone is none of those that are.
+fn is_same(before: &Command, now: &Command) -> bool {
+    match (before, now) {
+        (Command::RunInstances(before), Command::RunInstances(now)) => {
+            let mut there = now.clone();
+            there.market.zone = before.market.zone.clone();
+            there.market.subnet = before.market.subnet.clone();
+            there == *before
+        }
+        (Command::CreateVolume { zone, .. }, Command::CreateVolume { .. }) => {
+            let mut there = now.clone();
+            if let Command::CreateVolume { zone: other, .. } = &mut there {
+                *other = zone.clone();
+            }
+            there == *before
+        }
+        _ => before == now,
+    }
 }

@@ -1,8 +1,9 @@
 //! CreateTags and DeleteTags.
 
-use super::{Answer, request};
+use super::Answer;
 use crate::refusal::not_found;
 use crate::world::World;
+use holdfast_cloud::request;
 use holdfast_model::CloudError;
 use holdfast_model::facts::ResourceKind;
 use holdfast_model::tags::Tags;

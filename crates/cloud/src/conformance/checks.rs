@@ -33,6 +33,7 @@ pub(super) async fn all(s: &Subject) {
     deleting_is_idempotent_and_careful(s).await;
     eprintln!("an interface is in use by one instance and lies in one zone");
     an_interface_is_used_once(s).await;
+    super::limits::all(s).await;
     super::snapshots::all(s).await;
     super::network::all(s).await;
 }
@@ -65,7 +66,7 @@ pub(super) fn launch(s: &Subject, token: &str, market: &Market) -> Launch {
     }
 }
 
-fn first_id(facts: &[Fact]) -> String {
+pub(super) fn first_id(facts: &[Fact]) -> String {
     match facts.first() {
         Some(fact) => fact.id().to_owned(),
         None => panic!("a creation's reply must carry the new resource"),

@@ -27,8 +27,9 @@ async fn a_launch_that_fails_is_shown_as_terminated_and_leaves_nothing() {
     assert_eq!(network::inventory(&scratch.path()).unwrap().nodes, [] as [&str; 0]);
     assert!(matches!(look(&cloud, eni.as_str()).await,
         Some(Fact::Interface(i)) if i.state == InterfaceState::Available));
-    let again = must(&cloud, command).await;
-    assert_eq!(again.facts[0].id(), seen.id.as_str(), "the token still names that launch");
+    let again = cloud.execute(vec![command]).await.remove(0).unwrap_err();
+    assert_eq!(again.code, "IdempotentInstanceTerminated", "the token still names that launch");
+    assert!(again.message.contains(seen.id.as_str()), "{again}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,5 @@
-//! What EC2 asks of every request, whatever the state of things: its tokens, tags and names.
+//! What EC2 asks of every request, whatever the state of things, and so every cloud does: its client
+//! token and its tags.
 
 use crate::refusal::refused;
 use holdfast_model::tags::{MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS, Tags};
@@ -10,7 +11,10 @@ const MAX_TOKEN: usize = 64;
 const RESERVED: &str = "aws:";
 
 /// Refuses a request that no state of things could make a good one.
-pub(crate) fn check(command: &Command) -> Result<(), CloudError> {
+///
+/// # Errors
+/// `InvalidParameterValue`, `TagLimitExceeded`.
+pub fn check(command: &Command) -> Result<(), CloudError> {
     match command {
         Command::RunInstances(launch) => {
             check_token(&launch.token)?;
@@ -61,31 +65,13 @@ fn check_tags(tags: &Tags) -> Result<(), CloudError> {
 }
 
 /// Refuses more tags than one resource may have.
-pub(crate) fn check_count(tags: usize) -> Result<(), CloudError> {
+///
+/// # Errors
+/// `TagLimitExceeded`.
+pub fn check_count(tags: usize) -> Result<(), CloudError> {
     if tags <= MAX_TAGS {
         return Ok(());
     }
     let message = format!("{tags} tags; one resource has at most {MAX_TAGS}");
     Err(refused("TagLimitExceeded", message))
-}
-
-/// Whether EC2 takes two requests with one token for the same: not every parameter is compared, and
-/// the zone is none of those that are.
-pub(crate) fn is_same(before: &Command, now: &Command) -> bool {
-    match (before, now) {
-        (Command::RunInstances(before), Command::RunInstances(now)) => {
-            let mut there = now.clone();
-            there.market.zone = before.market.zone.clone();
-            there.market.subnet = before.market.subnet.clone();
-            there == *before
-        }
-        (Command::CreateVolume { zone, .. }, Command::CreateVolume { .. }) => {
-            let mut there = now.clone();
-            if let Command::CreateVolume { zone: other, .. } = &mut there {
-                *other = zone.clone();
-            }
-            there == *before
-        }
-        _ => before == now,
-    }
 }
