@@ -333,7 +333,13 @@ impl Run {
                 _ => false,
             })
         };
-        let there: Vec<&Fact> = all.iter().filter(|f| can_go(f) && !in_use(f)).collect();
+        let mut there: Vec<&Fact> = all.iter().filter(|f| can_go(f) && !in_use(f)).collect();
+        // A kept interface is free for short times only, and one of many things then: every other
+        // time it is the one.
+        let free = |f: &&Fact| matches!(f, Fact::Interface(_));
+        if number.is_multiple_of(2) && there.iter().any(free) {
+            there.retain(free);
+        }
         let Some(count) = (there.len() as u64).checked_sub(1) else { return };
         let fact = there[SplitMix64::new(number).between(0, count) as usize];
         let id = fact.id().to_owned();

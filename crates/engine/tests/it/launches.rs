@@ -42,14 +42,14 @@ fn catalogue() -> Catalogue {
     }
 }
 
-struct Played {
-    record: Record,
-    world: World,
-    now: Time,
+pub struct Played {
+    pub record: Record,
+    pub world: World,
+    pub now: Time,
 }
 
 impl Played {
-    fn new(persistence: &Value, devices: &[&str]) -> Played {
+    pub fn new(persistence: &Value, devices: &[&str]) -> Played {
         let mappings: Vec<Value> = devices
             .iter()
             .map(|d| json!({ "deviceName": d, "ebs": { "volumeSize": 4 } }))
@@ -77,7 +77,7 @@ impl Played {
     }
 
     /// One plan, a moment later.
-    fn plan(&mut self) -> Plan {
+    pub fn plan(&mut self) -> Plan {
         self.now = self.now.plus(1);
         let (catalogue, tuning) = (catalogue(), Tuning::local());
         let scene = Scene {
@@ -96,7 +96,7 @@ impl Played {
         planned
     }
 
-    fn row(&self, row: Row) -> Option<&holdfast_model::replacement::RowState> {
+    pub fn row(&self, row: Row) -> Option<&holdfast_model::replacement::RowState> {
         self.record.replacement.as_ref()?.rows.get(&row)
     }
 
@@ -115,7 +115,11 @@ impl Played {
         open.find(|(_, call)| which(&call.command)).expect("it was asked for")
     }
 
-    fn answer(&mut self, which: impl Fn(&Command) -> bool, fact: impl FnOnce(&Command) -> Fact) {
+    pub fn answer(
+        &mut self,
+        which: impl Fn(&Command) -> bool,
+        fact: impl FnOnce(&Command) -> Fact,
+    ) {
         let (name, call) = self.called(which);
         let reply = Reply { facts: vec![fact(&call.command)], gone: Vec::new() };
         self.now = self.now.plus(1);
@@ -125,7 +129,7 @@ impl Played {
     }
 }
 
-fn is_launch(command: &Command) -> bool {
+pub fn is_launch(command: &Command) -> bool {
     matches!(command, Command::RunInstances(_))
 }
 

@@ -2,6 +2,7 @@
 //! fault; here stands what can be said of its parts alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
+mod interfaces;
 mod launches;
 mod others;
 mod table;
