@@ -13,6 +13,9 @@ use holdfast_model::record::{HeldInterface, Holder};
 use holdfast_model::spec::{MAX_DEVICE_INDEX, Spec};
 use holdfast_model::{Command, InterfaceId, Known, Market, Row, Severity, SubnetId, Token};
 
+/// How what needs an interface that is not there is refused (EC2 API reference, error codes).
+pub(crate) const NO_INTERFACE: &str = "InvalidNetworkInterfaceID.NotFound";
+
 /// Makes an interface that is to be kept, unless there is one. True once the record holds it.
 pub(crate) fn keep(desk: &mut Desk<'_>, market: &Market, device_index: u32) -> bool {
     let held = desk.record.interfaces().find(|i| i.device_index == device_index).cloned();
@@ -176,21 +179,27 @@ pub(crate) fn attach(desk: &mut Desk<'_>, holder: &Holder) -> bool {
     let mut complete = true;
     let held = |desk: &Desk<'_>, index| {
         let held = desk.record.secondary.iter().find(|i| i.device_index == index);
-        (index, held.map(|held| held.id.clone()))
+        (index, held.cloned())
     };
-    let mut wanted: Vec<(u32, Option<InterfaceId>)> =
+    let mut wanted: Vec<(u32, Option<HeldInterface>)> =
         desk.spec.secondary.iter().map(|index| held(desk, *index)).collect();
-    if let Some(kept) = desk.record.interface.as_ref().map(|i| i.id.clone())
-        && is_beside(desk, holder, &kept)
+    if let Some(kept) = desk.record.interface.clone()
+        && is_beside(desk, holder, &kept.id)
     {
         wanted.extend(spare_index(&desk.spec).map(|index| (index, Some(kept))));
     }
-    for (index, id) in wanted {
-        let Some(id) = id else {
+    for (index, held) in wanted {
+        let Some(held) = held else {
             desk.wait(format!("interface {index}"));
             complete = false;
             continue;
         };
+        if !again(desk, &held) {
+            complete = false;
+            continue;
+        }
+        let kept = desk.record.interfaces().find(|i| i.device_index == held.device_index);
+        let id = kept.map_or(held.id, |kept| kept.id.clone());
         if let Known::Present(fact) = desk.scene.world.interface(id.as_str()) {
             let here = fact.attached_to.as_ref() == Some(&holder.id);
             if here && fact.device_index == Some(index) && fact.attachment_settled {
@@ -205,6 +214,16 @@ pub(crate) fn attach(desk: &mut Desk<'_>, holder: &Holder) -> bool {
             }
         }
         complete = false;
+        let is_missing = matches!(
+            desk.standing(Row::Attach, &format!("interface:{index}")),
+            Some(Asked::Refused { error, .. }) if error.code == NO_INTERFACE
+        );
+        let seen = matches!(desk.scene.world.interface(id.as_str()), Known::Present(_));
+        if is_missing && !seen {
+            // Once it is known to be gone, it is made again: nobody has to decide that.
+            desk.watch(id.as_str(), format!("a look at the interface {id}"));
+            continue;
+        }
         let (interface, instance) = (id.clone(), holder.id.clone());
         desk.ask(Row::Attach, &format!("interface:{index}"), |_, _| {
             Command::AttachNetworkInterface { interface, instance, device_index: index }

@@ -2,7 +2,7 @@
 //! interfaces that its zone lacks, made while it boots.
 
 use crate::desk::{Asked, Desk};
-use crate::network;
+use crate::network::{self, NO_INTERFACE};
 use crate::plan::{End, close};
 use crate::replacement::Progress;
 use crate::retention::supersede;
@@ -14,9 +14,6 @@ use holdfast_model::command::Launch;
 use holdfast_model::facts::{InstanceState, VolumeState};
 use holdfast_model::record::{DataHead, DataVolume, Goal, Holder, RootHead};
 use holdfast_model::{Command, ErrorClass, InstanceId, Known, Market, Row, Severity, VolumeId};
-
-/// How a launch is refused whose interface is not there (EC2 API reference, error codes).
-const NO_INTERFACE: &str = "InvalidNetworkInterfaceID.NotFound";
 
 /// The name of the call that launches: each market's launch is a call of its own.
 #[must_use]

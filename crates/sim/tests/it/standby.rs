@@ -337,6 +337,36 @@ fn after_a_loss_a_refused_launch_is_asked_for_again_once_the_old_instance_has_en
 }
 
 #[test]
+fn a_kept_interface_that_is_deleted_before_it_could_move_is_made_again_with_its_address() {
+    let mut again = 0;
+    for kind in [Kind::Recycle, Kind::Lost, Kind::Notice] {
+        for moment in 0..120 {
+            let mut scene = Scene::serving(37, LIGHT);
+            let before = scene.generation();
+            let kept = scene.sim.record(&scene.node).unwrap().interface.clone().unwrap();
+            scene.trigger(kind, LIGHT);
+            scene.sim.run_for(moment * 700);
+            let now = scene.sim.now;
+            let free = |fact: &Fact| matches!(fact, Fact::Interface(i) if i.attached_to.is_none());
+            if !scene.sim.cloud.truly(kept.id.as_str()).is_some_and(|fact| free(&fact)) {
+                continue;
+            }
+            scene.sim.cloud.delete_behind(now, kept.id.as_str());
+            scene.wait_for_end(kind, before);
+            let record = scene.sim.record(&scene.node).unwrap();
+            let new = record.interface.clone().unwrap();
+            assert_ne!(new.id, kept.id, "{kind:?} at {moment}");
+            assert_eq!(new.private_ip, kept.private_ip, "{kind:?} at {moment}");
+            let asked = scene.sim.story.iter().any(|e| e.code == "needs-decision");
+            assert!(!asked, "{kind:?} at {moment}: {}", scene.sim.told());
+            scene.judge(kind);
+            again += 1;
+        }
+    }
+    assert!(again >= 3, "only {again} of all moments found it free");
+}
+
+#[test]
 fn one_that_stands_by_is_no_second_writer_unless_it_holds_something_of_the_node() {
     let mut scene = Scene::serving(31, LIGHT);
     scene.trigger(Kind::Recycle, LIGHT);
