@@ -183,7 +183,7 @@ fn instance(
         vcpus: catalogue.instance_type(&fact.instance_type).map_or(2, |t| t.vcpus),
         has_script: !fact.drained,
         launch: None,
-        own_interface: false,
+        own_interface: given.facts.iter().any(|f| made_with(f, &fact)),
         secondary: Vec::new(),
         powered: fact.state == InstanceState::Running,
         answers_at: Some(given.now),
@@ -192,4 +192,14 @@ fn instance(
         workload: None,
         fact,
     }
+}
+
+/// Whether a fact is of the interface that was made with an instance: the tags of one launch are on
+/// both.
+fn made_with(fact: &Fact, instance: &InstanceFact) -> bool {
+    let token = |tags: &holdfast_model::tags::Tags| tags.get(holdfast_model::tags::TOKEN).cloned();
+    let own = token(&instance.tags);
+    matches!(fact, Fact::Interface(i) if own.is_some()
+        && token(&i.tags) == own
+        && i.attached_to.as_ref() == Some(&instance.id))
 }

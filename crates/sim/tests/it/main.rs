@@ -8,6 +8,7 @@ mod crashes;
 mod deallocation;
 mod ec2;
 mod faults;
+mod goldens;
 mod joined;
 mod markets;
 mod matrix;

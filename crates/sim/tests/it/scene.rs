@@ -173,6 +173,9 @@ impl Scene {
                 s.record(n).is_some_and(|r| r.status() == "PAUSED" && r.replacement.is_none())
             }),
             Kind::Delete => self.wait("gone", |s, n| s.record(n).is_none()),
+            Kind::Tidy => self.wait("tidied up", |s, n| {
+                s.record(n).is_some_and(|r| r.superseded.is_empty() && r.replacement.is_none())
+            }),
             _ => self.wait("ACTIVE again", |s, n| {
                 s.record(n).is_some_and(|r| r.generation > before && r.status() == "ACTIVE")
             }),

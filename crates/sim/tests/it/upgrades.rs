@@ -1,36 +1,27 @@
 //! Upgrades: what every released version left behind in the middle of a replacement is taken up.
 //!
-//! `tests/golden/N/KIND-ROW.json` holds the record that a version of Holdfast had committed when
-//! that row of that kind of replacement was under way, with the cloud as it stood. Never change or
-//! delete one: they are what is on people's disks. A new version adds a directory:
-//!
-//! ```sh
-//! HOLDFAST_GOLDEN=2 cargo test -p holdfast-sim --test it upgrades::writes -- --ignored
-//! ```
+//! `tests/golden/N/` holds records that a version of Holdfast had committed, with the cloud as it
+//! stood: in every row of every kind of replacement that is ever found under way (`KIND-ROW.json`;
+//! `light-KIND-ROW.json` of a node whose next instance may stand by), while snapshots of a running
+//! node are taken or deleted, and while a kept interface is made again. Never change or delete one:
+//! they are what is on people's disks. [`crate::goldens`] writes those of a new version.
 
-use crate::scene::{Scene, WHOLE};
+use crate::goldens::{SEED, STANDING, goldens, shape_of};
+use crate::scene::Scene;
 use holdfast_cloud_sim::given::Given;
 use holdfast_cloud_sim::{SimCloud, SimConfig};
-use holdfast_controller::{FleetConfig, Input};
-use holdfast_engine::replacement::rows_of;
-use holdfast_model::standing::Cause;
+use holdfast_controller::FleetConfig;
+use holdfast_model::record::Upkeep;
 use holdfast_model::time::MINUTE;
-use holdfast_model::{Command, Installation, Kind, NodeId, Record, Row, Token, versions};
+use holdfast_model::{Command, Installation, Kind, Record, Row, Token, versions};
 use holdfast_sim::Simulation;
 use holdfast_store::memory::MemoryStore;
 use holdfast_store::{Store, StoredRecord};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
-/// The setting in which the fleet's standing is stored.
-const STANDING: &str = "fleet";
-/// The seed of the runs that the goldens are of.
-const SEED: u64 = 71;
-
-fn goldens() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
-}
+/// The seed of the region that goes on: far from the goldens' own, so that it names nothing twice.
+const LATER: u64 = SEED << 32;
 
 /// Every golden, with its name.
 fn every() -> Vec<(String, Value)> {
@@ -51,18 +42,18 @@ fn every() -> Vec<(String, Value)> {
     found
 }
 
-/// A new version finds what an old one left behind.
-fn taken_up(golden: &Value) -> (Scene, Kind, u64) {
+/// A new version finds what an old one left behind: the scene, and the record that it found.
+fn taken_up(golden: &Value) -> (Scene, Record) {
     let text = golden["record"].to_string();
     let record = versions::read(&text).expect("what an old version wrote is readable");
-    let replacement = record.replacement.clone().expect("it is in the middle of one");
     let given: Given = serde_json::from_value(golden["cloud"].clone()).expect("the cloud");
-    let calls = replacement.rows.values().flat_map(|row| row.calls.values());
+    let rows = record.replacement.iter().flat_map(|r| r.rows.values());
+    let calls = rows.chain([&record.upkeep.row]).flat_map(|row| row.calls.values());
     let made_by: Vec<(Command, Token)> =
         calls.map(|call| (call.command.clone(), call.token.clone())).collect();
     let node = record.id.clone();
     let config = SimConfig::default();
-    let cloud = SimCloud::given(SEED, config, &node, &given, &made_by);
+    let cloud = SimCloud::given(LATER, config, &node, &given, &made_by);
     let config = FleetConfig::ec2(Installation::from("0123abcd"));
     let mut sim = Simulation::new(cloud, config);
     sim.now = given.now;
@@ -71,42 +62,64 @@ fn taken_up(golden: &Value) -> (Scene, Kind, u64) {
     if let Some(standing) = golden["standing"].as_str() {
         store.set_setting(STANDING, standing).expect("a setting");
     }
-    let mut scene = Scene { sim, node, seed: SEED };
-    scene.expect(WHOLE);
-    if replacement.kind == Kind::Delete {
-        scene.sim.cloud.truth_mut().release(&scene.node.clone());
-    }
-    if replacement.kind == Kind::Rollback {
+    let mut scene = Scene { sim, node, seed: LATER };
+    scene.expect(shape_of(golden));
+    match record.replacement.as_ref().map(|r| r.kind) {
+        Some(Kind::Delete) => scene.sim.cloud.truth_mut().release(&scene.node.clone()),
         // What was written since the generation that is returned to is given up on purpose.
-        scene.sim.cloud.truth_mut().returns(&scene.node.clone());
+        Some(Kind::Rollback) => scene.sim.cloud.truth_mut().returns(&scene.node.clone()),
+        _ => {}
     }
     scene.sim.restore(store);
-    (scene, replacement.kind, replacement.from_generation)
+    (scene, record)
 }
 
 #[test]
 fn what_every_version_left_in_every_row_of_a_replacement_is_taken_up_and_finished() {
     let mut seen: BTreeSet<(Kind, String)> = BTreeSet::new();
     for (name, golden) in every() {
-        let (mut scene, kind, before) = taken_up(&golden);
-        let row = golden["row"].as_str().expect("a row").to_owned();
+        let (mut scene, before) = taken_up(&golden);
+        let Some(replacement) = &before.replacement else { continue };
+        let (kind, before) = (replacement.kind, replacement.from_generation);
         scene.sim.run_for(MINUTE);
         let record = scene.sim.record(&scene.node);
         let held = record.as_ref().and_then(|r| r.quarantine.clone());
         assert_eq!(held, None, "{name}");
         scene.wait_for_end(kind, before);
         scene.judge(kind);
-        seen.insert((kind, row));
+        seen.insert((kind, golden["row"].as_str().expect("a row").to_owned()));
     }
     // Rows that wait for nothing begin and end in one plan, and are never found under way.
-    // Tidying up and standing by have no goldens yet.
-    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Tidy) {
+    for kind in Kind::ALL {
         assert!(seen.iter().any(|(k, _)| *k == kind), "no golden of {kind:?}");
     }
     let rows: BTreeSet<&str> = seen.iter().map(|(_, row)| row.as_str()).collect();
-    for row in Row::ALL.iter().filter(|row| ![Row::Place, Row::Standby].contains(row)) {
+    for row in Row::ALL.iter().filter(|row| **row != Row::Place) {
         assert!(rows.contains(row.name()), "no golden of {}", row.name());
     }
+}
+
+#[test]
+fn snapshots_that_an_old_version_took_of_running_nodes_are_finished_and_the_nodes_live_on() {
+    let is_busy = |upkeep: &Upkeep| upkeep.pending.is_some() || !upkeep.expired.is_empty();
+    let mut found = 0;
+    for (name, golden) in every() {
+        let (mut scene, before) = taken_up(&golden);
+        if before.replacement.is_some() {
+            continue;
+        }
+        assert!(is_busy(&before.upkeep), "{name}");
+        let last = before.upkeep.last_at;
+        scene.wait("saved again", |s, node| {
+            s.record(node).is_some_and(|r| r.upkeep.last_at > last && !is_busy(&r.upkeep))
+        });
+        let generation = scene.generation();
+        scene.trigger(Kind::Lost, shape_of(&golden));
+        scene.wait_for_end(Kind::Lost, generation);
+        scene.judge(Kind::Lost);
+        found += 1;
+    }
+    assert!(found >= 2, "{found} goldens of snapshots under way");
 }
 
 #[test]
@@ -144,7 +157,8 @@ fn missing(old: &Value, new: &Value, path: &str) -> Option<String> {
 /// Every path of a value, without the names of maps' members.
 fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     /// What is keyed by ids, devices, names of calls, or is the user's.
-    const MAPS: [&str; 5] = ["cooled", "calls", "tags", "document", "settings"];
+    const MAPS: [&str; 7] =
+        ["cooled", "calls", "tags", "document", "settings", "snapshots", "volumes"];
     match value {
         Value::Object(members) => {
             let last = path.rsplit('/').next().unwrap_or_default();
@@ -193,75 +207,4 @@ fn the_shape_of_a_record_is_the_one_that_is_written_down() {
          holdfast-sim --test it upgrades\nand, for a version that is released, its goldens (see \
          the head of this file)"
     );
-}
-
-/// The golden of one row, if it is ever found under way.
-fn golden(kind: Kind, row: Row) -> Option<Value> {
-    let mut scene = Scene::prepare(kind, SEED, WHOLE);
-    if row == Row::Retire && kind != Kind::Delete {
-        // So that there is something to delete.
-        for _ in 0..4 {
-            let before = scene.generation();
-            if kind == Kind::Resume {
-                scene.trigger(Kind::Resume, WHOLE);
-                scene.wait_for_end(Kind::Resume, before);
-                scene.trigger(Kind::Pause, WHOLE);
-                scene.wait_for_end(Kind::Pause, before);
-            } else if kind != Kind::Create {
-                scene.trigger(Kind::Recycle, WHOLE);
-                scene.wait_for_end(Kind::Recycle, before);
-            }
-        }
-    }
-    let number = scene.sim.record(&scene.node).map_or(0, |r| r.replacements);
-    scene.trigger(kind, WHOLE);
-    let under_way = |record: &Record| {
-        record.replacement.as_ref().is_some_and(|r| {
-            let state = r.rows.get(&row);
-            r.kind == kind && state.is_some_and(|s| s.started_at.is_some() && s.done_at.is_none())
-        })
-    };
-    let over = |record: &Record| record.replacements > number && record.replacement.is_none();
-    let node = scene.node.clone();
-    let mut begun = false;
-    let found = scene.sim.run_until(crate::scene::LIMIT, |s| match s.record(&node) {
-        Some(record) => {
-            begun |= record.replacement.is_some();
-            under_way(&record) || over(&record)
-        }
-        None => begun,
-    });
-    found.expect("it comes to an end");
-    let record = scene.sim.record(&node).filter(|record| under_way(record))?;
-    let standing = scene.sim.store.setting(STANDING).expect("a setting");
-    // What has left is carried out; nothing more leaves.
-    scene.sim.order(Input::Freeze(Cause::Asked, "the version is exchanged".to_owned()));
-    scene.sim.run_for(10 * MINUTE);
-    let now = scene.sim.now;
-    let cloud = scene.sim.cloud.taken(now, &NodeId::from(node.as_str()));
-    Some(json!({
-        "holdfast": env!("CARGO_PKG_VERSION"),
-        "kind": kind.name(),
-        "row": row.name(),
-        "record": *record,
-        "standing": standing,
-        "cloud": cloud,
-    }))
-}
-
-#[test]
-#[ignore = "writes the goldens of a version that is released"]
-fn writes_the_goldens_of_this_version() {
-    let version = std::env::var("HOLDFAST_GOLDEN").expect("HOLDFAST_GOLDEN: the new directory");
-    let directory = goldens().join(version);
-    assert!(!directory.exists(), "{} is there; goldens never change", directory.display());
-    std::fs::create_dir_all(&directory).expect("a directory");
-    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Tidy) {
-        for spec in rows_of(kind) {
-            if let Some(golden) = golden(kind, spec.row) {
-                let file = format!("{}-{}.json", kind.name(), spec.row.name());
-                std::fs::write(directory.join(file), golden.to_string() + "\n").expect("written");
-            }
-        }
-    }
 }
