@@ -203,6 +203,7 @@ fn holder<'a>(work: &mut Work<'a>) -> Option<&'a InstanceFact> {
     work.record.holder = Some(Holder {
         id: instance.id.clone(),
         market: market(work, instance),
+        why: String::new(),
         launched_at: instance.launched_at,
         impaired_since: None,
     });

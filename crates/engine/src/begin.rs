@@ -111,6 +111,7 @@ fn start(desk: &mut Desk<'_>, kind: Kind, reason: String, deadline: Option<Time>
         spec_revision: desk.record.spec_revision,
         market: None,
         rows: BTreeMap::new(),
+        market_why: String::new(),
         without_market_since: None,
         markets_refused: 0,
     });

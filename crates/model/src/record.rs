@@ -34,6 +34,9 @@ pub struct Holder {
     pub id: InstanceId,
     /// Its market.
     pub market: Market,
+    /// Why that one was chosen, as a sentence; empty where nobody noted it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
     /// Since when.
     pub launched_at: Time,
     /// Since when its health check fails, if it does.

@@ -215,6 +215,9 @@ pub struct Replacement {
     pub spec_revision: u64,
     /// The chosen market.
     pub market: Option<Market>,
+    /// Why that one was chosen, as a sentence; empty where there is none, or nobody noted it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub market_why: String,
     /// Rows that have begun.
     pub rows: BTreeMap<Row, RowState>,
     /// Since when no market has been found, if none has.

@@ -278,6 +278,7 @@ fn take(
     record.revision += 1;
     // What the loop would do later.
     record.holder = (record.goal == Goal::Running).then(|| Holder {
+        why: String::new(),
         id: InstanceId::from("i-0123456789abcdef0"),
         market: Market {
             instance_type: "m5.large".to_owned(),

@@ -212,6 +212,7 @@ impl Holdfast {
             restore: None,
         }];
         self.record.holder = Some(Holder {
+            why: String::new(),
             id: InstanceId(format!("i-{}", self.record.generation)),
             market,
             launched_at: now,

@@ -22,6 +22,7 @@ fn begun(node: usize, kind: Kind, at: Time) -> Record {
         spec_revision: 1,
         market: None,
         rows: BTreeMap::new(),
+        market_why: String::new(),
         without_market_since: None,
         markets_refused: 0,
     });

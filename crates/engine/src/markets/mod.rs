@@ -111,14 +111,21 @@ fn choose_among(desk: &Desk<'_>, lifecycles: &[Lifecycle]) -> Choice {
             }
             _ => {
                 let mut why = candidate.why;
-                if passed_over > 0 {
-                    why.push_str(&format!("; {passed_over} better ones refused lately"));
+                match passed_over {
+                    0 => {}
+                    1 => why.push_str("; a better one refused lately"),
+                    more => why.push_str(&format!("; {more} better ones refused lately")),
                 }
                 return Choice::Market(candidate.market, why);
             }
         }
     }
     Choice::NoneBefore(next.unwrap_or(desk.scene.now))
+}
+
+/// What speaks for a market, as a sentence, whatever others there are.
+pub(crate) fn why(desk: &Desk<'_>, market: &Market) -> String {
+    weigh(desk, market, home_zone(desk).as_ref(), (0, 0)).why
 }
 
 /// Weighs one market.

@@ -64,9 +64,11 @@ fn run(desk: &mut Desk<'_>, market: &Market) -> Option<InstanceId> {
     match desk.standing(Row::Launch, &run_name(desk)) {
         Some(Asked::Done(Some(id))) => {
             if desk.record.holder.is_none() {
+                let why = desk.replacement().map(|r| r.market_why.clone()).unwrap_or_default();
                 desk.record.holder = Some(Holder {
                     id: InstanceId(id.clone()),
                     market: market.clone(),
+                    why,
                     launched_at: desk.scene.now,
                     impaired_since: None,
                 });

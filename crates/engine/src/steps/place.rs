@@ -23,6 +23,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             desk.tell(Severity::Info, "placed", format!("the next instance is {market}: {why}"));
             if let Some(r) = desk.record.replacement.as_mut() {
                 r.market = Some(market);
+                r.market_why = why;
                 r.without_market_since = None;
             }
             Progress::Done

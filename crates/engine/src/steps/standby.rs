@@ -12,7 +12,7 @@
 //! is there by then. If it is not used, it is deleted like anything else that was made for nothing.
 
 use crate::desk::{Asked, Desk};
-use crate::markets::{Choice, choose};
+use crate::markets::{self, Choice, choose};
 use crate::network;
 use crate::replacement::Progress;
 use crate::retention::supersede;
@@ -120,9 +120,14 @@ pub(crate) fn look_elsewhere(desk: &mut Desk<'_>) -> bool {
         _ => None,
     };
     // What is captured after the fence is for the market that the node goes to.
-    let goes_to = found.as_ref().map(|(market, _)| market).or(asked.first()).cloned();
-    if let Some(replacement) = desk.record.replacement.as_mut() {
-        replacement.market = goes_to;
+    let goes_to = match (&found, asked.first()) {
+        (Some(found), _) => Some(found.clone()),
+        (None, Some(first)) => Some((first.clone(), markets::why(desk, first))),
+        (None, None) => None,
+    };
+    if let (Some(replacement), Some((market, why))) = (desk.record.replacement.as_mut(), goes_to) {
+        replacement.market = Some(market);
+        replacement.market_why = why;
     }
     let Some((market, why)) = found else { return false };
     let message = format!("no instance stands by there ({error}); {market} is asked: {why}");
@@ -295,8 +300,12 @@ pub(crate) fn promote(desk: &mut Desk<'_>, name: &str) -> Found {
         from: None,
         origin: Some(launch.image.clone()),
     };
+    let why = markets::why(desk, &launch.market);
     if let Some(replacement) = desk.record.replacement.as_mut() {
-        replacement.market = Some(launch.market.clone());
+        if replacement.market.as_ref() != Some(&launch.market) {
+            replacement.market = Some(launch.market.clone());
+            replacement.market_why = why;
+        }
         replacement.rows.entry(Row::Launch).or_default().calls.insert(name.to_owned(), call);
     }
     Found::Promoted

@@ -74,7 +74,7 @@ it; --head answers. The part begins anew with fresh, and its content is given up
     Soak(crate::soak::SoakArgs),
     /// Prove in virtual time that nothing is lost, whatever goes wrong
     Sim(super::sim::SimOptions),
-    /// Measure, on a simulated EC2: nothing of this host is touched
+    /// Measure: blackouts on this host; storms, markets and idle nodes on a simulated EC2
     #[command(subcommand)]
     Bench(BenchCommand),
 }

@@ -43,6 +43,7 @@ mod tables;
 mod user_volumes;
 mod volume_routes;
 mod wait;
+mod whereabouts;
 
 use arguments::{Arguments, Command, LocalCommand};
 use clap::Parser;

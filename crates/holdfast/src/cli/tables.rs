@@ -1,7 +1,7 @@
 //! What people read.
 
 use super::client::{Summary, Whole, printable};
-use super::duration;
+use super::{duration, whereabouts};
 use comfy_table::{ContentArrangement, Table, presets};
 use holdfast_model::record::{DataHead, HeldInterface, RootHead};
 use holdfast_model::replacement::{Finished, Replacement};
@@ -145,6 +145,7 @@ fn facts(node: &Whole, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, Str
         let left = duration::show(kept.grace_ms);
         facts.push(("kept", format!("{} for {left}: {}", kept.id, printable(&kept.reason))));
     }
+    facts.extend(whereabouts::facts(record, spec, now));
     if let Some(holder) = &record.holder {
         let age = duration::show(now.since(holder.launched_at));
         let state = node.instance.as_ref().map(|i| {
@@ -152,7 +153,6 @@ fn facts(node: &Whole, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, Str
             let why = why.map(|w| format!(" ({w})")).unwrap_or_default();
             format!(", {}, health {}{why}", word(&i.state), word(&i.health))
         });
-        facts.push(("market", holder.market.to_string()));
         let state = state.unwrap_or_default();
         facts.push(("instance", format!("{} for {age}{state}", holder.id)));
     }
@@ -344,6 +344,7 @@ pub mod tests {
         record.holder = Some(Holder {
             id: "i-1".into(),
             market: market(),
+            why: "$0.0350/h; nothing is known of it yet".to_owned(),
             launched_at: Time(BEGIN),
             impaired_since: None,
         });
@@ -394,6 +395,7 @@ pub mod tests {
                 RowState { started_at: Some(Time(BEGIN + 60_000)), ..RowState::default() },
             )]
             .into(),
+            market_why: String::new(),
             without_market_since: None,
             markets_refused: 0,
         });
@@ -420,6 +422,7 @@ db (smi-00000001)  RECYCLING  generation 1
   interface   eni-1 in subnet-local-1a
   zone        local-1a  for good: a kept address cannot leave its zone
   market      m5.large spot in local-1a
+  because     $0.0350/h; nothing is known of it yet
   instance    i-1 for 1 m 2 s
   types       m5.large
   created     2020-05-05 08:53:12 UTC

@@ -36,6 +36,7 @@ fn a_node_goes_through_a_drought_as_the_page_about_markets_says() {
     let real = Real::start();
     let mut been = Vec::new();
     let (mut said, mut generation) = (String::new(), 0);
+    let mut shown = Vec::new();
     for line in blocks("local-markets.md", "sh").join("").lines() {
         // In a terminal it waits.
         let waits = line.starts_with("holdfast node create");
@@ -48,6 +49,9 @@ fn a_node_goes_through_a_drought_as_the_page_about_markets_says() {
             continue;
         }
         said = run(&real, &line);
+        if line.starts_with("holdfast node show") {
+            shown.push(said.clone());
+        }
         if let Some(before) = before {
             assert!(
                 said.contains("of roaming: no room for it any more; its power was cut"),
@@ -65,6 +69,10 @@ fn a_node_goes_through_a_drought_as_the_page_about_markets_says() {
     assert_eq!(lifecycles, ["spot", "spot", "on-demand", "spot"]);
     assert_eq!(been[0].1, "local-1a");
     assert_ne!(been[1].1, "local-1a");
+    assert!(shown.iter().all(|text| text.contains("\n  because     $")), "{shown:#?}");
+    let (dry, back) = (&shown[1], &shown[2]);
+    assert!(dry.contains("refused lately") && dry.contains("\n  spot again  asked for"), "{dry}");
+    assert!(!back.contains("spot again"), "{back}");
     let events = real.done(&["events", "roaming"]);
     assert!(events.contains("spot may serve again"), "{events}");
 

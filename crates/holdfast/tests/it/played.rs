@@ -166,6 +166,7 @@ fn take(word: UserCommand, view: &RwLock<View>, moves: bool) -> Result<Arc<Recor
         record.recycle_wanted = false;
         record.deallocated = record.goal == Goal::Deleted;
         record.holder = (record.goal == Goal::Running).then(|| Holder {
+            why: String::new(),
             id: "i-1".into(),
             market: Market {
                 instance_type: "m5.large".to_owned(),

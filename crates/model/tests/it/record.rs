@@ -46,8 +46,13 @@ fn a_node_whose_last_launch_was_lost_before_it_was_ready_is_not_active() {
         subnet: "subnet-local-1a".into(),
         lifecycle: Lifecycle::Spot,
     };
-    record.holder =
-        Some(Holder { id: "i-1".into(), market, launched_at: Time(8), impaired_since: None });
+    record.holder = Some(Holder {
+        id: "i-1".into(),
+        market,
+        why: "it was cheap".into(),
+        launched_at: Time(8),
+        impaired_since: None,
+    });
     assert_eq!(record.status(), "ACTIVE");
     record.history.push(Finished {
         number: 1,

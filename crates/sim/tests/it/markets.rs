@@ -30,12 +30,15 @@ fn a_dry_zone_leads_to_the_next_and_dry_spot_to_on_demand_and_back() {
     let moved = scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).expect("serves");
     assert_ne!(moved.market.zone, home.market.zone);
     assert_eq!(moved.market.lifecycle, Lifecycle::Spot);
+    assert!(moved.why.contains("moving zones"), "{}", moved.why);
 
     scene.drought(Some(Lifecycle::Spot), None, true);
     let before = scene.generation();
     scene.trigger(Kind::Lost, ROAMING);
     scene.wait_for_end(Kind::Lost, before);
     assert_eq!(lifecycle(&scene), Some(Lifecycle::OnDemand));
+    let dear = scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).expect("serves");
+    assert!(dear.why.contains("better ones refused lately"), "{}", dear.why);
 
     scene.drought(Some(Lifecycle::Spot), None, false);
     let before = scene.generation();

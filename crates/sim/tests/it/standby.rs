@@ -149,7 +149,9 @@ fn where_the_cloud_takes_the_room_for_itself_another_market_is_asked_at_once() {
         scene.wait_for_end(kind, before);
         scene.sim.run_for(MINUTE);
         let record = scene.sim.record(&scene.node).unwrap();
-        assert_ne!(record.holder.as_ref().unwrap().market, first, "{kind:?}");
+        let holder = record.holder.as_ref().unwrap();
+        assert_ne!(holder.market, first, "{kind:?}");
+        assert!(holder.why.contains("; a better one refused lately"), "{kind:?}: {}", holder.why);
         assert!(record.cooled.is_empty(), "{kind:?}: {:?}", record.cooled);
         assert_eq!(launches(&scene) - asked, 2, "{kind:?}: {}", scene.sim.told());
         assert_eq!(record.generation, before + 1, "{kind:?}: nothing came of the first launch");
