@@ -62,6 +62,8 @@ pub(crate) fn generations(record: &Record) -> Vec<Generation> {
             volumes: set.snapshots.iter().map(volume).collect(),
         });
     }
+    // A final snapshot is the last of its generation.
+    all.sort_by_key(|g| (g.generation, g.kind == "final"));
     all
 }
 

@@ -46,7 +46,10 @@ fn rows_of(generation: &Value) -> Vec<Vec<String>> {
         vec![
             text(&generation["generation"]),
             kind,
-            text(&generation["takenAt"]),
+            text(&generation["takenAt"]).get(..19).map_or_else(
+                || "-".to_owned(),
+                |second| format!("{} UTC", second.replace('T', " ")),
+            ),
             if generation["ready"] == true { "yes" } else { "no" }.to_owned(),
             text(&volume["of"]),
             size,

@@ -89,8 +89,11 @@ pub fn show(node: &Whole, now: Time) -> String {
     for (label, value) in facts(node, spec.as_deref(), now) {
         text.push_str(&format!("  {label:<11} {value}\n"));
     }
-    text.push_str("\nVolumes\n");
-    text.push_str(&indented(&volumes(node, spec.as_deref())));
+    // What is left of a node that was given up stands above, with the time that it has.
+    if !record.deallocated {
+        text.push_str("\nVolumes\n");
+        text.push_str(&indented(&volumes(node, spec.as_deref())));
+    }
     text.push_str("\nReplacements\n");
     text.push_str(&indented(&timeline(node, now)));
     let hidden = record.history.len().saturating_sub(TIMELINE);
@@ -439,6 +442,20 @@ Replacements
   2  notice  1 > 1  -                          2020-05-05 08:54:12 UTC  2.5 s …                 2.5 s so far
 ";
         assert_eq!(show(&sample(), Time(BEGIN + 62_500)), expected);
+    }
+
+    #[test]
+    fn of_a_node_that_was_given_up_only_what_is_kept_is_shown() {
+        let mut node = sample();
+        node.record.deallocated = true;
+        node.record.superseded.push(holdfast_model::record::Superseded {
+            id: "vol-1".to_owned(),
+            reason: "the node was given up".to_owned(),
+            grace_ms: 3_600_000,
+        });
+        let text = show(&node, Time(BEGIN + 62_500));
+        assert!(text.contains("  kept        vol-1 for 1 h"), "{text}");
+        assert!(!text.contains("Volumes") && text.contains("Replacements"), "{text}");
     }
 
     #[test]

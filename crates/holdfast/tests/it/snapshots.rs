@@ -58,6 +58,10 @@ fn what_was_saved_while_a_node_ran_is_restored_when_the_newest_is_deleted_from_o
     assert_eq!(real.redis("saved", &["set", "what", "later"]), "OK");
     real.done(&["exec", "saved", "--", "sh", "-c", "echo root > /of-the-root; sync"]);
     real.done(&["pause", "saved", "--wait"]);
+    let listed = real.node(&["generations", "saved", "--json"]).json();
+    let kinds: Vec<&str> =
+        listed.as_array().unwrap().iter().map(|g| g["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["periodic", "periodic", "periodic", "final"], "oldest first");
     let shown = real.node(&["show", "saved", "--json"]).json();
     let data = shown["record"]["data"][0]["head"]["id"].as_str().unwrap().to_owned();
     let finals = shown["record"]["finals"].as_array().unwrap();
