@@ -8,7 +8,7 @@ use crate::replacement::has;
 use crate::retention;
 use crate::revert;
 use crate::rollback;
-use crate::steps::{launch, stop};
+use crate::steps::{capture, launch, stop};
 use holdfast_model::facts::{Fact, Health, InstanceState, ResourceKind};
 use holdfast_model::record::{Goal, Superseded};
 use holdfast_model::replacement::Replacement;
@@ -384,6 +384,8 @@ fn turn_into(desk: &mut Desk<'_>, kind: Kind, why: &str) {
             .map(|(row, state)| (*row, state.clone()))
             .collect();
         dropped.retain(|row, _| !r.rows.contains_key(row));
+        let from = r.from_generation;
+        capture::keep_saved(desk, from, &dropped);
         retention::supersede_unrecorded(&mut desk.record, &dropped);
     }
 }

@@ -9,6 +9,7 @@ use crate::markets::survival::Survival;
 use crate::quarantine;
 use crate::replacement::{Progress, has, rows_of};
 use crate::retention;
+use crate::steps::capture;
 use crate::tuning::Tuning;
 use crate::upkeep;
 use crate::world::World;
@@ -208,6 +209,7 @@ pub(crate) fn close(desk: &mut Desk<'_>, end: End) {
     let now = desk.scene.now;
     // Whatever it asked a person about, nobody waits for any more.
     desk.record.stuck = None;
+    capture::keep_saved(desk, replacement.from_generation, &replacement.rows);
     if !desk.planted(Canary::ForgetOvertaken) {
         retention::supersede_unrecorded(&mut desk.record, &replacement.rows);
     }

@@ -1,7 +1,9 @@
 //! What is kept, for how long, and what may go.
 
 use crate::steps::standby;
-use holdfast_model::record::{DataHead, Final, Record, RootHead, SnapshotSet, Superseded};
+use holdfast_model::record::{
+    DataHead, DataVolume, Final, Record, RootHead, SnapshotSet, Superseded,
+};
 use holdfast_model::replacement::RowState;
 use holdfast_model::{CallState, Row};
 use std::collections::BTreeMap;
@@ -38,6 +40,10 @@ pub fn expire(record: &mut Record) {
             RootHead::Live { from: Some((snapshot, _, _)), .. } => snapshot == &last.snapshot,
             RootHead::Live { .. } | RootHead::Fresh => false,
         };
+        let begins = |d: &DataVolume| d.restore.as_ref() == Some(&last.snapshot);
+        // Nothing has been launched since it was taken: it is as new as its volume.
+        let is_head =
+            is_head || last.generation == record.generation || record.data.iter().any(begins);
         if newer < most || is_head { kept.push(last) } else { expired.push(last) }
     }
     kept.reverse();

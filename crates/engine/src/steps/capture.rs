@@ -7,9 +7,18 @@ use crate::replacement::Progress;
 use crate::retention::supersede;
 use crate::rollback;
 use holdfast_model::facts::{ImageState, SnapshotState};
-use holdfast_model::record::{DataHead, Final, RootHead, RootPoint};
+use holdfast_model::record::{DataHead, Final, Record, RootHead, RootPoint};
+use holdfast_model::replacement::RowState;
 use holdfast_model::spec::BlockDevicesMode;
-use holdfast_model::{Command, ErrorClass, ImageId, Known, Row, SnapshotId, VolumeId};
+use holdfast_model::{
+    CallState, Command, ErrorClass, ImageId, Known, Row, Severity, SnapshotId, VolumeId,
+};
+use std::collections::BTreeMap;
+
+/// The name of the call that saves the root.
+const ROOT_SNAPSHOT: &str = "root-snapshot";
+/// How the names of the calls begin that save data; the device follows.
+const SNAPSHOT: &str = "snapshot:";
 
 /// Captures root and data side by side.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
@@ -35,17 +44,18 @@ fn root(desk: &mut Desk<'_>) -> bool {
     else {
         return true;
     };
-    if desk.scene.world.volume(volume.as_str()).is_absent() {
-        if !rollback::returns(&desk.record, "root") {
-            rollback::lost(desk, Row::Capture, volume.as_str(), "root");
-            return false;
-        }
+    let is_gone = desk.scene.world.volume(volume.as_str()).is_absent();
+    if is_gone && rollback::returns(&desk.record, "root") {
         // It was deleted from outside, and a person has accepted the loss.
         desk.record.root = RootHead::Fresh;
         return true;
     }
     let root_device = root_device.unwrap_or_else(|| "/dev/xvda".to_owned());
-    let Some(snapshot) = snapshot_of(desk, "root-snapshot", "root", &volume) else {
+    if is_gone && !is_begun(desk, ROOT_SNAPSHOT) {
+        rollback::lost(desk, Row::Capture, volume.as_str(), "root");
+        return false;
+    }
+    let Some(snapshot) = snapshot_of(desk, ROOT_SNAPSHOT, "root", &volume) else {
         return false;
     };
     let like = origin.clone().unwrap_or_else(|| desk.spec.image.clone());
@@ -77,7 +87,7 @@ fn root(desk: &mut Desk<'_>) -> bool {
     let image = ImageId(image);
     supersede(&mut desk.record, volume.as_str(), "its content is in the final snapshot", 0);
     let last = taken(desk, generation, "root", &snapshot, &volume);
-    desk.record.finals.push(Final { image: Some(image.clone()), origin, ..last });
+    note(desk, Final { image: Some(image.clone()), origin, ..last });
     if desk.planted(Canary::DeleteLastSnapshot) {
         supersede(&mut desk.record, image.as_str(), "a bug", 0);
         supersede(&mut desk.record, snapshot.as_str(), "a bug", 0);
@@ -120,7 +130,10 @@ fn devices_to_capture(desk: &Desk<'_>) -> Vec<(String, VolumeId)> {
                 let returns =
                     desk.record.rollback.as_ref().is_some_and(|r| r.data.contains_key(&d.device));
                 let lost = returns && desk.scene.world.volume(id.as_str()).is_absent();
-                let needed = !lost && (moves || returns || mode == BlockDevicesMode::OnLaunch);
+                // What begins with an older content needs nothing of its volume any more.
+                let needed = d.restore.is_none()
+                    && !lost
+                    && (moves || returns || mode == BlockDevicesMode::OnLaunch);
                 needed.then(|| (d.device.clone(), id.clone()))
             }
             DataHead::Fresh => None,
@@ -129,53 +142,171 @@ fn devices_to_capture(desk: &Desk<'_>) -> Vec<(String, VolumeId)> {
 }
 
 /// Volumes that the next instance gets as they are must be there: nothing is launched without them.
+/// One that was deleted from outside after it had been saved is made anew from that: nothing has
+/// written to it since the fence.
 fn stay(desk: &mut Desk<'_>) -> bool {
     let travel = devices_to_capture(desk);
     let mut there = true;
     for data in desk.record.data.clone() {
-        let DataHead::Volume { id, .. } = &data.head else { continue };
-        let wanted = desk.volumes().iter().any(|v| v.device == data.device);
+        let (DataHead::Volume { id, .. }, device) = (&data.head, &data.device) else { continue };
+        let wanted = desk.volumes().iter().any(|v| &v.device == device);
         // A volume that joined may not carry our tags: then no sweep shows it.
         let known = data.joined.is_none() || desk.scene.world.last_seen(id.as_str()).is_some();
-        if wanted
-            && known
-            && desk.spec.persistence.data.is_some()
-            && !travel.iter().any(|(device, _)| device == &data.device)
-            && !rollback::returns(&desk.record, &data.device)
-            && data.restore.is_none()
-            && desk.scene.world.volume(id.as_str()).is_absent()
+        if !wanted
+            || !known
+            || desk.spec.persistence.data.is_none()
+            || travel.iter().any(|(travels, _)| travels == device)
+            || rollback::returns(&desk.record, device)
+            || data.restore.is_some()
         {
-            rollback::lost(desk, Row::Capture, id.as_str(), &data.device);
-            there = false;
+            continue;
+        }
+        match desk.scene.world.volume(id.as_str()) {
+            Known::Present(_) => {}
+            Known::Unknown => {
+                desk.watch(id.as_str(), format!("a look at the volume {id}"));
+                there = false;
+            }
+            Known::Absent => there &= begin_with_what_was_saved(desk, device, id),
         }
     }
     there
 }
 
-fn data(desk: &mut Desk<'_>, device: &str, volume: &VolumeId) -> bool {
-    let is_gone = desk.scene.world.volume(volume.as_str()).is_absent();
-    if let Some(last) = final_of(desk, device, desk.record.generation) {
-        if !desk.scene.world.snapshot(last.as_str()).is_absent() {
-            return true;
-        }
-        if is_gone {
-            rollback::lost(desk, Row::Capture, last.as_str(), device);
-            return false;
-        }
-        // It was deleted from outside, and what it was taken of is still there.
-        desk.record.finals.retain(|f| f.snapshot != last);
+/// A data volume is gone: what was saved of it since the fence takes its place, or a person is asked.
+fn begin_with_what_was_saved(desk: &mut Desk<'_>, device: &str, gone: &VolumeId) -> bool {
+    if !self::data(desk, device, gone) {
+        return false;
     }
-    if is_gone {
+    let saved = final_of(desk, device, desk.record.generation);
+    let found = desk.record.data.iter_mut().find(|d| d.device == device);
+    if let (Some(data), Some(saved)) = (found, saved) {
+        let message = format!(
+            "{gone} was deleted from outside; {saved}, taken after everything was written, has all \
+             of {device}"
+        );
+        data.restore = Some(saved);
+        desk.tell(Severity::Warn, "volume-again", message);
+    }
+    true
+}
+
+/// Saves one data volume. Its content is safe once the snapshot has begun, whatever becomes of the
+/// volume.
+fn data(desk: &mut Desk<'_>, device: &str, volume: &VolumeId) -> bool {
+    let name = format!("{SNAPSHOT}{device}");
+    let is_gone = desk.scene.world.volume(volume.as_str()).is_absent();
+    // What an earlier replacement saved of a volume that it did not need to save is as old as that:
+    // meanwhile a person may have had the volume.
+    let travels = desk.spec.persistence.data == Some(BlockDevicesMode::OnLaunch);
+    let own = match desk.standing(Row::Capture, &name) {
+        Some(Asked::Done(Some(id))) => Some(SnapshotId(id)),
+        _ => None,
+    };
+    let is_own = own.is_some() && own == final_of(desk, device, desk.record.generation);
+    if travels || is_own || (is_gone && !is_begun(desk, &name)) {
+        match earlier(desk, device) {
+            Earlier::Whole => return true,
+            Earlier::Waiting => return false,
+            Earlier::None => {}
+        }
+    }
+    if is_gone && !is_begun(desk, &name) {
         rollback::lost(desk, Row::Capture, volume.as_str(), device);
         return false;
     }
-    let name = format!("snapshot:{device}");
     let role = format!("data:{device}");
     let Some(snapshot) = snapshot_of(desk, &name, &role, volume) else { return false };
     let generation = desk.record.generation;
     let last = taken(desk, generation, device, &snapshot, volume);
-    desk.record.finals.push(last);
+    note(desk, last);
     true
+}
+
+/// Whether a snapshot may have been begun by this call, and has not failed.
+fn is_begun(desk: &Desk<'_>, name: &str) -> bool {
+    matches!(desk.standing(Row::Capture, name), Some(Asked::Waiting | Asked::Done(Some(_))))
+}
+
+/// What an earlier attempt saved of a volume since the fence.
+enum Earlier {
+    /// All of it.
+    Whole,
+    /// That is not known yet.
+    Waiting,
+    /// Nothing that is there.
+    None,
+}
+
+fn earlier(desk: &mut Desk<'_>, device: &str) -> Earlier {
+    let Some(last) = final_of(desk, device, desk.record.generation) else { return Earlier::None };
+    match desk.scene.world.snapshot(last.as_str()) {
+        Known::Present(s) if s.state == SnapshotState::Completed => Earlier::Whole,
+        Known::Present(s) if s.state == SnapshotState::Error => {
+            desk.record.finals.retain(|f| f.snapshot != last);
+            supersede(&mut desk.record, last.as_str(), "the snapshot failed", 0);
+            Earlier::None
+        }
+        Known::Absent => {
+            desk.record.finals.retain(|f| f.snapshot != last);
+            Earlier::None
+        }
+        _ => {
+            desk.watch(last.as_str(), format!("the snapshot {last} to be complete"));
+            Earlier::Waiting
+        }
+    }
+}
+
+/// A replacement that has launched nothing is given up, or goes on as one that does not need what it
+/// has saved: that is kept as what its generation left. Its volume may have been deleted from outside
+/// a moment ago, and this be the last copy.
+pub(crate) fn keep_saved(desk: &mut Desk<'_>, from: u64, rows: &BTreeMap<Row, RowState>) {
+    let Some(row) = rows.get(&Row::Capture).filter(|_| desk.record.generation == from) else {
+        return;
+    };
+    for (name, call) in &row.calls {
+        let (Command::CreateSnapshot { volume, .. }, CallState::Done { id: Some(id) }) =
+            (&call.command, &call.state)
+        else {
+            continue;
+        };
+        let of = if name == ROOT_SNAPSHOT { "root" } else { name.trim_start_matches(SNAPSHOT) };
+        let is_better = match desk.scene.world.snapshot(id) {
+            Known::Present(s) if s.state == SnapshotState::Completed => true,
+            Known::Present(s) if s.state == SnapshotState::Error => false,
+            Known::Absent => false,
+            // It may still come to nothing.
+            Known::Present(_) | Known::Unknown => final_of(desk, of, from).is_none(),
+        };
+        let is_known = desk.record.finals.iter().any(|f| f.snapshot.as_str() == id);
+        if is_better && !is_known && is_head(&desk.record, volume) {
+            let last = taken(desk, from, of, &SnapshotId::from(id.as_str()), volume);
+            note(desk, last);
+        }
+    }
+}
+
+/// Notes a final snapshot, in the place of an earlier one of the same content.
+fn note(desk: &mut Desk<'_>, last: Final) {
+    let same = |f: &mut Final| f.of == last.of && f.generation == last.generation && !f.set_aside;
+    let earlier: Vec<Final> = desk.record.finals.extract_if(.., same).collect();
+    desk.record.finals.push(last);
+    for earlier in earlier {
+        supersede(&mut desk.record, earlier.snapshot.as_str(), "a newer one has its content", 0);
+        if let Some(image) = earlier.image {
+            supersede(&mut desk.record, image.as_str(), "a newer one has its content", 0);
+        }
+    }
+}
+
+/// Whether a volume is where the newest content of the root or of a device is.
+fn is_head(record: &Record, volume: &VolumeId) -> bool {
+    let root = matches!(&record.root, RootHead::Live { volume: Some(head), .. } if head == volume);
+    root || record
+        .data
+        .iter()
+        .any(|d| matches!(&d.head, DataHead::Volume { id, .. } if id == volume))
 }
 
 /// A final snapshot that has been taken of a volume.
@@ -203,7 +334,7 @@ fn taken(
 
 /// The final snapshot of what a generation wrote, if it has been taken (by a pause, say).
 pub(crate) fn final_of(desk: &Desk<'_>, of: &str, generation: u64) -> Option<SnapshotId> {
-    let found = desk.record.finals.iter().find(|f| f.of == of && f.generation == generation)?;
+    let found = desk.record.finals.iter().rfind(|f| f.of == of && f.generation == generation)?;
     Some(found.snapshot.clone())
 }
 

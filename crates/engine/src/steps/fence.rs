@@ -104,6 +104,10 @@ fn is_free(desk: &mut Desk<'_>, id: &VolumeId, of: &str) -> bool {
         Known::Present(v) if v.state == VolumeState::Available && v.attached_to.is_none() => true,
         Known::Absent if desk.kind() == Some(Kind::Delete) => true,
         Known::Absent if rollback::returns(&desk.record, of) => true,
+        // It begins with what was saved of it.
+        Known::Absent if desk.record.data.iter().any(|d| d.device == of && d.restore.is_some()) => {
+            true
+        }
         Known::Absent => {
             rollback::lost(desk, Row::Fence, id.as_str(), of);
             false

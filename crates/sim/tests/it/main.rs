@@ -16,6 +16,7 @@ mod network;
 mod regressions;
 mod restored;
 mod rollback;
+mod saved;
 mod scene;
 mod settings;
 mod standby;
