@@ -287,16 +287,23 @@ pub(crate) fn keep_saved(desk: &mut Desk<'_>, from: u64, rows: &BTreeMap<Row, Ro
     }
 }
 
-/// Notes a final snapshot, in the place of an earlier one of the same content.
+/// Notes a final snapshot, in the place of an earlier one of the same content, unless that is what a
+/// person returns to.
 fn note(desk: &mut Desk<'_>, last: Final) {
-    let same = |f: &mut Final| f.of == last.of && f.generation == last.generation && !f.set_aside;
-    let earlier: Vec<Final> = desk.record.finals.extract_if(.., same).collect();
-    desk.record.finals.push(last);
-    for earlier in earlier {
-        supersede(&mut desk.record, earlier.snapshot.as_str(), "a newer one has its content", 0);
-        if let Some(image) = earlier.image {
-            supersede(&mut desk.record, image.as_str(), "a newer one has its content", 0);
-        }
+    let record = &mut desk.record;
+    let rollback = record.rollback.iter();
+    let returns = rollback.flat_map(|r| r.data.values().chain(r.root.iter().map(|p| &p.snapshot)));
+    let begins = record.data.iter().filter_map(|d| d.restore.as_ref());
+    let chosen: Vec<SnapshotId> = returns.chain(begins).cloned().collect();
+    let gives_way = |f: &mut Final| {
+        let same = f.of == last.of && f.generation == last.generation;
+        same && !f.set_aside && !chosen.contains(&f.snapshot)
+    };
+    let earlier: Vec<Final> = record.finals.extract_if(.., gives_way).collect();
+    record.finals.push(last);
+    for Final { snapshot, image, .. } in earlier {
+        let ids = image.iter().map(ImageId::as_str).chain([snapshot.as_str()]);
+        ids.for_each(|id| supersede(record, id, "a newer one has its content", 0));
     }
 }
 

@@ -5,12 +5,12 @@ use crate::scene::{ROAMING, SNAPSHOTS, Scene, Shape};
 use holdfast_model::facts::{Fact, SnapshotState};
 use holdfast_model::record::{DataHead, RootHead};
 use holdfast_model::time::{MINUTE, SECOND};
-use holdfast_model::user::UserCommand;
+use holdfast_model::user::{Target, UserCommand};
 use holdfast_model::{CallState, Kind, Lifecycle, Row};
 
-/// A node that is lost and has to leave its zone, right after the snapshot of a volume was begun and
-/// that volume was deleted from outside. Returns the snapshot.
-fn moving(seed: u64, shape: Shape, of: &str) -> (Scene, String) {
+/// A node that is lost and has to leave its zone, right after the snapshot of a volume was begun.
+/// Returns the volume and the snapshot.
+fn moving(seed: u64, shape: Shape, of: &str) -> (Scene, String, String) {
     let mut scene = Scene::serving(seed, shape);
     let record = scene.sim.record(&scene.node).unwrap();
     let zone = record.holder.clone().unwrap().market.zone;
@@ -39,8 +39,14 @@ fn moving(seed: u64, shape: Shape, of: &str) -> (Scene, String) {
         Some(Fact::Snapshot(s)) => assert_eq!(s.state, SnapshotState::Pending),
         other => panic!("{other:?}"),
     }
+    (scene, volume.0, snapshot)
+}
+
+/// The same, and the volume was deleted from outside. Returns the snapshot.
+fn without_volume(seed: u64, shape: Shape, of: &str) -> (Scene, String) {
+    let (mut scene, volume, snapshot) = moving(seed, shape, of);
     let now = scene.sim.now;
-    scene.sim.cloud.delete_behind(now, volume.as_str());
+    scene.sim.cloud.delete_behind(now, &volume);
     (scene, snapshot)
 }
 
@@ -53,7 +59,7 @@ fn nobody_was_asked(scene: &Scene) {
 fn a_volume_that_is_deleted_while_it_is_being_saved_is_not_missed() {
     for (shape, of) in [(ROAMING, "/dev/xvdb"), (SNAPSHOTS, "/dev/xvdc"), (SNAPSHOTS, "root")] {
         for seed in 1..=4 {
-            let (mut scene, _) = moving(seed, shape, of);
+            let (mut scene, _) = without_volume(seed, shape, of);
             let before = scene.generation();
             scene.sim.run_for(10 * SECOND);
             scene.wait_for_end(Kind::Lost, before);
@@ -67,7 +73,7 @@ fn a_volume_that_is_deleted_while_it_is_being_saved_is_not_missed() {
 fn a_pause_keeps_what_was_saved_of_a_volume_that_is_gone() {
     for dies in [false, true] {
         for (moment, seed) in (0..6).map(|n| (n * 15 * SECOND, 10 + n)) {
-            let (mut scene, snapshot) = moving(seed, ROAMING, "/dev/xvdb");
+            let (mut scene, snapshot) = without_volume(seed, ROAMING, "/dev/xvdb");
             scene.sim.run_for(moment);
             scene.sim.say(UserCommand::Pause(scene.node.clone()));
             if dies {
@@ -88,4 +94,25 @@ fn a_pause_keeps_what_was_saved_of_a_volume_that_is_gone() {
             scene.judge(Kind::Resume);
         }
     }
+}
+
+#[test]
+fn what_a_pause_kept_can_be_returned_to_and_nothing_of_it_is_left_over() {
+    let (mut scene, _, snapshot) = moving(20, ROAMING, "/dev/xvdb");
+    scene.sim.say(UserCommand::Pause(scene.node.clone()));
+    scene.sim.run_for(15 * MINUTE);
+    let record = scene.sim.record(&scene.node).unwrap();
+    assert_eq!(record.status(), "PAUSED");
+    assert!(record.finals.iter().any(|f| f.snapshot.as_str() == snapshot), "{:?}", record.finals);
+    let (id, before) = (scene.node.clone(), record.generation);
+    scene.sim.cloud.truth_mut().returns(&id);
+    let to = Target::Generation(before);
+    scene.sim.say(UserCommand::Rollback { id, to, data: Some(true) });
+    scene.wait_for_end(Kind::Rollback, before);
+    for _ in 0..4 {
+        let before = scene.generation();
+        scene.trigger(Kind::Recycle, ROAMING);
+        scene.wait_for_end(Kind::Recycle, before);
+    }
+    scene.judge(Kind::Recycle);
 }
