@@ -1,36 +1,48 @@
 //! A command in a running node, for a person at a terminal.
+//!
+//! ```text
+//! the caller's process: its streams, its terminal     the node
+//!    │  ◄── pipes, or the far end of a terminal ──►   the command (a session of its own)
+//!    └─ fork, exec ─► enter: nothing of the caller's ── fork, exec ──┘
+//! ```
+//!
+//! Nothing of the caller's goes into the node, neither its terminal nor its files: root in a node
+//! types on a terminal that it holds, and opens a file that it holds once more, for writing. What
+//! the command gets are pipes or a terminal of the node's; this process moves the bytes.
 
 use std::ffi::CString;
 use std::fs;
-use std::io;
+use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use nix::sched::{CloneFlags, setns};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::SigSet;
 
-use crate::capabilities;
-use crate::cgroup::Cgroup;
 use crate::config::{NodeConfig, config_path};
+use crate::enter::{self, Entry};
 use crate::error::{AgentError, Doing, Result};
 use crate::handle::ShimHandle;
 use crate::init::environment;
-use crate::seccomp;
-use crate::sys::{self, Ended};
-use crate::terminal;
+use crate::program;
+use crate::relay::{Relay, Signals};
+use crate::sys;
 
 /// A command has at most so many words and variables.
 const WORDS_MAX: usize = 4096;
-/// As a shell: the command was found but cannot run, or was not found.
+/// As a shell: the command was found but cannot run.
 const CANNOT_RUN: i32 = 126;
-const NOT_FOUND: i32 = 127;
 
 /// Runs `argv` as root in the node of the instance in `dir`, in its namespaces, its control group
-/// and with its capabilities, from `/root`; standard input, output and error are the caller's, or
-/// with `tty` a terminal of the node's own. Returns the command's exit code, 128 plus the signal
-/// if one ended it, 126 or 127 if it could not be started.
+/// and with its capabilities, from `/root`, in a session of its own. Its standard input, output
+/// and error are pipes, or with `tty` a terminal of the node's, from and to which this process
+/// copies its own; signals that ask this process to end are sent on to the command. Returns the
+/// command's exit code, 128 plus the signal if one ended it, 126 or 127 if it could not be started.
+/// What the command's children print after its end is not waited for.
 ///
-/// To be called only by a process with one thread (a command line's main function): it forks.
+/// To be called only by a process with one thread (a command line's main function), whose program
+/// calls [`crate::dispatch`] first: it forks, and runs its own program again. Standard input and
+/// output are closed when the command has closed its own.
 ///
 /// # Errors
 /// `NotRunning`, `Invalid` for an empty command or when the process has threads, `Io`.
@@ -52,147 +64,102 @@ pub fn exec_in(dir: &Path, argv: &[String], tty: bool, env: &[(String, String)])
         why: "its init has ended".into(),
     })?;
     let config = NodeConfig::read(&config_path(dir))?;
-    let command = Command::new(&config, argv, env, tty)?;
-    let group = Cgroup::open(&config.instance_id)?;
+    let entry = Entry {
+        instance_id: config.instance_id.clone(),
+        argv: argv.to_vec(),
+        env: variables(&config, env),
+        tty,
+    };
+    if entry.argv.iter().chain(&entry.env).any(|word| word.contains('\0')) {
+        return Err(AgentError::Invalid("a word of the command holds a zero byte".into()));
+    }
 
+    let doing = || "preparing the way into the node".to_owned();
+    let program = program::own_program()?;
+    let order = program::nameless_file(&entry)?;
+    let (near, far) = streams().doing(doing)?;
+    let (link, theirs) = UnixStream::pair().doing(doing)?;
+    // Before the fork, so that none is lost; what is forked does not listen.
+    let signals = Signals::listen()?;
     let forked = sys::fork_into(0).doing(|| "starting a child for the node".into())?;
     let (pid, pidfd) = match forked {
         sys::Fork::Child => {
-            let code = match enter_and_run(init, &group, &command) {
-                Ok(code) => code,
-                Err(e) => {
-                    eprintln!("holdfast: {e}");
-                    CANNOT_RUN
-                }
-            };
-            sys::exit_now(code)
+            let error = become_enter(&program, &entry, &far, [&theirs.into(), &order.into(), init]);
+            eprintln!("holdfast: {error}");
+            sys::exit_now(CANNOT_RUN)
         }
         sys::Fork::Parent { pid, pidfd } => (pid, pidfd),
     };
-    // An interrupt from the keyboard is for the command, which has it already.
-    let _ignored = [ignore(Signal::SIGINT)?, ignore(Signal::SIGQUIT)?];
-    drop(pidfd);
-    match sys::wait_pid(pid, 0).doing(|| "waiting for the command".into())? {
+    drop((far, theirs, order, program));
+    let drained = Relay::new(near, tty, link, &pidfd, &signals)?.run();
+    let ended = sys::wait_pid(pid, 0).doing(|| "waiting for the command".into())?;
+    drained?;
+    match ended {
         Some((_, ended)) => Ok(ended.shell_code()),
         None => Err(AgentError::Protocol("the command vanished".into())),
     }
 }
 
-struct Command {
-    argv: Vec<CString>,
-    env: Vec<CString>,
-    tty: bool,
+/// What the command finds in its environment, each `NAME=value`.
+fn variables(config: &NodeConfig, given: &[(String, String)]) -> Vec<String> {
+    let mut all: Vec<(&str, String)> = environment(config);
+    for (name, value) in given {
+        all.retain(|(other, _)| other != name);
+        all.push((name, value.clone()));
+    }
+    all.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
-impl Command {
-    fn new(
-        config: &NodeConfig,
-        argv: &[String],
-        env: &[(String, String)],
-        tty: bool,
-    ) -> Result<Self> {
-        let text = |s: String| {
-            CString::new(s)
-                .map_err(|_| AgentError::Invalid("a word of the command holds a zero byte".into()))
+/// The near ends of the three pipes: what this process writes and reads.
+pub(crate) struct Near {
+    pub stdin: PipeWriter,
+    pub stdout: PipeReader,
+    pub stderr: PipeReader,
+}
+
+fn streams() -> io::Result<(Near, [OwnedFd; 3])> {
+    let (far_stdin, stdin) = io::pipe()?;
+    let (stdout, far_stdout) = io::pipe()?;
+    let (stderr, far_stderr) = io::pipe()?;
+    let far = [far_stdin.into(), far_stdout.into(), far_stderr.into()];
+    Ok((Near { stdin, stdout, stderr }, far))
+}
+
+/// In the child: lets go of all that is the caller's, its session and its terminal first, and
+/// becomes the program that enters. Its memory goes as well, with what the caller knew. Returns
+/// only on failure.
+fn become_enter(
+    program: &OwnedFd,
+    entry: &Entry,
+    streams: &[OwnedFd; 3],
+    given: [&OwnedFd; 3],
+) -> AgentError {
+    let prepared = (|| -> Result<_> {
+        let doing = || "arranging files for the node".to_owned();
+        nix::unistd::setsid().doing(|| "starting a session".into())?;
+        let wanted = streams.iter().chain(given);
+        // First out of the way, then into place: a source may have the number of another's place.
+        let copies = wanted
+            .map(|fd| sys::dup_above(fd.as_fd(), enter::SCRATCH_FD).doing(doing))
+            .collect::<Result<Vec<_>>>()?;
+        let program = sys::dup_above(program.as_fd(), enter::SCRATCH_FD).doing(doing)?;
+        for (place, copy) in (0..).zip(&copies) {
+            sys::dup_to(copy.as_fd(), place).doing(doing)?;
+        }
+        sys::close_from_on_exec(enter::FIRST_FREE_FD).doing(doing)?;
+        SigSet::empty().thread_set_mask().doing(doing)?;
+        let text = |s: &str| {
+            CString::new(s).map_err(|_| AgentError::Invalid(format!("{s:?} holds a zero byte")))
         };
-        let given = env.iter().map(|(name, value)| (name.as_str(), value.clone()));
-        let mut all: Vec<(&str, String)> = environment(config);
-        for (name, value) in given {
-            all.retain(|(other, _)| *other != name);
-            all.push((name, value));
-        }
-        Ok(Self {
-            argv: argv.iter().cloned().map(text).collect::<Result<_>>()?,
-            env: all.into_iter().map(|(n, v)| text(format!("{n}={v}"))).collect::<Result<_>>()?,
-            tty,
-        })
-    }
-}
-
-/// In a child: enters the node, starts the command in a grandchild (only a child of a process
-/// that has entered is in the node's pid namespace) and waits for it.
-fn enter_and_run(init: &OwnedFd, group: &Cgroup, command: &Command) -> Result<i32> {
-    group.join()?;
-    // The command must not be able to look into what is still the host's program.
-    sys::prctl(libc::PR_SET_DUMPABLE, 0).doing(|| "closing this process to others".into())?;
-    let namespaces = CloneFlags::CLONE_NEWCGROUP
-        | CloneFlags::CLONE_NEWIPC
-        | CloneFlags::CLONE_NEWUTS
-        | CloneFlags::CLONE_NEWNET
-        | CloneFlags::CLONE_NEWPID
-        | CloneFlags::CLONE_NEWNS;
-    setns(init, namespaces).doing(|| "entering the node".into())?;
-    sys::fresh_keyring();
-    let terminal = if command.tty { Some(terminal::Terminal::open()?) } else { None };
-    match sys::fork_into(0).doing(|| "starting the command".into())? {
-        sys::Fork::Child => {
-            let error = run(command, terminal.as_ref());
-            let code = match &error {
-                AgentError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                    NOT_FOUND
-                }
-                _ => CANNOT_RUN,
-            };
-            eprintln!("holdfast: {error}");
-            sys::exit_now(code)
-        }
-        sys::Fork::Parent { pid, pidfd } => {
-            let _ignored = [ignore(Signal::SIGINT)?, ignore(Signal::SIGQUIT)?];
-            if let Some(terminal) = &terminal {
-                terminal.relay_until(pidfd.as_fd())?;
-            }
-            match sys::wait_pid(pid, 0).doing(|| "waiting for the command".into())? {
-                Some((_, Ended::Code(code))) => Ok(code),
-                Some((_, ended)) => Ok(ended.shell_code()),
-                None => Ok(CANNOT_RUN),
-            }
-        }
-    }
-}
-
-/// In the grandchild. Returns only on failure.
-fn run(command: &Command, terminal: Option<&terminal::Terminal>) -> AgentError {
-    let prepared = (|| {
-        if let Some(terminal) = terminal {
-            terminal.take()?;
-        }
-        sys::close_from_on_exec(3).doing(|| "closing files".into())?;
-        for signal in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGPIPE] {
-            set_handler(signal, SigHandler::SigDfl)?;
-        }
-        std::env::set_current_dir("/root")
-            .or_else(|_| std::env::set_current_dir("/"))
-            .doing(|| "entering /root in the node".into())?;
-        seccomp::refuse_what_has_no_namespace()?;
-        capabilities::drop_to_kept()
+        let argv = [text("holdfast-enter")?, text(crate::ENTER_SUBCOMMAND)?];
+        let env = entry.env.iter().map(|v| text(v)).collect::<Result<Vec<_>>>()?;
+        Ok((program, argv, env))
     })();
-    if let Err(e) = prepared {
-        return e;
-    }
-    let name = command.argv[0].to_string_lossy().into_owned();
-    let source = match nix::unistd::execvpe(&command.argv[0], &command.argv, &command.env) {
-        Ok(never) => match never {},
-        Err(errno) => io::Error::from(errno),
-    };
-    AgentError::Io { doing: format!("starting {name} in the node"), source }
-}
-
-fn set_handler(signal: Signal, handler: SigHandler) -> Result<SigAction> {
-    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
-    // SAFETY: neither the default nor ignoring runs any code of ours.
-    unsafe { sigaction(signal, &action) }.doing(|| format!("setting {signal}"))
-}
-
-/// Puts a signal's handling back when dropped.
-struct Ignored(Signal, SigAction);
-
-fn ignore(signal: Signal) -> Result<Ignored> {
-    Ok(Ignored(signal, set_handler(signal, SigHandler::SigIgn)?))
-}
-
-impl Drop for Ignored {
-    fn drop(&mut self) {
-        // SAFETY: this is the handling that was there before. It was accepted then.
-        let _ = unsafe { sigaction(self.0, &self.1) };
+    match prepared {
+        Ok((program, argv, env)) => AgentError::Io {
+            doing: "starting the program that enters the node".into(),
+            source: sys::exec_fd(program.as_fd(), &argv, &env),
+        },
+        Err(e) => e,
     }
 }

@@ -30,6 +30,7 @@ mod capabilities;
 mod cgroup;
 mod client;
 mod config;
+mod enter;
 mod error;
 mod exec;
 mod filesystem;
@@ -38,7 +39,9 @@ mod identity;
 mod init;
 mod mounting;
 mod network;
+mod program;
 mod protocol;
+mod relay;
 mod rootfs;
 mod seccomp;
 mod shim;
@@ -75,9 +78,12 @@ pub use standstill::{STANDSTILL_MOST_MS, STANDSTILL_SUBCOMMAND, Standstill, thaw
 pub const SHIM_SUBCOMMAND: &str = "agent-shim";
 /// The hidden subcommand that is the init of a node.
 pub const INIT_SUBCOMMAND: &str = "agent-init";
+/// The hidden subcommand that enters a node for [`exec_in`].
+pub const ENTER_SUBCOMMAND: &str = "agent-enter";
 
-/// Runs the shim, init or a standstill if the program was started as one. To be called before anything else in
-/// `main`: before threads, and before files are opened (the shim closes what it inherited).
+/// Runs the shim, init, the way into a node or a standstill if the program was started as one. To be
+/// called before anything else in `main`: before threads, and before files are opened (the shim
+/// closes what it inherited).
 pub fn dispatch() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     let subcommand = args.next()?;
@@ -87,6 +93,9 @@ pub fn dispatch() -> Option<ExitCode> {
     }
     if subcommand == STANDSTILL_SUBCOMMAND {
         return Some(standstill::standstill_main(args));
+    }
+    if subcommand == ENTER_SUBCOMMAND {
+        return Some(enter::enter_main());
     }
     (subcommand == INIT_SUBCOMMAND).then(init_main)
 }

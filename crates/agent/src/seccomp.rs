@@ -1,6 +1,7 @@
 //! System calls that a node does without, because what they reach has no namespace: the keyrings
 //! of user 0 are the host's, and in a user namespace of its own a process would get back, over
-//! most of the kernel, the capabilities that it was denied.
+//! most of the kernel, the capabilities that it was denied. And nobody in a node types on a
+//! terminal by a system call: no terminal of the host's gets there, and this is the second wall.
 
 use crate::error::{Doing, Result};
 
@@ -21,13 +22,20 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_userfaultfd,
 ];
 
+/// Requests of `ioctl` that put something into a terminal's input: TIOCSTI, and TIOCLINUX, which
+/// pastes on a console. Numbers of asm-generic/ioctls.h.
+const TYPING: [u32; 2] = [0x5412, 0x541C];
+
 /// x32 calls have this bit in their number and would pass every comparison.
 const X32_BIT: u32 = 0x4000_0000;
 
 // Offsets into `struct seccomp_data`; both architectures are little-endian.
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
+/// Of an argument the lower half: the kernel takes flags of `clone` and requests of `ioctl` as 32
+/// bits, and passes over what a caller has put into the upper half.
 const FIRST_ARGUMENT: u32 = 16;
+const SECOND_ARGUMENT: u32 = 24;
 
 // linux/bpf_common.h, linux/seccomp.h.
 const LOAD: u16 = 0x20;
@@ -44,8 +52,29 @@ fn step(code: u16, k: u32, yes: u8, no: u8) -> libc::sock_filter {
     libc::sock_filter { code, jt: yes, jf: no, k }
 }
 
+fn refuse() -> libc::sock_filter {
+    step(RETURN, ERRNO | libc::EPERM as u32, 0, 0)
+}
+
+/// Refuses a call where one of the tests (code and value) is true of its argument.
+fn refuse_where(
+    program: &mut Vec<libc::sock_filter>,
+    number: libc::c_long,
+    argument: u32,
+    tests: &[(u16, u32)],
+) {
+    let mut block = vec![step(LOAD, argument, 0, 0)];
+    for (code, value) in tests {
+        block.push(step(*code, *value, 0, 1));
+        block.push(refuse());
+    }
+    block.push(step(RETURN, ALLOW, 0, 0));
+    // Far below 256: the lists above are short.
+    program.push(step(IF_EQUAL, number as u32, 0, block.len() as u8));
+    program.extend(block);
+}
+
 fn program() -> Vec<libc::sock_filter> {
-    let refuse = step(RETURN, ERRNO | libc::EPERM as u32, 0, 0);
     // A C library that is told so falls back to `clone`, whose flags can be looked at.
     let absent = step(RETURN, ERRNO | libc::ENOSYS as u32, 0, 0);
     let mut program = vec![
@@ -60,17 +89,15 @@ fn program() -> Vec<libc::sock_filter> {
     ];
     for number in REFUSED {
         program.push(step(IF_EQUAL, *number as u32, 0, 1));
-        program.push(refuse);
+        program.push(refuse());
     }
-    program.extend([
-        step(IF_EQUAL, libc::SYS_clone as u32, 2, 0),
-        step(IF_EQUAL, libc::SYS_unshare as u32, 1, 0),
-        step(RETURN, ALLOW, 0, 0),
-        step(LOAD, FIRST_ARGUMENT, 0, 0),
-        step(IF_ANY_BIT, libc::CLONE_NEWUSER as u32, 0, 1),
-        refuse,
-        step(RETURN, ALLOW, 0, 0),
-    ]);
+    let users = [(IF_ANY_BIT, libc::CLONE_NEWUSER as u32)];
+    for number in [libc::SYS_clone, libc::SYS_unshare] {
+        refuse_where(&mut program, number, FIRST_ARGUMENT, &users);
+    }
+    let typing = TYPING.map(|request| (IF_EQUAL, request));
+    refuse_where(&mut program, libc::SYS_ioctl, SECOND_ARGUMENT, &typing);
+    program.push(step(RETURN, ALLOW, 0, 0));
     program
 }
 

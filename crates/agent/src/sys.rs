@@ -325,6 +325,94 @@ pub fn signal_group(pid: pid_t, signal: c_int) {
     }
 }
 
+/// Sends `signal` to the process group that `pid` leads, or is about to: a child that has not made
+/// its session yet is alone.
+pub fn signal_session(pid: pid_t, signal: c_int) {
+    // SAFETY: plain numbers; a process that is gone is no error to us.
+    unsafe {
+        if pid > 1 && libc::kill(-pid, signal) < 0 {
+            libc::kill(pid, signal);
+        }
+    }
+}
+
+/// Whether this process ignores `signal`.
+pub fn is_ignored(signal: c_int) -> bool {
+    // SAFETY: all zeroes is a valid `sigaction`; nothing is changed, one is read.
+    unsafe {
+        let mut now: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut now) == 0
+            && now.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// How many bytes a pipe holds.
+pub fn bytes_waiting(pipe: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut waiting: c_int = 0;
+    // SAFETY: the request takes a pointer to an int, alive across the call.
+    check(unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut waiting) }.into())?;
+    Ok(usize::try_from(waiting).unwrap_or(0))
+}
+
+/// Room for the control message that carries one descriptor (24 bytes), aligned as its header.
+type Control = [u64; 4];
+
+/// Sends one byte over a Unix socket, and a descriptor with it.
+pub fn send_byte(
+    socket: BorrowedFd<'_>,
+    byte: u8,
+    given: Option<BorrowedFd<'_>>,
+) -> io::Result<()> {
+    let mut data = libc::iovec { iov_base: (&raw const byte).cast_mut().cast(), iov_len: 1 };
+    let mut control: Control = [0; 4];
+    // SAFETY: all zeroes is a valid `msghdr`; everything that it points to lives across the call,
+    // and the control buffer has room for the one descriptor.
+    unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &raw mut data;
+        message.msg_iovlen = 1;
+        if let Some(given) = given {
+            message.msg_control = control.as_mut_ptr().cast();
+            message.msg_controllen = libc::CMSG_SPACE(size_of::<c_int>() as c_uint) as _;
+            let header = libc::CMSG_FIRSTHDR(&raw const message);
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(size_of::<c_int>() as c_uint) as _;
+            libc::CMSG_DATA(header).cast::<c_int>().write_unaligned(given.as_raw_fd());
+        }
+        check(libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) as c_long)?;
+    }
+    Ok(())
+}
+
+/// Receives one byte from a Unix socket, and the descriptor that came with it. `None` at its end.
+pub fn receive_byte(socket: BorrowedFd<'_>) -> io::Result<Option<(u8, Option<OwnedFd>)>> {
+    let mut byte = 0_u8;
+    let mut data = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    let mut control: Control = [0; 4];
+    // SAFETY: as in `send_byte`; the buffer has room for one descriptor, and the kernel closes
+    // what does not fit. A descriptor that was received is nobody else's.
+    unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &raw mut data;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = libc::CMSG_SPACE(size_of::<c_int>() as c_uint) as _;
+        let flags = libc::MSG_CMSG_CLOEXEC;
+        if check(libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) as c_long)? == 0 {
+            return Ok(None);
+        }
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        let given = (!header.is_null()
+            && (*header).cmsg_level == libc::SOL_SOCKET
+            && (*header).cmsg_type == libc::SCM_RIGHTS)
+            .then(|| {
+                OwnedFd::from_raw_fd(libc::CMSG_DATA(header).cast::<c_int>().read_unaligned())
+            });
+        Ok(Some((byte, given)))
+    }
+}
+
 /// Waits until `fd` is readable (for a pidfd: until the process ended). False after `limit_ms`.
 pub fn wait_readable(fd: BorrowedFd<'_>, limit_ms: u64) -> io::Result<bool> {
     let deadline = std::time::Instant::now() + std::time::Duration::from_millis(limit_ms);

@@ -2,9 +2,9 @@
 
 use std::ffi::CString;
 use std::fs;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpListener;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use crate::error::{AgentError, Doing, Result};
 use crate::identity::{Identity, Running, boot_id};
 use crate::init::{CONFIG_FD, SHIM_FD, environment};
 use crate::network;
+use crate::program;
 use crate::protocol::{LINE_MAX_BYTES, Report, epoch_ms};
 use crate::rootfs;
 use crate::seccomp;
@@ -58,7 +59,7 @@ pub(super) fn launch(config: &NodeConfig) -> Result<Launched> {
     for stale in [exit_path(&config.dir), running_path(&config.dir)] {
         remove_file(&stale)?;
     }
-    let program = own_program()?;
+    let program = program::own_program()?;
     let cgroup = Cgroup::create(&config.instance_id, &config.limits)?;
     let launched = start_in(config, cgroup.clone(), lock, &program, begun);
     if launched.is_err() {
@@ -89,7 +90,7 @@ fn start_in(
     drop(directory);
     let (console, console_of_node) = io::pipe().doing(|| "making the console's pipe".into())?;
     let (mut ours, theirs) = UnixStream::pair().doing(|| "making init's socket".into())?;
-    let settings = settings_file(config)?;
+    let settings = program::nameless_file(config)?;
 
     let flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
     let forked = sys::fork_into(flags)
@@ -246,58 +247,6 @@ fn try_become_init(
         .map(|(name, value)| text(&format!("{name}={value}")))
         .collect::<Result<Vec<_>>>()?;
     Err(sys::exec_fd(program.as_fd(), &argv, &env)).doing(|| "starting the node's init".into())
-}
-
-/// The configuration in a file without a name, sealed off from the host's disk.
-fn settings_file(config: &NodeConfig) -> Result<fs::File> {
-    let doing = || "handing the configuration to init".to_owned();
-    let mut file = fs::File::from(
-        nix::sys::memfd::memfd_create(c"holdfast-node", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)
-            .doing(doing)?,
-    );
-    serde_json::to_writer(&mut file, config)
-        .map_err(|e| AgentError::Protocol(format!("the configuration cannot be written: {e}")))?;
-    file.rewind().doing(doing)?;
-    Ok(file)
-}
-
-/// This program's file through a mount on which it cannot be written, whatever a node that runs
-/// as root does with its `/proc/1/exe`: the same file runs as root on the host.
-fn own_program() -> Result<OwnedFd> {
-    let path = Path::new("/proc/self/exe");
-    let doing = || "opening Holdfast's own program file".to_owned();
-    let mount = match sys::open_tree_clone(path) {
-        Ok(mount) => mount,
-        // The program is not in a mount of this namespace (it runs from memory, say).
-        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => return program_in_memory(path),
-        Err(e) => return Err(e).doing(doing),
-    };
-    sys::mount_set(mount.as_fd(), sys::MOUNT_ATTR_RDONLY).doing(doing)?;
-    Ok(mount)
-}
-
-fn program_in_memory(path: &Path) -> Result<OwnedFd> {
-    let doing = || "copying Holdfast's own program".to_owned();
-    let flags =
-        nix::sys::memfd::MFdFlags::MFD_CLOEXEC | nix::sys::memfd::MFdFlags::MFD_ALLOW_SEALING;
-    let memory = nix::sys::memfd::memfd_create(c"holdfast", flags).doing(doing)?;
-    let mut copy = fs::File::from(memory);
-    io::copy(&mut fs::File::open(path).doing(doing)?, &mut copy).doing(doing)?;
-    let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
-    // SAFETY: plain numbers on an open descriptor.
-    if unsafe { libc::fcntl(copy.as_raw_fd(), libc::F_ADD_SEALS, seals) } < 0 {
-        return Err(io::Error::last_os_error()).doing(doing);
-    }
-    // Executing needs a descriptor that is not open for writing.
-    let name = format!("/proc/self/fd/{}", copy.as_raw_fd());
-    let name = sys::path_c(Path::new(&name)).doing(doing)?;
-    // SAFETY: a valid C string; the result is checked.
-    let fd = unsafe { libc::open(name.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error()).doing(doing);
-    }
-    // SAFETY: just opened, and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn remove_file(path: &Path) -> Result<()> {

@@ -6,5 +6,8 @@ mod gate;
 mod inside;
 mod machine;
 mod metadata;
+mod person;
 mod skeleton;
+mod streams;
 mod survival;
+mod walls;

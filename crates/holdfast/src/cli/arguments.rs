@@ -375,6 +375,10 @@ Nodes that can be brought back: holdfast node list --all. What the deletion took
         limit: u16,
     },
     /// Run a command in a node of this host (as root)
+    ///
+    /// The command gets a terminal of the node's if standard input and output are terminals, and
+    /// pipes otherwise; never the caller's own terminal or files. What it starts in the
+    /// background is not waited for, and what that prints after the command's end is lost.
     #[command(after_help = "Examples:
   holdfast node exec postgres -- psql -U postgres
   holdfast node exec redis -- redis-cli info replication
@@ -382,6 +386,9 @@ Nodes that can be brought back: holdfast node list --all. What the deletion took
     Exec {
         /// The node's name or id
         name: String,
+        /// Give the command a terminal of the node's in any case
+        #[arg(short = 't', long)]
+        tty: bool,
         /// The command and its arguments
         #[arg(last = true, required = true, value_name = "CMD")]
         command: Vec<String>,

@@ -1,5 +1,5 @@
-//! A command in a node of this host. The server says where the node is; then this process enters
-//! it, so that the terminal is the command's own.
+//! A command in a node of this host. The server says where the node is; a process of this program
+//! enters it, and this one carries what is typed and shown. Nothing of the caller's goes in.
 
 use super::client::{Client, printable};
 use super::complain;
@@ -15,8 +15,14 @@ const NOT_ENTERED: u8 = 125;
 const TRIES: usize = 100;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Runs a command in a node and ends as it ends.
-pub fn run(client: &Client, name: &str, command: &[String]) -> Result<ExitCode, Failure> {
+/// Runs a command in a node and ends as it ends. It has a terminal of the node's if it is asked
+/// for, or if both standard input and output are terminals.
+pub fn run(
+    client: &Client,
+    name: &str,
+    tty: bool,
+    command: &[String],
+) -> Result<ExitCode, Failure> {
     let node = client.find(name)?;
     let path = format!("{}/nodes/{}/exec", holdfast_api::LOCAL, node.id);
     let not_entered = |why: &str| {
@@ -41,7 +47,7 @@ pub fn run(client: &Client, name: &str, command: &[String]) -> Result<ExitCode, 
         return not_entered(&why);
     }
     wait_until_alone();
-    let tty = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let tty = tty || std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let environment: Vec<(String, String)> = if tty {
         std::env::var("TERM").into_iter().map(|term| ("TERM".to_owned(), term)).collect()
     } else {

@@ -47,7 +47,9 @@ pub fn run(command: &NodeCommand) -> Result<ExitCode, Failure> {
             let node = asked.client.find(name)?;
             events::show(&asked.client, &node.id, *follow, *limit, asked.json)?;
         }
-        NodeVerb::Exec { name, command } => return exec::run(&asked.client, name, command),
+        NodeVerb::Exec { name, tty, command } => {
+            return exec::run(&asked.client, name, *tty, command);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
