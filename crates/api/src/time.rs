@@ -34,7 +34,7 @@ pub(crate) fn parse(text: &str) -> Option<Time> {
     }
     let instant = text.parse::<jiff::Timestamp>().ok().or_else(|| {
         let date = text.parse::<jiff::civil::Date>().ok()?;
-        Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+        Some(date.to_zoned_datetime(jiff::tz::TimeZone::UTC).ok()?.timestamp())
     })?;
     u64::try_from(instant.as_millisecond()).ok().map(Time)
 }
