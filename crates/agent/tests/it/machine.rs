@@ -14,6 +14,7 @@ use holdfast_agent::{
     Lifecycle, Limits, METADATA_ADDRESS, METADATA_PORT, ManifestEntry, NodeConfig, ShimClient,
     ShimHandle, WorkloadState, config_path, console_path, filesystem_uuid, populate_root, spawn,
 };
+use holdfast_scratch::Scratch;
 
 /// The program that calls `dispatch`.
 pub fn program() -> &'static Path {
@@ -73,14 +74,14 @@ impl Drop for Volume {
 pub struct Machine {
     pub config: NodeConfig,
     pub root: Volume,
-    pub dir: tempfile::TempDir,
+    pub dir: Scratch,
 }
 
 impl Machine {
     pub fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         assert!(nix_is_root(), "these tests start real nodes and must run as root");
-        let dir = tempfile::Builder::new().prefix("holdfast-agent-").tempdir().unwrap();
+        let dir = Scratch::new();
         let root = Volume::make(dir.path(), "root");
         populate_root(&root.at).unwrap();
         let netns = dir.path().join("netns");
@@ -210,11 +211,6 @@ impl Drop for Machine {
             let _ = holdfast_agent::clear(&self.config.dir);
         }
         let _ = Command::new("umount").arg(&self.config.netns).status();
-        if std::thread::panicking() {
-            let log = holdfast_agent::shim_log_path(&self.config.dir);
-            eprintln!("--- shim\n{}", fs::read_to_string(log).unwrap_or_default());
-            eprintln!("--- console\n{}", self.console());
-        }
     }
 }
 

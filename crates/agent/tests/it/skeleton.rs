@@ -4,7 +4,7 @@ use holdfast_agent::{lay_out_root, populate_root, root_mark};
 
 #[test]
 fn a_root_is_prepared_once_and_what_a_node_changed_stays() {
-    let root = tempfile::tempdir().unwrap();
+    let root = holdfast_scratch::Scratch::new();
     populate_root(root.path()).unwrap();
     let hosts = root.path().join("etc/passwd");
     std::fs::write(&hosts, "changed").unwrap();
@@ -21,7 +21,7 @@ fn a_root_is_prepared_once_and_what_a_node_changed_stays() {
 
 #[test]
 fn an_interrupted_preparation_is_finished_later() {
-    let root = tempfile::tempdir().unwrap();
+    let root = holdfast_scratch::Scratch::new();
     populate_root(root.path()).unwrap();
     let hidden = root.path().join(".holdfast");
     std::fs::rename(hidden.join("populated"), hidden.join("populating")).unwrap();
@@ -32,7 +32,7 @@ fn an_interrupted_preparation_is_finished_later() {
 
 #[test]
 fn a_volume_with_content_is_left_as_it_is() {
-    let root = tempfile::tempdir().unwrap();
+    let root = holdfast_scratch::Scratch::new();
     std::fs::write(root.path().join("precious"), "1").unwrap();
     let refused = populate_root(root.path()).unwrap_err();
     assert!(refused.to_string().contains("precious"), "{refused}");
@@ -41,7 +41,7 @@ fn a_volume_with_content_is_left_as_it_is() {
 
 #[test]
 fn copies_of_what_was_laid_out_once_become_machines_of_their_own() {
-    let made = tempfile::tempdir().unwrap();
+    let made = holdfast_scratch::Scratch::new();
     lay_out_root(made.path()).unwrap();
     assert!(!made.path().join("etc/machine-id").exists());
     let mut ids = Vec::new();

@@ -124,7 +124,7 @@ fn the_binarys_routes_stand_behind_the_same_door_and_in_the_same_envelope() {
 
 #[test]
 fn the_token_is_made_once_kept_as_a_hash_and_only_its_owner_reads_it() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = holdfast_scratch::Scratch::new();
     let path = dir.path().join(TOKEN_FILE);
     let store = MemoryStore::new();
     let first = Auth::open(&store, dir.path()).unwrap();

@@ -33,21 +33,18 @@ const MAX_LOOKS: u32 = 3_000;
 
 /// A local cloud in a directory of its own, given up whatever happens.
 struct Scratch {
-    dir: tempfile::TempDir,
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(e) = reset(&self.path()) {
-            eprintln!("cleaning up {}: {e}", self.path().display());
-        }
-    }
+    dir: holdfast_scratch::Scratch,
 }
 
 impl Scratch {
     fn new() -> Scratch {
         assert!(nix::unistd::geteuid().is_root(), "these tests need root: run them with sudo");
-        Scratch { dir: tempfile::tempdir().unwrap() }
+        let dir = holdfast_scratch::Scratch::with_end(|dir| {
+            if let Err(e) = reset(&dir.join("local")) {
+                eprintln!("cleaning up {}: {e}", dir.display());
+            }
+        });
+        Scratch { dir }
     }
 
     fn path(&self) -> PathBuf {

@@ -17,21 +17,18 @@ const PORT: u16 = 7000;
 
 /// A data directory with a network, taken down whatever happens.
 struct Scratch {
-    dir: tempfile::TempDir,
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(e) = teardown(self.dir.path()) {
-            eprintln!("cleaning up {}: {e}", self.dir.path().display());
-        }
-    }
+    dir: holdfast_scratch::Scratch,
 }
 
 impl Scratch {
     fn new() -> Scratch {
         assert!(nix::unistd::geteuid().is_root(), "these tests need root: run them with sudo");
-        Scratch { dir: tempfile::tempdir().unwrap() }
+        let dir = holdfast_scratch::Scratch::with_end(|dir| {
+            if let Err(e) = teardown(dir) {
+                eprintln!("cleaning up {}: {e}", dir.display());
+            }
+        });
+        Scratch { dir }
     }
 
     fn dir(&self) -> &Path {

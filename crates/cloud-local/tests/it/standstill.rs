@@ -3,6 +3,7 @@
 use holdfast_agent::{STANDSTILL_MOST_MS, STANDSTILL_SUBCOMMAND, Standstill};
 use holdfast_cloud_local::storage::{MountOptions, Pool, PoolOptions, teardown};
 use holdfast_model::VolumeId;
+use holdfast_scratch::Scratch;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -16,9 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Two volumes, and who writes to the first of them without a pause.
 struct Scene {
-    dir: tempfile::TempDir,
     targets: Vec<PathBuf>,
     written: Arc<AtomicU64>,
+    // Its end comes after `drop` has run.
+    dir: Scratch,
 }
 
 impl Drop for Scene {
@@ -26,13 +28,6 @@ impl Drop for Scene {
         self.written.store(u64::MAX / 2, Ordering::SeqCst);
         for target in &self.targets {
             holdfast_agent::thaw(target);
-        }
-        // The writer sees that the file is gone with its filesystem.
-        for _ in 0..100 {
-            if teardown(self.dir.path()).is_ok() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }
@@ -43,7 +38,15 @@ fn program() -> &'static Path {
 
 impl Scene {
     fn new() -> Scene {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = Scratch::with_end(|dir| {
+            // The writer sees that the file is gone with its filesystem.
+            for _ in 0..100 {
+                if teardown(dir).is_ok() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
         let pool = Pool::open(dir.path(), &PoolOptions { size_bytes: 1 << 30 }).unwrap();
         let mut targets = Vec::new();
         for name in ["vol-0a", "vol-0b"] {
@@ -66,7 +69,7 @@ impl Scene {
                 count.fetch_add(1, Ordering::SeqCst);
             }
         });
-        let scene = Scene { dir, targets, written };
+        let scene = Scene { targets, written, dir };
         scene.goes_on();
         scene
     }

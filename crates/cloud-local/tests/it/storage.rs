@@ -16,21 +16,18 @@ const CHILD_DIR: &str = "HOLDFAST_TEST_POOL_DIR";
 
 /// A pool in a directory of its own, taken down whatever happens.
 struct Scratch {
-    dir: tempfile::TempDir,
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(e) = teardown(self.dir.path()) {
-            eprintln!("cleaning up {}: {e}", self.dir.path().display());
-        }
-    }
+    dir: holdfast_scratch::Scratch,
 }
 
 impl Scratch {
     fn new() -> Scratch {
         assert!(nix::unistd::geteuid().is_root(), "these tests need root: run them with sudo");
-        Scratch { dir: tempfile::tempdir().unwrap() }
+        let dir = holdfast_scratch::Scratch::with_end(|dir| {
+            if let Err(e) = teardown(dir) {
+                eprintln!("cleaning up {}: {e}", dir.display());
+            }
+        });
+        Scratch { dir }
     }
 
     fn open(&self) -> Pool {

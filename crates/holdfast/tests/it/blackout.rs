@@ -1,10 +1,11 @@
 //! The blackout benchmark, shortened: its shape is judged, not its speed.
 
 use crate::played::holdfast;
+use holdfast_scratch::Scratch;
 
 #[test]
 fn what_a_crash_leaves_to_be_replayed_is_written_right_before_each_loss() {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = Scratch::new();
     let data = scratch.path().join("data");
     let bench = |more: &[&str]| {
         let mut command = holdfast();
@@ -31,7 +32,7 @@ fn what_a_crash_leaves_to_be_replayed_is_written_right_before_each_loss() {
 
 #[test]
 fn a_blackout_is_measured_in_pairs_with_a_bare_restart_and_nothing_is_lost() {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = Scratch::new();
     let output = holdfast()
         .args(["bench", "blackout", "--json", "--rounds", "1"])
         .args(["--workload", "redis,mariadb", "--kind", "hard,recycle", "--data-dir"])

@@ -1,6 +1,7 @@
 //! What the commands say, and with which code they end.
 
 use crate::played::{Ended, Played, TOKEN, holdfast, spec};
+use holdfast_scratch::Scratch;
 use serde_json::json;
 
 #[test]
@@ -101,7 +102,7 @@ fn a_token_that_is_missing_or_wrong_is_code_6_with_the_remedy() {
     };
     let wrong = list().env("HOLDFAST_TOKEN", "wrong").output().unwrap();
     failed(&wrong.into(), 6, &["the token is not this server's"]);
-    let dir = tempfile::tempdir().unwrap();
+    let dir = Scratch::new();
     let missing = list().arg("--data-dir").arg(dir.path()).output().unwrap();
     failed(&missing.into(), 6, &["No such file", "the server writes it at its first start"]);
     let file = dir.path().join("token");

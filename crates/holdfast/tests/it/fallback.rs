@@ -5,6 +5,7 @@ use holdfast_cloud_local::{LocalCloud, LocalOptions, MarketChange, reset};
 use holdfast_controller::{FleetConfig, Handle, serve};
 use holdfast_model::user::UserCommand;
 use holdfast_model::{Installation, Lifecycle, NodeId, Record};
+use holdfast_scratch::Scratch;
 use holdfast_store::sqlite::SqliteStore;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,19 +15,19 @@ use std::time::Duration;
 const MAX_LOOKS: u32 = 3_000;
 
 /// The local cloud's directory; at the end every trace of it goes.
-struct Scratch(tempfile::TempDir);
+struct Place(Scratch);
 
-impl Scratch {
+impl Place {
+    fn new() -> Place {
+        Place(Scratch::with_end(|dir| {
+            if let Err(e) = reset(&dir.join("local")) {
+                eprintln!("cleaning up: {e}");
+            }
+        }))
+    }
+
     fn cloud(&self) -> PathBuf {
         self.0.path().join("local")
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(e) = reset(&self.cloud()) {
-            eprintln!("cleaning up: {e}");
-        }
     }
 }
 
@@ -89,7 +90,7 @@ fn read_counter(dir: &Path) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_spot_capacity_a_real_node_goes_on_demand_with_its_data_and_its_address() {
-    let scratch = Scratch(tempfile::tempdir().unwrap());
+    let scratch = Place::new();
     let options = LocalOptions::new(scratch.cloud(), PathBuf::from(env!("CARGO_BIN_EXE_holdfast")));
     let cloud = LocalCloud::open(&options).unwrap();
     let store = Arc::new(SqliteStore::open(scratch.0.path()).unwrap());

@@ -1,9 +1,10 @@
 //! The real thing: a server with real nodes on this host, used by commands alone.
 
 use crate::played::{Ended, holdfast};
+use holdfast_scratch::Scratch;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A server may take this long to answer after its start, or to end.
@@ -17,7 +18,8 @@ pub struct Real {
     dir: PathBuf,
     address: String,
     server: Option<Child>,
-    temporary: tempfile::TempDir,
+    // What is kept of a test that fails, and then the reset, come after `drop` has run.
+    temporary: Scratch,
 }
 
 impl Drop for Real {
@@ -26,7 +28,6 @@ impl Drop for Real {
             let _ = server.kill();
             let _ = server.wait();
         }
-        let _ = self.reset();
     }
 }
 
@@ -37,7 +38,7 @@ impl Real {
 
     /// With these options besides.
     pub fn start_with(options: &[&str]) -> Real {
-        let temporary = tempfile::tempdir().unwrap();
+        let temporary = Scratch::with_end(|dir| drop(reset(&dir.join("data"))));
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut real = Real {
             dir: temporary.path().join("data"),
@@ -249,12 +250,6 @@ impl Real {
         ended.out
     }
 
-    fn reset(&self) -> Ended {
-        let mut command = holdfast();
-        command.args(["local", "reset", "--yes", "--data-dir"]).arg(&self.dir);
-        command.output().unwrap().into()
-    }
-
     /// Ends the server in order, and gives its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         let mut server = self.server.take().unwrap();
@@ -273,6 +268,13 @@ impl Real {
         assert!(!late, "the server does not end\n{}", self.log());
         status.code()
     }
+}
+
+/// Removes every trace of a server and its nodes from this host.
+fn reset(dir: &Path) -> std::io::Result<Output> {
+    let mut command = holdfast();
+    command.args(["local", "reset", "--yes", "--data-dir"]).arg(dir);
+    command.output()
 }
 
 /// A node that does nothing.
@@ -361,7 +363,7 @@ fn a_real_node_lives_through_what_the_commands_do_to_it() {
     real.done(&["delete", "diary", "--yes", "--wait"]);
     assert_eq!(real.node(&["list", "--json"]).json(), serde_json::json!([]));
     assert_eq!(real.terminate(), Some(0));
-    let reset = real.reset();
+    let reset: Ended = reset(&real.dir).unwrap().into();
     assert_eq!(reset.code, 0, "{}", reset.err);
     assert!(!real.dir.exists());
 }

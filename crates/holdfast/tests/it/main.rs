@@ -7,6 +7,7 @@ mod commands;
 mod deallocation;
 mod demo;
 mod docs;
+mod evidence;
 mod fallback;
 mod full_pool;
 mod launch_settings;

@@ -1,6 +1,7 @@
 //! What keeps a server from starting: one sentence each, and no damage. As root.
 
 use crate::played::{Ended, holdfast};
+use holdfast_scratch::Scratch;
 use std::path::Path;
 
 fn serve(dir: &Path, listen: &str) -> Ended {
@@ -22,7 +23,7 @@ fn refused(ended: &Ended, says: &str) {
 #[test]
 fn a_taken_port_is_refused_before_anything_is_made() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let dir = tempfile::tempdir().unwrap();
+    let dir = Scratch::new();
     let ended = serve(dir.path(), &taken.local_addr().unwrap().to_string());
     refused(&ended, "is taken by another program");
     assert!(!dir.path().join("local").exists());
@@ -30,7 +31,7 @@ fn a_taken_port_is_refused_before_anything_is_made() {
 
 #[test]
 fn a_data_directory_that_is_used_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = Scratch::new();
     let _held = holdfast_store::sqlite::SqliteStore::open(dir.path()).unwrap();
     refused(&serve(dir.path(), "127.0.0.1:0"), "is used by another holdfast server");
     let reset = holdfast()
@@ -43,7 +44,7 @@ fn a_data_directory_that_is_used_is_refused() {
 
 #[test]
 fn a_store_that_is_none_is_refused_and_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = Scratch::new();
     let file = dir.path().join("holdfast.db");
     std::fs::write(&file, "this is somebody's file").unwrap();
     refused(&serve(dir.path(), "127.0.0.1:0"), "holdfast.db");
@@ -52,7 +53,7 @@ fn a_store_that_is_none_is_refused_and_left_alone() {
 
 #[test]
 fn a_reset_of_nothing_is_done_and_leaves_what_is_not_its_own() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = Scratch::new();
     let others = dir.path().join("notes.txt");
     std::fs::write(&others, "mine").unwrap();
     for path in [dir.path().join("nothing"), dir.path().to_owned()] {

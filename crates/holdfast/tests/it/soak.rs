@@ -1,10 +1,11 @@
 //! The soak, shortened: every kind of trouble once, on four nodes.
 
 use crate::played::holdfast;
+use holdfast_scratch::Scratch;
 
 #[test]
 fn four_nodes_live_through_every_kind_of_trouble_once_and_nothing_is_lost_or_left_over() {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = Scratch::new();
     let output = holdfast()
         .args(["soak", "--for", "1s", "--nodes", "4", "--seed", "1", "--data-dir"])
         .arg(scratch.path().join("data"))
