@@ -12,8 +12,8 @@ mod timeline;
 
 use crate::trial::commands::{Commands, Server};
 use crate::trial::node::{create, start_writer};
-use crate::trial::say;
 use crate::trial::workload::{Patience, Workload};
+use crate::trial::{evidence, say};
 use bare::Machine;
 use pair::{Kind, Order, Pair, Stage};
 use report::{Entry, Report};
@@ -77,6 +77,10 @@ pub fn run(args: &BlackoutArgs) -> Result<Report, String> {
     let commands = Commands::new(&args.data_dir)?;
     commands.reset()?;
     let outcome = play(args, &commands, &workloads, &kinds);
+    if outcome.is_err() {
+        let beside = commands.data_dir().join(format!("evidence-{}", std::process::id()));
+        evidence::keep(&commands, &beside);
+    }
     commands.reset()?;
     outcome
 }

@@ -9,12 +9,12 @@ mod report;
 mod rounds;
 
 use crate::trial::commands::{Commands, Server};
-use crate::trial::say;
 use crate::trial::workload::Workload;
+use crate::trial::{evidence, say};
 pub use report::Control;
 use report::{NodeReport, Report};
 use rounds::Plan;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// Interruptions of each node, if not told otherwise.
@@ -37,6 +37,9 @@ pub struct DemoArgs {
     /// Where the figures go
     #[arg(long, default_value = "target/demo/report.json")]
     pub report: PathBuf,
+    /// Tear the control's log besides, as a power cut may: for tests
+    #[arg(long, hide = true)]
+    pub tear_control: bool,
 }
 
 /// The servers, and after how many tenths of the rounds the controller is killed.
@@ -56,6 +59,10 @@ pub fn run(args: &DemoArgs) -> Result<bool, String> {
     say("starting the server");
     let server = Arc::new(Mutex::new(Server::start(&commands)?));
     let outcome = play(args, &commands, &server);
+    if !outcome.as_ref().is_ok_and(Report::is_good) {
+        let beside = args.report.parent().unwrap_or(Path::new("."));
+        evidence::keep(&commands, &beside.join(format!("evidence-{}", std::process::id())));
+    }
     let left_running = args.keep.then(|| commands.leave_running(&server));
     if left_running.is_none() {
         say("cleaning up");
@@ -94,6 +101,6 @@ fn play(
     if let Some(error) = failure {
         return Err(error);
     }
-    let control: Control = control::play(commands)?;
+    let control: Control = control::play(commands, args.tear_control)?;
     Ok(Report { nodes, control })
 }

@@ -18,6 +18,7 @@ mod subjects;
 
 use crate::cli::duration;
 use crate::trial::commands::{Commands, Server};
+use crate::trial::evidence;
 use dice::Dice;
 use field::Field;
 use ledger::Ledger;
@@ -77,9 +78,7 @@ pub fn run(args: &SoakArgs) -> Result<bool, String> {
         Err(_) => false,
     };
     if !good {
-        let kept = dir.join(format!("evidence-{seed}"));
-        field.keep_evidence(&kept);
-        eprintln!("What there was to see is kept in {}.", kept.display());
+        evidence::keep(&field.commands, &dir.join(format!("evidence-{seed}")));
     }
     let commands = field.commands.clone();
     field.stop_server();
@@ -103,7 +102,7 @@ fn play(args: &SoakArgs, seed: u64, field: &Arc<Field>) -> Result<Report, String
     field.everybody_serves(Instant::now())?;
     let played = began.elapsed();
     let nodes = field.count()?;
-    let control = crate::demo::control::play(&field.commands)?;
+    let control = crate::demo::control::play(&field.commands, false)?;
     field.give_everything_up()?;
     let after = settled(&cloud_dir, &before)?;
     Ok(Report {

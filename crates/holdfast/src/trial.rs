@@ -2,6 +2,7 @@
 //! them that remember what was acknowledged, and the commands by which a user would do the same.
 
 pub mod commands;
+pub mod evidence;
 pub mod node;
 mod spread;
 pub mod workload;

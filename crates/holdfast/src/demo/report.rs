@@ -63,12 +63,38 @@ impl NodeReport {
 }
 
 /// The control's figures.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Control {
     /// Writes acknowledged.
     pub acked: usize,
     /// Of these, lost: must not be none.
     pub lost: usize,
+    /// What it said, if its server does not start any more because the power cut tore its log: then
+    /// everything is lost.
+    pub does_not_start: Option<String>,
+}
+
+impl Control {
+    /// What was lost, for a table.
+    fn losses(&self) -> String {
+        match self.does_not_start {
+            None => self.lost.to_string(),
+            Some(_) => format!("{}: its log is torn, it does not start", self.lost),
+        }
+    }
+
+    /// What became of it, in a sentence without its end.
+    pub fn sentence(&self) -> String {
+        let Control { acked, lost, does_not_start } = self;
+        match (does_not_start, lost) {
+            (Some(_), _) => format!(
+                "The control without fsync does not start, because its log is torn: all {lost} of \
+                 {acked} are lost"
+            ),
+            (None, 0) => format!("The control without fsync lost none of {acked}"),
+            (None, _) => format!("The control without fsync lost {lost} of {acked}"),
+        }
+    }
 }
 
 /// Everything.
@@ -92,35 +118,37 @@ impl Report {
         table.load_style(presets::UTF8_FULL_CONDENSED);
         let mut header = vec![String::new()];
         header.extend(self.nodes.iter().map(|n| n.name.clone()));
+        header.push("control, no fsync".to_owned());
         table.set_header(header);
-        let mut row = |name: &str, value: &dyn Fn(&NodeReport) -> String| {
+        let mut row = |name: &str, value: &dyn Fn(&NodeReport) -> String, control: &str| {
             let mut cells = vec![name.to_owned()];
             cells.extend(self.nodes.iter().map(value));
+            cells.push(control.to_owned());
             table.add_row(cells);
         };
-        row("acknowledged", &|n| n.acked.to_string());
-        row("lost", &|n| n.lost.to_string());
-        row("interruptions", &|n| n.interruptions.to_string());
-        row("blackout min / median / max", &|n| {
+        row("acknowledged", &|n| n.acked.to_string(), &self.control.acked.to_string());
+        row("lost", &|n| n.lost.to_string(), &self.control.losses());
+        row("interruptions", &|n| n.interruptions.to_string(), "1");
+        let blackout = |n: &NodeReport| {
             let b = n.blackout_ms;
             format!("{} / {} / {} ms", b.min, b.median, b.max)
-        });
-        row("private IP", &|n| n.ip.text());
-        row("MAC", &|n| n.mac.text());
-        row("data volume", &|n| n.data_volume.text());
-        row("generation", &|n| n.generation.text());
-        row("market", &|n| n.market.clone());
+        };
+        row("blackout min / median / max", &blackout, "");
+        row("private IP", &|n| n.ip.text(), "");
+        row("MAC", &|n| n.mac.text(), "");
+        row("data volume", &|n| n.data_volume.text(), "");
+        row("generation", &|n| n.generation.text(), "");
+        row("market", &|n| n.market.clone(), "");
         table.to_string()
     }
 
     /// What it means.
     pub fn verdict(&self) -> String {
-        let Control { acked, lost } = self.control;
-        let control = if lost > 0 {
-            format!("The control without fsync lost {lost} of {acked}: the power cuts are real.")
-        } else {
-            format!("The control without fsync lost none of {acked}: this proves nothing!")
+        let proves = match self.control.lost {
+            0 => "this proves nothing!",
+            _ => "the power cuts are real.",
         };
+        let control = format!("{}: {proves}", self.control.sentence());
         let nodes = if self.nodes.iter().all(NodeReport::is_good) {
             "Nothing acknowledged was lost, and no identity has changed."
         } else {

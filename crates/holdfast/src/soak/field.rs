@@ -313,33 +313,6 @@ impl Field {
             if left == 0 { Ok(()) } else { Err(format!("{left} nodes are still there")) }
         })
     }
-
-    /// Keeps what helps to understand a failure: the log, the nodes, their events and consoles.
-    pub fn keep_evidence(&self, dir: &Path) {
-        let _ = std::fs::create_dir_all(dir);
-        let from = self.commands.data_dir();
-        let _ = std::fs::copy(from.join("server.log"), dir.join("server.log"));
-        for node in self.nodes() {
-            let name = &node.subject.name;
-            for verb in ["show", "events"] {
-                if let Ok(value) = self.commands.node(&[verb, name]) {
-                    let _ =
-                        std::fs::write(dir.join(format!("{name}-{verb}.json")), value.to_string());
-                }
-            }
-        }
-        let consoles = std::fs::read_dir(self.commands.cloud_dir().join("nodes"));
-        for instance in consoles.into_iter().flatten().flatten() {
-            let to = dir.join(instance.file_name());
-            let _ = std::fs::create_dir_all(&to);
-            for file in std::fs::read_dir(instance.path()).into_iter().flatten().flatten() {
-                // Consoles and logs; configurations hold user data.
-                if file.path().extension().is_some_and(|e| e == "log" || e == "1") {
-                    let _ = std::fs::copy(file.path(), to.join(file.file_name()));
-                }
-            }
-        }
-    }
 }
 
 fn address(look: &Look) -> Result<Ipv4Addr, String> {

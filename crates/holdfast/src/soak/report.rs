@@ -138,9 +138,10 @@ impl Report {
         let lost: usize = self.nodes.iter().map(|n| n.lost).sum();
         let done: usize = self.actions.iter().map(|a| a.tried).sum();
         let mut text = format!(
-            "{done} actions in {} s (seed {}): {lost} of {acked} acknowledged writes lost. The control, \
-             which does not sync, lost {} of {}.",
-            self.seconds, self.seed, self.control.lost, self.control.acked
+            "{done} actions in {} s (seed {}): {lost} of {acked} acknowledged writes lost. {}.",
+            self.seconds,
+            self.seed,
+            self.control.sentence()
         );
         let leaks = self.leaks();
         if leaks.is_empty() {

@@ -45,6 +45,21 @@ impl Commands {
         self.data_dir.join("local")
     }
 
+    /// Where an instance's console is.
+    pub fn instance_dir(&self, instance: &str) -> PathBuf {
+        self.instances_dir().join(instance)
+    }
+
+    /// Where the directories of all instances are.
+    pub fn instances_dir(&self) -> PathBuf {
+        self.cloud_dir().join("nodes")
+    }
+
+    /// The server's log.
+    pub fn server_log(&self) -> PathBuf {
+        self.data_dir.join("server.log")
+    }
+
     /// The server's address.
     pub fn server_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
@@ -134,7 +149,7 @@ impl Server {
     pub fn start(commands: &Commands) -> Result<Server, String> {
         let dir = &commands.data_dir;
         std::fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-        let path = dir.join("server.log");
+        let path = commands.server_log();
         let log = File::options().create(true).append(true).open(&path);
         let log = log.map_err(|e| format!("{}: {e}", path.display()))?;
         let child = Command::new(&commands.exe)

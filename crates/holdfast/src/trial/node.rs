@@ -3,12 +3,16 @@
 use super::commands::Commands;
 use super::workload::{Patience, Workload};
 use super::writer::Writer;
+use holdfast_agent::console_path;
 use serde_json::Value;
+use std::io::{Read, Seek, SeekFrom};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 /// How long a node may take to serve.
-const SERVE_TIMEOUT: Duration = Duration::from_secs(90);
+pub const SERVE_TIMEOUT: Duration = Duration::from_secs(90);
+/// So much of the end of a console is read, in bytes.
+const CONSOLE_END: u64 = 64 << 10;
 /// How often the node is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
@@ -69,6 +73,21 @@ pub fn start_writer(
     let writer = Writer::start(&commands.cloud_dir(), workload, address, patience);
     wait_for_ack(&writer, name, now())?;
     Ok(writer)
+}
+
+/// What the node's instance has said last on its console.
+pub fn console(commands: &Commands, name: &str) -> Result<String, String> {
+    let shown = commands.node(&["show", name])?;
+    let instance = shown.pointer("/record/holder/id").and_then(Value::as_str);
+    let instance = instance.ok_or_else(|| format!("{name} has no instance"))?;
+    let path = console_path(&commands.instance_dir(instance));
+    let doing = |e: std::io::Error| format!("{}: {e}", path.display());
+    let mut file = std::fs::File::open(&path).map_err(doing)?;
+    let length = file.metadata().map_err(doing)?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(CONSOLE_END))).map_err(doing)?;
+    let mut end = Vec::new();
+    file.take(CONSOLE_END).read_to_end(&mut end).map_err(doing)?;
+    Ok(String::from_utf8_lossy(&end).into_owned())
 }
 
 pub fn now() -> Instant {

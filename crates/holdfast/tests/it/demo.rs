@@ -1,10 +1,41 @@
 //! The demonstration itself, shortened: real servers, real power cuts, the controller killed.
 
 use crate::played::holdfast;
+use holdfast_scratch::Scratch;
+
+#[test]
+fn a_control_whose_torn_log_keeps_it_from_starting_has_lost_everything() {
+    let scratch = Scratch::new();
+    let report = scratch.path().join("report.json");
+    let output = holdfast()
+        .args(["demo", "--rounds", "1", "--tear-control", "--data-dir"])
+        .arg(scratch.path().join("data"))
+        .arg("--report")
+        .arg(&report)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{why}");
+    let report: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    let control = &report["control"];
+    assert!(control["acked"].as_u64().unwrap() > 0, "{report}");
+    assert_eq!(control["lost"], control["acked"], "{report}");
+    let reason = control["does_not_start"].as_str().unwrap();
+    assert!(reason.contains("append only file"), "{reason}");
+    let lost = &control["lost"];
+    assert!(said.contains(&format!("{lost}: its log is torn, it does not start")), "{said}");
+    assert!(said.contains("does not start, because its log is torn: all"), "{said}");
+    // The nodes under trial were served by servers that do start.
+    for node in report["nodes"].as_array().unwrap() {
+        assert_eq!(node["lost"], 0, "{node}");
+    }
+}
 
 #[test]
 fn the_demonstration_loses_nothing_and_its_control_does() {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = Scratch::new();
     let report = scratch.path().join("report.json");
     let output = holdfast()
         .args(["demo", "--rounds", "3", "--data-dir"])
