@@ -7,7 +7,7 @@ export CARGO_INCREMENTAL ?= 1
 PATH := $(HOME)/.cargo/bin:$(PATH)
 export PATH
 
-.PHONY: demo soak sim test check build setup clean
+.PHONY: demo soak sim test check deny build setup clean
 
 ## Watch a PostgreSQL and a Redis live through hard interruptions. KEEP=1 leaves the server running.
 demo: setup build
@@ -28,6 +28,10 @@ test: setup check
 check: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings
+
+## Licences, banned and doubled crates, sources and known vulnerabilities of what is depended on.
+deny: setup
+	@scripts/deny
 
 build: setup
 	$(CARGO) build --locked --bin holdfast
