@@ -7,7 +7,7 @@ export CARGO_INCREMENTAL ?= 1
 PATH := $(HOME)/.cargo/bin:$(PATH)
 export PATH
 
-.PHONY: demo soak sim test check deny build setup clean
+.PHONY: demo soak sim test walls check deny build setup clean
 
 ## Watch a PostgreSQL and a Redis live through hard interruptions. KEEP=1 leaves the server running.
 demo: setup build
@@ -24,6 +24,10 @@ sim: build
 ## Formatting, lints and all tests.
 test: setup check
 	$(CARGO) test --workspace --locked --quiet
+
+## The attacks alone: what a user, a node and a neighbour may try, each against a wall of its own.
+walls: setup
+	$(CARGO) test --workspace --locked walls
 
 check: setup
 	$(CARGO) fmt --all --check
