@@ -18,6 +18,11 @@ const EVERY: Duration = Duration::from_secs(1);
 const SPACE_EVERY: Duration = Duration::from_millis(100);
 /// An instance is impaired after so many failed checks on end.
 const FAILURES: u32 = 2;
+/// With less free than this, nothing is made (the pool's reserve), or next to nothing: no instance
+/// has a successor, in bytes.
+const ROOM_BYTES: u64 = 80 << 20;
+/// With this much free again there is room, in bytes: not for the first of many only.
+const ROOM_AGAIN_BYTES: u64 = 128 << 20;
 /// So many instances are checked at the same time: one that does not answer takes seconds.
 const AT_ONCE: usize = 8;
 
@@ -64,6 +69,8 @@ fn check(weak: &Weak<Inner>) {
 struct Memory {
     /// Failed checks on end.
     failures: BTreeMap<InstanceId, u32>,
+    /// Whether there was no room for another instance.
+    short: bool,
 }
 
 /// Checks every instance whose gate is open.
@@ -74,6 +81,8 @@ fn round(inner: &Inner, memory: &mut Memory) -> Result<(), LocalError> {
     if rows.is_empty() {
         return Ok(());
     }
+    // Before anything is shown as impaired, and may be given up for that.
+    inner.show_successors(&rows, &mut memory.short)?;
     for (id, fault) in lasting_faults(inner, &rows)? {
         inner.keep_fault(&id, &fault)?;
     }
@@ -145,6 +154,52 @@ impl Inner {
             return Some("its network interface is gone or down".to_owned());
         }
         row.lasting_fault.clone().or_else(|| self.silence_of(id))
+    }
+
+    /// Shows of each instance whether another could be made in its place.
+    ///
+    /// What dies with an instance makes room for the next one. It is counted only where its
+    /// filesystem takes no more writes: then the instance is lost in any case. Of one that may
+    /// serve, others could take the room before its successor does.
+    fn show_successors(&self, rows: &[InstanceRow], short: &mut bool) -> Result<(), LocalError> {
+        let (free, _) = self.pool.free_bytes()?;
+        let needed = if *short { ROOM_AGAIN_BYTES } else { ROOM_BYTES };
+        *short = free < needed;
+        for row in rows {
+            let mut room = free;
+            if *short {
+                for dying in row.fact.attachments.iter().filter(|a| a.delete_on_termination) {
+                    if self.pool.is_given_up(&self.mountpoint(&dying.volume))? {
+                        let found = self.pool.volume(&dying.volume)?;
+                        room = room.saturating_add(found.map_or(0, |info| info.used_bytes));
+                    }
+                }
+            }
+            let why = (*short && room < needed).then(|| {
+                format!(
+                    "little space is left in the pool of volumes or on the disk under it; make \
+                     room until {} MiB are free: delete snapshots, volumes or nodes",
+                    ROOM_AGAIN_BYTES >> 20
+                )
+            });
+            if row.fact.no_successor != why {
+                self.show_successor(&row.fact.id, why)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn show_successor(&self, id: &InstanceId, why: Option<String>) -> Result<(), CloudError> {
+        self.state.change(|table| {
+            let Some(mut row) = table.get::<InstanceRow>(id.as_str())? else { return Ok(()) };
+            if row.fact.state == InstanceState::Running {
+                row.fact.no_successor = why;
+                table.put(&row)?;
+            }
+            Ok::<_, CloudError>(())
+        })?;
+        self.notify(id, None);
+        Ok(())
     }
 
     /// Remembers a fault, also for a server that is started anew.

@@ -262,6 +262,7 @@ impl Inner {
             }],
             health: Health::Initializing,
             health_why: None,
+            no_successor: None,
             interruption_at: None,
             drained: false,
             tags: launch.tags.clone(),

@@ -167,6 +167,7 @@ impl Inner {
         types::known(&market.instance_type)?;
         launch::check_place(market)?;
         self.state.look(|table| check_room(table, market))?;
+        self.pool.check_space("an instance")?;
         Ok(Reply { facts: Vec::new(), gone: Vec::new() })
     }
 }

@@ -266,6 +266,7 @@ impl Inner {
             row.fact.private_ip = None;
             row.fact.health = Health::Initializing;
             row.fact.health_why = None;
+            row.fact.no_successor = None;
             row.ended_at = Some(now());
             // Nobody needs its secrets any more.
             row.launch.user_data = None;

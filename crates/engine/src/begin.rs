@@ -218,6 +218,11 @@ fn failing(desk: &mut Desk<'_>) -> Option<Reason> {
     };
     let due = since.plus(health.unhealthy_ms).max(holder.launched_at.plus(health.grace_ms));
     if now >= due {
+        if let Some(why) = &instance.no_successor {
+            // It is unwell, and may serve all the same; without a successor nobody would.
+            desk.wait(format!("room for another instance before {} is given up: {why}", holder.id));
+            return None;
+        }
         let why = instance.health_why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         let reason =
             format!("{} fails its status check for {} ms{why}", holder.id, now.since(since));

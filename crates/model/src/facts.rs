@@ -107,6 +107,11 @@ pub struct InstanceFact {
     /// Which status check fails, and how, as a sentence.
     #[serde(default)]
     pub health_why: Option<String>,
+    /// Why nothing could be made in its place now, as a sentence, where the cloud knows that: there is
+    /// no room for another root volume, in any market. Nothing is given up for a successor that
+    /// cannot be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_successor: Option<String>,
     /// When the cloud will take it back, if it said so.
     pub interruption_at: Option<Time>,
     /// Whether the shutdown script has run to its end (or there is none to run).

@@ -24,8 +24,7 @@ impl Pool {
     pub fn fault(&self, target: &Path) -> Result<Option<String>, StorageError> {
         let Some(mounted) = mounts::at(target)? else { return Ok(None) };
         let device = format!("loop{}", mounted.device.1);
-        let given_up = mounted.super_options.split(',').find(|o| NO_MORE_WRITES.contains(o));
-        if let Some(option) = given_up {
+        if let Some(option) = given_up(&mounted) {
             return Ok(Some(format!("its filesystem takes no more writes ({option})")));
         }
         // ext4 counts failed writes among its warnings, since the mount; older kernels do not.
@@ -33,6 +32,14 @@ impl Pool {
         let warnings = std::fs::read_to_string(counter).unwrap_or_default();
         let warnings: u64 = warnings.trim().parse().unwrap_or_default();
         Ok((warnings > 0).then(|| "writes to it have failed".to_owned()))
+    }
+
+    /// Whether the volume that is mounted at a path takes no more writes.
+    ///
+    /// # Errors
+    /// If the kernel's list of mounts cannot be read.
+    pub fn is_given_up(&self, target: &Path) -> Result<bool, StorageError> {
+        Ok(mounts::at(target)?.is_some_and(|mounted| given_up(&mounted).is_some()))
     }
 
     /// Whether the pool, or the disk under it, has next to no space: what is written to a volume now
@@ -57,4 +64,9 @@ impl Pool {
         let flushes = numbers.get(15).copied().unwrap_or_default();
         Ok(numbers.get(4).map(|writes| writes.saturating_add(flushes)))
     }
+}
+
+/// The option that says that a filesystem takes no more writes.
+fn given_up(mounted: &mounts::MountEntry) -> Option<&str> {
+    mounted.super_options.split(',').find(|option| NO_MORE_WRITES.contains(option))
 }

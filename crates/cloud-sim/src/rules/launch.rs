@@ -84,6 +84,7 @@ impl World {
             }],
             health: Health::Initializing,
             health_why: None,
+            no_successor: None,
             interruption_at: None,
             drained: launch.shutdown_script.is_none(),
             tags: launch.tags.clone(),

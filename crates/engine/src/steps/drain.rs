@@ -3,6 +3,7 @@
 use crate::canary::Canary;
 use crate::desk::{Asked, Desk};
 use crate::replacement::Progress;
+use crate::steps::standby;
 use holdfast_model::facts::InstanceState;
 use holdfast_model::record::DataHead;
 use holdfast_model::{Command, Kind, Known, Row, Severity};
@@ -14,6 +15,12 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         && desk.market().is_none()
     {
         desk.wait("a market, before the instance is given up");
+        return Progress::Waiting;
+    }
+    if let Some(why) = standby::no_successor(desk)
+        && desk.row(Row::Drain).is_none_or(|row| row.calls.is_empty())
+    {
+        desk.wait(why);
         return Progress::Waiting;
     }
     if desk.lets_instance_go() || desk.spec.shutdown_script.is_none() {

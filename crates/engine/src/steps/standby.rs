@@ -41,6 +41,10 @@ const PART_OF_NOTICE: u64 = 2;
 /// Launches, and waits until it runs, as long as there is time. A node that is away already waits
 /// for nothing: the old instance is ended meanwhile.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
+    if let Some(why) = no_successor(desk) {
+        desk.wait(why);
+        return Progress::Waiting;
+    }
     match standing(desk) {
         None => begin(desk),
         Some(_) if is_away(desk) => Progress::Done,
@@ -168,6 +172,18 @@ fn standing(desk: &Desk<'_>) -> Option<Asked> {
 /// Whether the node serves nobody any more: its instance is lost, or fails its status check.
 fn is_away(desk: &Desk<'_>) -> bool {
     matches!(desk.kind(), Some(Kind::Lost | Kind::Unhealthy))
+}
+
+/// Nothing presses, and the cloud says that nothing could be made in the place of the instance that
+/// runs: it is not given up before something can.
+pub(crate) fn no_successor(desk: &Desk<'_>) -> Option<String> {
+    use Kind::{Recycle, Revert, Rollback, Unhealthy};
+    let free = matches!(desk.kind(), Some(Unhealthy | Recycle | Revert | Rollback))
+        && desk.replacement().is_some_and(|r| r.deadline.is_none());
+    let holder = desk.record.holder.as_ref().filter(|_| free)?;
+    let Known::Present(i) = desk.scene.world.instance(holder.id.as_str()) else { return None };
+    let why = i.no_successor.as_ref().filter(|_| i.state == InstanceState::Running)?;
+    Some(format!("room for another instance before {} is given up: {why}", holder.id))
 }
 
 /// Whether the old instance still has to be ended. Where it has ended, nothing is won: an ordinary

@@ -156,6 +156,7 @@ fn instance(command: &Command, state: InstanceState, reason: Option<&str>) -> Fa
         attachments: if state == InstanceState::Running { vec![root] } else { Vec::new() },
         health: Health::Initializing,
         health_why: None,
+        no_successor: None,
         interruption_at: None,
         drained: false,
         tags: launch.tags.clone(),
@@ -221,4 +222,61 @@ fn a_launch_waits_for_every_new_volume_whichever_is_answered_last() {
         }
         assert!(node.is_done(Row::Launch), "it waits for {waits_for:?}");
     }
+}
+
+/// A status check that fails does not end an instance in whose place nothing could be made: it may
+/// serve all the same.
+#[test]
+fn an_unwell_instance_is_kept_until_another_could_be_made_in_its_place() {
+    let mut node = Played::new(&json!({ "persistRootDevice": true }), &[]);
+    node.plan();
+    node.answer(is_launch, |launch| instance(launch, InstanceState::Running, None));
+    node.plan();
+    let Some(Fact::Instance(seen)) = node.world.last_seen("i-1").cloned() else {
+        panic!("it runs")
+    };
+    let show = |node: &mut Played, health: Health, no_successor: Option<&str>| {
+        let mut now = (*seen).clone();
+        (now.health, now.no_successor) = (health, no_successor.map(str::to_owned));
+        node.now = node.now.plus(1);
+        node.world.absorb_ids(&["i-1".to_owned()], vec![Fact::Instance(now.into())], node.now);
+        node.plan()
+    };
+    node.record.replacement = None;
+    let full = Some("the pool is full");
+    show(&mut node, Health::Impaired, full);
+    node.now = node.now.plus(10 * 60_000);
+    let planned = show(&mut node, Health::Impaired, full);
+    assert!(node.record.replacement.is_none(), "{:?}", node.record.replacement);
+    let waits = planned.waits_for.unwrap_or_default();
+    assert!(waits.contains("before i-1 is given up: the pool is full"), "{waits}");
+
+    show(&mut node, Health::Impaired, None);
+    assert_eq!(node.record.replacement.as_ref().map(|r| r.kind), Some(Kind::Unhealthy));
+}
+
+/// Nor does a recycling that a person asks for: it waits before anything is given up.
+#[test]
+fn a_recycling_gives_nothing_up_before_another_instance_could_be_made() {
+    let mut node = Played::new(&json!({ "persistRootDevice": true }), &[]);
+    node.plan();
+    node.answer(is_launch, |launch| instance(launch, InstanceState::Running, None));
+    node.plan();
+    let Some(Fact::Instance(seen)) = node.world.last_seen("i-1").cloned() else {
+        panic!("it runs")
+    };
+    node.record.replacement = None;
+    node.record.recycle_wanted = true;
+    let mut show = |no_successor: Option<&str>| {
+        let mut now = (*seen).clone();
+        (now.health, now.no_successor) = (Health::Ok, no_successor.map(str::to_owned));
+        node.now = node.now.plus(1);
+        node.world.absorb_ids(&["i-1".to_owned()], vec![Fact::Instance(now.into())], node.now);
+        let planned = node.plan();
+        (planned.waits_for.unwrap_or_default(), node.row(Row::Stop).is_some())
+    };
+    let (waits, stops) = show(Some("the pool is full"));
+    assert!(waits.contains("before i-1 is given up") && !stops, "{waits}");
+    let (waits, stops) = show(None);
+    assert!(stops, "{waits}");
 }

@@ -70,6 +70,7 @@ fn instance(state: InstanceState) -> Fact {
         attachments: Vec::new(),
         health: Health::Ok,
         health_why: None,
+        no_successor: None,
         interruption_at: None,
         drained: false,
         tags: [("holdfast:installation", "ours"), ("holdfast:node", "smi-1")]
