@@ -2,6 +2,8 @@
 
 use crate::images::{HOST_IMAGE, host_image};
 use crate::network::{Fabric, VpcLayout};
+use crate::promises::check_overcommit;
+use crate::reclaim::Deletions;
 use crate::refusal::{LocalError, error};
 use crate::region::{self, ACCOUNT, REGION};
 use crate::rows::{ImageRow, InstanceRow, InterfaceRow, Row, SnapshotRow, VolumeRow};
@@ -9,7 +11,7 @@ use crate::state::{State, StateError, Table};
 use crate::storage::{Pool, PoolOptions};
 use crate::volumes::{Answer, NewVolume};
 use crate::writes::Writes;
-use crate::{checks, keeper};
+use crate::{checks, keeper, reclaim};
 use holdfast_cloud::{BoxFuture, Cloud, Identity, Notice};
 use holdfast_model::facts::{
     Fact, MAX_PAGE, Page, Query, ResourceKind, SnapshotState, VolumeState,
@@ -39,6 +41,9 @@ pub struct LocalOptions {
     pub shim_program: PathBuf,
     /// How long a terminated node's processes may take to end before its power is cut.
     pub clean_stop: Duration,
+    /// How many times what the pool has may be promised to volumes, from 1 (never more than there is)
+    /// to [`crate::MAX_OVERCOMMIT`].
+    pub overcommit: f64,
 }
 
 impl LocalOptions {
@@ -51,6 +56,7 @@ impl LocalOptions {
             layout: VpcLayout::default(),
             shim_program,
             clean_stop: Duration::from_secs(20),
+            overcommit: crate::OVERCOMMIT,
         }
     }
 }
@@ -73,6 +79,8 @@ pub(crate) struct Inner {
     heard: tokio::sync::Mutex<mpsc::Receiver<Notice>>,
     busy: Busy,
     pub(crate) writes: Writes,
+    pub(crate) deletions: Deletions,
+    pub(crate) overcommit: f64,
 }
 
 impl LocalCloud {
@@ -84,6 +92,7 @@ impl LocalCloud {
     /// # Errors
     /// [`LocalError`], with what is missing on this host and what to do.
     pub fn open(options: &LocalOptions) -> Result<LocalCloud, LocalError> {
+        let overcommit = check_overcommit(options.overcommit)?;
         let pool = Pool::open(&options.dir, &options.pool)?;
         let dir = pool.dir().to_owned();
         for name in ["mounts", "nodes"] {
@@ -104,10 +113,14 @@ impl LocalCloud {
             heard: tokio::sync::Mutex::new(heard),
             busy: Busy::default(),
             writes: Writes::default(),
+            deletions: Deletions::default(),
+            overcommit,
         });
         inner.recover()?;
+        inner.tell_promises()?;
         keeper::start(&inner)?;
         checks::start(&inner)?;
+        reclaim::start(&inner)?;
         Ok(LocalCloud { inner })
     }
 

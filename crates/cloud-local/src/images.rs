@@ -53,6 +53,7 @@ impl Inner {
                 let message = format!("{volume} is {:?}", source.fact.state);
                 return Err(conflict("IncorrectState", message));
             }
+            self.promise_snapshots(table, std::slice::from_ref(&source))?;
             let row = SnapshotRow {
                 fact: SnapshotFact {
                     id: SnapshotId(new_id("snap")?),
@@ -91,7 +92,7 @@ impl Inner {
         let _busy = self.busy(instance);
         let rows = self.state.change(|table| {
             let holder = running(table, instance)?.fact;
-            let mut rows = Vec::new();
+            let (mut rows, mut sources) = (Vec::new(), Vec::new());
             for attachment in &holder.attachments {
                 let boot = attachment.device == holder.root_device;
                 if (boot && exclude_boot) || exclude.contains(&attachment.volume) {
@@ -110,12 +111,16 @@ impl Inner {
                     },
                     size_gib: source.fact.size_gib,
                 };
-                table.put(&row)?;
                 rows.push(row);
+                sources.push(source);
             }
             if rows.is_empty() {
                 let message = format!("{instance} has no volume that is not left out");
                 return Err(refused("InvalidParameterValue", message));
+            }
+            self.promise_snapshots(table, &sources)?;
+            for row in &rows {
+                table.put(row)?;
             }
             Ok::<_, CloudError>(rows)
         })?;
@@ -193,6 +198,7 @@ impl Inner {
             Ok::<_, CloudError>(())
         })?;
         self.pool.delete_snapshot(id)?;
+        self.deletions.note();
         Ok(Reply { facts: Vec::new(), gone: vec![id.to_string()] })
     }
 

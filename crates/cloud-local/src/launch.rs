@@ -239,6 +239,8 @@ impl Inner {
         markets::check_room(table, market)?;
         let id = InstanceId(new_id("i")?);
         let root = root_volume(table, launch, &image, &id)?;
+        let asked = &root.fact;
+        self.promise_volume(table, asked.size_gib, asked.snapshot.as_ref(), &asked.tags)?;
         let (interface, own_interface) = match &launch.interface {
             Some(kept) => (interfaces::take(table, kept, market, &id)?, false),
             None => (interfaces::make(table, &self.layout, launch, &id)?, true),

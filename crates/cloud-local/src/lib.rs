@@ -9,6 +9,7 @@
 //! power.rs      terminate, interrupt: how instances end    refusal.rs          how it says no
 //! gate.rs       drain, open the gate                       keeper.rs           what happens by itself
 //! checks.rs     whether instances are well                 writes.rs           who wrote since
+//! reclaim.rs    space that is given back                   promises.rs         what volumes may become
 //! node.rs       the certain end of a node                  markets.rs          what is set for markets
 //! user_volumes.rs, user_instances.rs  what people do with what is theirs
 //! volumes.rs, images.rs, interfaces.rs, addresses.rs       recover.rs          after a kill -9
@@ -32,6 +33,8 @@ mod metadata_options;
 pub mod network;
 mod node;
 mod power;
+mod promises;
+mod reclaim;
 mod recover;
 mod refusal;
 mod region;
@@ -49,6 +52,7 @@ pub use addresses::LocalAddress;
 pub use cloud::{LocalCloud, LocalOptions};
 pub use images::HOST_IMAGE;
 pub use markets::{MAX_HOURLY_USD, MarketChange, MarketView};
+pub use promises::{MAX_OVERCOMMIT, OVERCOMMIT, PoolView};
 pub use refusal::LocalError;
 pub use region::{ACCOUNT, REGION, VPC, ZONES, subnet_of};
 pub use reset::reset;

@@ -22,10 +22,13 @@ mod masters;
 mod mounts;
 mod pool;
 mod programs;
+mod room;
+mod trim;
 mod volume;
 
 pub use error::StorageError;
 pub use inventory::{Inventory, teardown};
 pub use loops::LoopDevice;
 pub use pool::{Pool, PoolOptions};
+pub use room::Room;
 pub use volume::{MountOptions, VolumeInfo};

@@ -58,6 +58,7 @@ impl Inner {
                     return Err(refused("InvalidParameterValue", message));
                 }
             }
+            self.promise_volume(table, new.size_gib, new.snapshot.as_ref(), &new.tags)?;
             let row = VolumeRow {
                 fact: VolumeFact {
                     id: VolumeId(new_id("vol")?),
@@ -158,6 +159,7 @@ impl Inner {
         self.pool.unmount(&self.mountpoint(id))?;
         self.pool.detach(id)?;
         self.pool.delete_volume(id)?;
+        self.deletions.note();
         // The directory it was mounted on; it may never have been.
         let _ = std::fs::remove_dir(self.mountpoint(id));
         self.state.change(|table| table.delete::<VolumeRow>(id.as_str()))?;

@@ -15,6 +15,8 @@ const FICLONE: libc::c_ulong = 0x4004_9409;
 const FS_IOC_FSGETXATTR: libc::c_ulong = 0x801C_581F;
 const FS_IOC_FSSETXATTR: libc::c_ulong = 0x401C_5820;
 const FS_XFLAG_COWEXTSIZE: u32 = 0x0001_0000;
+/// `_IOWR('X', 121, struct fstrim_range)`.
+const FITRIM: libc::c_ulong = 0xC018_5879;
 /// `_IOR('X', 125, __u32)`.
 const EXT4_IOC_SHUTDOWN: libc::c_ulong = 0x8004_587D;
 /// Do not even write the journal: what a power cut does.
@@ -159,6 +161,23 @@ pub(super) fn clone_file(source: &File, target: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// `struct fstrim_range`, all in bytes.
+#[repr(C)]
+struct TrimRange {
+    start: u64,
+    len: u64,
+    minlen: u64,
+}
+
+/// Tells the device under a mounted filesystem which of its blocks are free, from `start` on for
+/// `len` bytes, in pieces of at least `least` bytes; how many bytes that was.
+pub(super) fn trim(directory: &File, start: u64, len: u64, least: u64) -> io::Result<u64> {
+    let mut range = TrimRange { start, len, minlen: least };
+    // SAFETY: the request reads and writes a `struct fstrim_range`, which `range` is laid out as.
+    check(unsafe { libc::ioctl(directory.as_raw_fd(), FITRIM, &raw mut range) })?;
+    Ok(range.len)
+}
+
 /// Sets the unit in which a shared image is copied on write, in bytes.
 pub(super) fn set_cow_extent_size(file: &File, bytes: u32) -> io::Result<()> {
     let mut attr =
@@ -190,5 +209,6 @@ mod tests {
         assert_eq!(size_of::<LoopInfo64>(), 232);
         assert_eq!(size_of::<LoopConfig>(), 304);
         assert_eq!(size_of::<FsXattr>(), 28);
+        assert_eq!(size_of::<TrimRange>(), 24);
     }
 }

@@ -7,13 +7,17 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Instant;
 
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
 /// The smallest pool; mkfs.xfs refuses less than 300 MiB.
 const MIN_POOL_BYTES: u64 = 512 * MIB;
 /// How much must stay free in the pool, and on the disk under it, before anything new is made.
-const RESERVE_BYTES: u64 = 64 * MIB;
+pub(super) const RESERVE_BYTES: u64 = 64 * MIB;
+/// A new pool leaves this part of what its disk has free to others.
+const DISK_KEEPS_PART: u64 = 20;
 /// How often the pool is attached anew if the device is lost between attaching and mounting.
 const MAX_MOUNT_TRIES: u32 = 3;
 
@@ -21,7 +25,7 @@ const MAX_MOUNT_TRIES: u32 = 3;
 #[derive(Debug, Clone)]
 pub struct PoolOptions {
     /// The pool's size in bytes. It is sparse: it takes from the disk only what is written. It is
-    /// capped to what the disk has free, and at least 512 MiB.
+    /// capped to 19 of 20 parts of what the disk has free, and at least 512 MiB.
     pub size_bytes: u64,
 }
 
@@ -35,6 +39,8 @@ impl Default for PoolOptions {
 #[derive(Debug)]
 pub struct Pool {
     dir: PathBuf,
+    /// When everything that is free was last given back, for want of space.
+    pub(super) reclaimed: Mutex<Option<Instant>>,
 }
 
 impl Pool {
@@ -53,7 +59,7 @@ impl Pool {
         make_dir(dir)?;
         let dir = dir.canonicalize().map_err(StorageError::io("resolving", dir))?;
         mounts::isolate(&dir)?;
-        let pool = Pool { dir };
+        let pool = Pool { dir, reclaimed: Mutex::new(None) };
         if !pool.file().exists() {
             pool.format(options)?;
         }
@@ -71,7 +77,7 @@ impl Pool {
         &self.dir
     }
 
-    fn file(&self) -> PathBuf {
+    pub(super) fn file(&self) -> PathBuf {
         self.dir.join("pool.xfs")
     }
 
@@ -100,7 +106,9 @@ impl Pool {
         if free < MIN_POOL_BYTES + RESERVE_BYTES {
             return Err(no_space("the pool", &self.dir, free));
         }
-        let size = options.size_bytes.clamp(MIN_POOL_BYTES, free.max(MIN_POOL_BYTES));
+        // The memory of nodes lies on the same disk: it must be written when the pool is full.
+        let most = (free - free / DISK_KEEPS_PART).max(MIN_POOL_BYTES);
+        let size = options.size_bytes.clamp(MIN_POOL_BYTES, most);
         let draft = self.dir.join("pool.xfs.new");
         let made = self.format_draft(&draft, size);
         if made.is_err() {
@@ -190,12 +198,29 @@ impl Pool {
         Ok((in_pool.min(on_disk), total))
     }
 
-    /// Refuses to begin something when the pool or the disk under it is nearly full: a pool that
-    /// runs full breaks the volumes of running nodes.
+    /// Refuses to begin something when the pool or the disk under it is nearly full, and stays so when
+    /// everything that is free has been given back: a pool that runs full breaks the volumes of
+    /// running nodes.
     ///
     /// # Errors
     /// [`StorageError::NoSpace`].
     pub fn check_space(&self, what: &str) -> Result<(), StorageError> {
+        match self.has_space(what) {
+            Err(short) if short.is_no_space() => {
+                if let Err(e) = self.reclaim() {
+                    tracing::warn!(error = %e, "free blocks could not be given back");
+                }
+                self.has_space(what)
+            }
+            found => found,
+        }
+    }
+
+    /// As [`Pool::check_space`], without giving anything back first.
+    ///
+    /// # Errors
+    /// [`StorageError::NoSpace`].
+    pub fn has_space(&self, what: &str) -> Result<(), StorageError> {
         for path in [self.root(), self.file()] {
             let (free, _) = space(&path)?;
             if free < RESERVE_BYTES {
@@ -207,7 +232,7 @@ impl Pool {
 }
 
 /// Free and total bytes of the filesystem that a path lies on.
-fn space(path: &Path) -> Result<(u64, u64), StorageError> {
+pub(super) fn space(path: &Path) -> Result<(u64, u64), StorageError> {
     let found = nix::sys::statvfs::statvfs(path)
         .map_err(|e| StorageError::io("asking for free space of", path)(io::Error::from(e)))?;
     let unit = found.fragment_size();

@@ -8,12 +8,15 @@ mod neighbours;
 mod power;
 mod snapshots;
 mod times;
+mod walls_space;
 
 use holdfast_cloud::conformance::{self, Subject};
 use holdfast_cloud::{BoxFuture, Cloud};
 use holdfast_cloud_local::network::{self, VpcLayout};
 use holdfast_cloud_local::storage::{Inventory, PoolOptions};
-use holdfast_cloud_local::{HOST_IMAGE, LocalCloud, LocalOptions, MarketChange, reset, subnet_of};
+use holdfast_cloud_local::{
+    HOST_IMAGE, LocalCloud, LocalOptions, MarketChange, OVERCOMMIT, reset, subnet_of,
+};
 use holdfast_model::command::{Launch, Mount};
 use holdfast_model::facts::{
     Fact, Health, InstanceFact, InstanceState, InterfaceState, Query, ResourceKind, VolumeState,
@@ -63,6 +66,7 @@ fn options(dir: &Path) -> LocalOptions {
         layout: VpcLayout::default(),
         shim_program: PathBuf::from(env!("CARGO_BIN_EXE_holdfast-local-shim")),
         clean_stop: Duration::from_secs(20),
+        overcommit: OVERCOMMIT,
     }
 }
 

@@ -10,6 +10,7 @@ use super::duration;
 use super::exit::CODES;
 use super::options::{DATA_DIR, LISTEN, ServerOptions};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use holdfast_cloud_local::{MAX_OVERCOMMIT, OVERCOMMIT};
 use holdfast_controller::fleet::VOLUNTARY_PER_HOUR;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -118,6 +119,9 @@ pub struct ServeOptions {
     /// At most so many replacements an hour because a node could run somewhere better; 0: none
     #[arg(long, value_name = "N", default_value_t = VOLUNTARY_PER_HOUR)]
     pub voluntary_per_hour: usize,
+    /// How many times what this host has for volumes may be promised to them; 1: never more than there is
+    #[arg(long, value_name = "N", value_parser = overcommit, default_value_t = OVERCOMMIT)]
+    pub overcommit: f64,
     /// How long what a deletion does not select is kept before it is removed
     #[arg(long, value_name = "SPAN", value_parser = duration::parse, default_value = "96h")]
     pub deallocation_grace: Duration,
@@ -129,6 +133,11 @@ fn snapshot_interval(text: &str) -> Result<Duration, String> {
         return Err("snapshots are at least 1s apart".to_owned());
     }
     Ok(span)
+}
+
+fn overcommit(text: &str) -> Result<f64, String> {
+    let times = text.parse().ok().filter(|times| (1.0..=MAX_OVERCOMMIT).contains(times));
+    times.ok_or_else(|| format!("it must be a number from 1 to {MAX_OVERCOMMIT}"))
 }
 
 /// `holdfast node …`.

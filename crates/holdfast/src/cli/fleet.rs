@@ -4,7 +4,7 @@ use super::arguments::{AdoptCommand, FleetCommand, FreezeCommand};
 use super::client::{Client, printable};
 use super::exit::{Code, Failure};
 use super::tables::{table, words};
-use super::{complain, print, print_json, spec};
+use super::{complain, pool, print, print_json, spec};
 use holdfast_api::rfc3339;
 use holdfast_model::adoption::{Heads, Stray};
 use holdfast_model::facts::Fact;
@@ -15,7 +15,15 @@ use serde_json::{Value, json};
 pub fn status(command: &FleetCommand) -> Result<(), Failure> {
     let client = command.server.client()?;
     let fleet = item(client.get("/holdfast/v1/fleet")?);
-    if command.json { print_json(&fleet) } else { print(&show(&fleet)) }
+    if command.json {
+        return print_json(&fleet);
+    }
+    let mut text = show(&fleet);
+    // A server that manages another cloud has no pool.
+    if let Ok(pool) = pool::look(&client) {
+        text.push_str(&format!("promised      {}\n", pool::promised(&pool)));
+    }
+    print(&text)
 }
 
 /// Stops every change.

@@ -12,6 +12,7 @@
 //! bench.rs       holdfast bench …                      fleet.rs    holdfast status, freeze, thaw, adopt
 //! market.rs      holdfast local market …                market_routes.rs   its server side
 //! addresses.rs   holdfast local address                 address_routes.rs  its routes
+//! pool.rs        holdfast local pool
 //! user_volumes.rs  holdfast local volume                volume_routes.rs   its routes
 //! ```
 
@@ -35,6 +36,7 @@ mod market;
 mod market_routes;
 mod nodes;
 mod options;
+mod pool;
 mod routes;
 mod serve;
 mod sim;
@@ -68,6 +70,9 @@ pub fn run() -> ExitCode {
         Command::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
         Command::Local(LocalCommand::Market(command)) => {
             market::run(&command).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Local(LocalCommand::Pool(command)) => {
+            pool::run(&command).map(|()| ExitCode::SUCCESS)
         }
         Command::Local(LocalCommand::Instance(command)) => {
             instances::run(&command).map(|()| ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
 //! The server's routes that speak to this host's cloud: interruptions, and where a node runs.
 
-use super::{instance_routes, market_routes, volume_routes};
+use super::{instance_routes, market_routes, pool, volume_routes};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
@@ -33,6 +33,7 @@ pub fn routes(cloud: LocalCloud, handle: Handle) -> Router {
         .route("/markets", get(market_routes::list).put(market_routes::set))
         .route("/instances", get(instance_routes::list))
         .route("/instances/{id}", delete(instance_routes::terminate))
+        .route("/pool", get(pool::route))
         .route("/volumes", get(volume_routes::list).post(volume_routes::make))
         .route("/volumes/{id}", delete(volume_routes::remove))
         .route("/volumes/{id}/attach", post(volume_routes::attach))

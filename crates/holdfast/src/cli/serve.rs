@@ -48,7 +48,9 @@ pub fn run(options: &ServeOptions) -> Result<(), Failure> {
     let dir = options.data_dir.join(CLOUD_DIR);
     tracing::info!(data_dir = %options.data_dir.display(), %installation, "opening the local cloud");
     // Before the runtime has threads: this waits, and sets up mounts.
-    let cloud = LocalCloud::open(&LocalOptions::new(dir, PathBuf::from(SELF))).map_err(failed)?;
+    let mut local = LocalOptions::new(dir, PathBuf::from(SELF));
+    local.overcommit = options.overcommit;
+    let cloud = LocalCloud::open(&local).map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

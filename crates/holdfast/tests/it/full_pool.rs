@@ -100,3 +100,30 @@ fn a_node_is_not_given_up_for_a_full_pool_before_its_successor_has_room() {
     assert_ne!(holder(&real.shown("diary")), before);
     assert_eq!(real.done(&["exec", "diary", "--", "cat", "/diary/page"]), "kept\n");
 }
+
+#[test]
+fn what_is_promised_of_the_pool_is_shown_and_more_than_is_allowed_is_refused() {
+    let real = Real::start_with(&["--overcommit", "1"]);
+    let pool = real.local_ended(&["pool", "--json"]).json();
+    let there = pool["thereBytes"].as_u64().unwrap() >> 30;
+    assert!(there > 0 && pool["overcommit"] == 1.0, "{pool}");
+    let shown = real.local(&["pool"]);
+    assert!(shown.contains("never more than that is promised"), "{shown}");
+    let status = real.top(&["status"]);
+    assert!(
+        status.out.contains("promised      ") && status.out.contains("are there"),
+        "{}",
+        status.out
+    );
+
+    let size = (there + 1).to_string();
+    let refused = real.local_ended(&["volume", "create", "local-1a", "--size", &size]);
+    assert_eq!(refused.code, 1, "{}", refused.out);
+    for words in [&format!("a volume of {size} GiB"), "GiB are there", "--overcommit"] {
+        assert!(refused.err.contains(words), "{words}: {}", refused.err);
+    }
+    real.local(&["volume", "create", "local-1a", "--size", "1"]);
+    let now = real.local_ended(&["pool", "--json"]).json();
+    let more = |member: &str| now[member].as_u64().unwrap() - pool[member].as_u64().unwrap();
+    assert!((900..1_100).contains(&(more("promisedBytes") >> 20)), "{now}");
+}

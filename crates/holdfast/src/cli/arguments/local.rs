@@ -23,6 +23,13 @@ The server must not be running. Every node is killed and every volume deleted.")
     Instance(crate::cli::instances::InstanceCommand),
     /// Elastic IPs of this host: addresses that lead to a node wherever it runs
     Address(crate::cli::addresses::AddressCommand),
+    /// Show how much room this host has for volumes, and how much of it was promised
+    #[command(after_help = "Examples:
+  holdfast local pool
+  holdfast local pool --json
+
+How many times what is there may be promised: holdfast serve --overcommit")]
+    Pool(crate::cli::pool::PoolCommand),
     /// Prices, capacity and quota of the markets: play droughts, see where nodes go
     Market(MarketCommand),
 }
