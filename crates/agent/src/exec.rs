@@ -16,6 +16,7 @@ use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::SigSet;
 
@@ -30,12 +31,26 @@ use crate::sys;
 
 /// A command has at most so many words and variables.
 const WORDS_MAX: usize = 4096;
+/// How often a closed gate is looked at.
+const GATE_LOOK: Duration = Duration::from_millis(50);
 /// As a shell: the command was found but cannot run.
 const CANNOT_RUN: i32 = 126;
 
+/// How a command is to be run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted<'a> {
+    /// With a terminal of the node's own.
+    pub tty: bool,
+    /// Variables beside those that every process finds that Holdfast starts in a node.
+    pub env: &'a [(String, String)],
+    /// How long to wait for the node's gate: before it is open, the node's volumes are not mounted,
+    /// and what is written to their places is not on them. `None`: not at all.
+    pub gate: Option<Duration>,
+}
+
 /// Runs `argv` as root in the node of the instance in `dir`, in its namespaces, its control group
 /// and with its capabilities, from `/root`, in a session of its own. Its standard input, output
-/// and error are pipes, or with `tty` a terminal of the node's, from and to which this process
+/// and error are pipes, or with a `tty` a terminal of the node's, from and to which this process
 /// copies its own; signals that ask this process to end are sent on to the command. Returns the
 /// command's exit code, 128 plus the signal if one ended it, 126 or 127 if it could not be started.
 /// What the command's children print after its end is not waited for.
@@ -45,8 +60,10 @@ const CANNOT_RUN: i32 = 126;
 /// output are closed when the command has closed its own.
 ///
 /// # Errors
-/// `NotRunning`, `Invalid` for an empty command or when the process has threads, `Io`.
-pub fn exec_in(dir: &Path, argv: &[String], tty: bool, env: &[(String, String)]) -> Result<i32> {
+/// `NotRunning`, `Invalid` for an empty command or when the process has threads, `TimedOut` when
+/// the gate is still closed, `Io`.
+pub fn exec_in(dir: &Path, argv: &[String], wanted: &Wanted<'_>) -> Result<i32> {
+    let Wanted { tty, env, gate } = *wanted;
     if argv.is_empty() || argv.len() > WORDS_MAX || env.len() > WORDS_MAX {
         return Err(AgentError::Invalid(format!(
             "a command has 1 to {WORDS_MAX} words, for example: node exec NAME -- ls /"
@@ -63,6 +80,9 @@ pub fn exec_in(dir: &Path, argv: &[String], tty: bool, env: &[(String, String)])
         dir: dir.into(),
         why: "its init has ended".into(),
     })?;
+    if let Some(limit) = gate {
+        wait_for_the_gate(&handle, limit)?;
+    }
     let config = NodeConfig::read(&config_path(dir))?;
     let entry = Entry {
         instance_id: config.instance_id.clone(),
@@ -98,6 +118,27 @@ pub fn exec_in(dir: &Path, argv: &[String], tty: bool, env: &[(String, String)])
         Some((_, ended)) => Ok(ended.shell_code()),
         None => Err(AgentError::Protocol("the command vanished".into())),
     }
+}
+
+fn wait_for_the_gate(handle: &ShimHandle, limit: Duration) -> Result<()> {
+    let mut client = handle.client()?;
+    let begun = Instant::now();
+    let mut said = false;
+    while client.ping()?.gate_opened_at_ms.is_none() {
+        let id = handle.instance_id();
+        if begun.elapsed() >= limit {
+            return Err(AgentError::TimedOut {
+                doing: format!("mounting the volumes of {id}"),
+                limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+            });
+        }
+        if !said {
+            said = true;
+            eprintln!("holdfast: the volumes of {id} are not mounted yet; waiting for them");
+        }
+        std::thread::sleep(GATE_LOOK);
+    }
+    Ok(())
 }
 
 /// What the command finds in its environment, each `NAME=value`.

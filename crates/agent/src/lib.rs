@@ -37,6 +37,7 @@ mod filesystem;
 mod handle;
 mod identity;
 mod init;
+mod mount_points;
 mod mounting;
 mod network;
 mod program;
@@ -61,7 +62,7 @@ pub use config::{
     TAGS_MAX, USER_DATA_MAX_BYTES, config_path, console_path, shim_log_path,
 };
 pub use error::{AgentError, Result};
-pub use exec::exec_in;
+pub use exec::{Wanted, exec_in};
 pub use filesystem::filesystem_uuid;
 pub use handle::{ShimHandle, clear, exit_status, spawn};
 pub use init::init_main;

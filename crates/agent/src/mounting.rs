@@ -3,6 +3,7 @@
 //! A copy of the host's mount is made in the host's namespace and moved into the node's by a
 //! forked child that enters it: the shim itself never leaves the host's mounts and holds none.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,6 +14,7 @@ use nix::sched::{CloneFlags, setns};
 
 use crate::error::{AgentError, Doing, Result};
 use crate::filesystem::filesystem_uuid;
+use crate::mount_points;
 use crate::sys;
 
 /// A child in the node has this long, in milliseconds; a mount takes one or two.
@@ -25,12 +27,14 @@ const PATH_MAX_BYTES: usize = 4095;
 const RESERVED: &[&str] = &["/proc", "/sys", "/dev", "/usr", "/etc", "/run", "/.holdfast"];
 
 /// Mounts what the host has at `source` at `target` in the node of `init`, after checking that it
-/// is the file system `fs_uuid`. Doing it twice is doing it once.
+/// is the file system `fs_uuid`. Doing it twice is doing it once. With `close`, nothing can be
+/// written to the directory below any more.
 pub(crate) fn mount_in_node(
     init: BorrowedFd<'_>,
     source: &Path,
     fs_uuid: &str,
     target: &str,
+    close: bool,
 ) -> Result<()> {
     let target = checked_target(target)?;
     let found = filesystem_uuid(source)?;
@@ -66,6 +70,18 @@ pub(crate) fn mount_in_node(
             }
             (false, _) => {}
         }
+        if close {
+            // Without the mark the volume serves as well; the shim's log says what is missing.
+            if let Err(e) = mount_points::mark(&target, true) {
+                eprintln!("{e}");
+            }
+            if fs::read_dir(&target).is_ok_and(|mut entries| entries.next().is_some()) {
+                eprintln!(
+                    "the root volume has something at {}: the volume hides it",
+                    target.display()
+                );
+            }
+        }
         sys::move_mount_to(copy.as_fd(), &target)
             .doing(|| format!("mounting at {} in the node", target.display()))?;
         // The last component may be a link that the node made: then the volume is elsewhere.
@@ -80,19 +96,26 @@ pub(crate) fn mount_in_node(
     })
 }
 
-/// Unmounts `target` in the node of `init`; if nothing is mounted there, that is fine.
+/// Unmounts `target` in the node of `init`; if nothing is mounted there, that is fine. Then it is
+/// a directory like any other.
 pub(crate) fn unmount_in_node(init: BorrowedFd<'_>, target: &str) -> Result<()> {
     let target = checked_target(target)?;
     in_node(init, || {
         match sys::mount_root(&target) {
-            Ok((true, _)) => {}
-            Ok((false, _)) => return Ok(()),
+            Ok((true, _)) => umount2(&target, MntFlags::UMOUNT_NOFOLLOW)
+                .doing(|| format!("unmounting {} in the node (is it in use?)", target.display()))?,
+            Ok((false, _)) => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(e).doing(|| format!("looking at {}", target.display())),
         }
-        umount2(&target, MntFlags::UMOUNT_NOFOLLOW)
-            .doing(|| format!("unmounting {} in the node (is it in use?)", target.display()))
+        mount_points::mark(&target, false).map(drop)
     })
+}
+
+/// Lets the node write again to those of `former` that nothing is mounted at.
+pub(crate) fn let_go(init: BorrowedFd<'_>, former: &BTreeSet<String>) -> Result<()> {
+    let targets = former.iter().map(|t| checked_target(t)).collect::<Result<Vec<_>>>()?;
+    in_node(init, || targets.iter().try_for_each(|t| mount_points::mark(t, false).map(drop)))
 }
 
 fn checked_target(target: &str) -> Result<PathBuf> {

@@ -89,7 +89,10 @@ impl Inner {
     fn mount_and_open(&self, id: &InstanceId, manifest: &[Mount]) -> Result<(), LocalError> {
         let mut client = ShimHandle::open(&self.node_dir(id))?.client()?;
         let mut entries = Vec::new();
-        for member in manifest {
+        // What is mounted below another volume comes after it, or that one would hide it.
+        let mut members: Vec<&Mount> = manifest.iter().collect();
+        members.sort_by(|a, b| a.target.cmp(&b.target));
+        for member in members {
             let source = self.mount_on_host(&member.volume)?;
             let found = self.pool.volume(&member.volume)?.and_then(|info| info.fs_uuid);
             let fs_uuid = match (&member.fs_uuid, found) {

@@ -4,8 +4,9 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use holdfast_agent::NodeConfig;
+use holdfast_agent::{NodeConfig, Wanted};
 
 fn main() -> ExitCode {
     if let Some(code) = holdfast_agent::dispatch() {
@@ -13,14 +14,20 @@ fn main() -> ExitCode {
     }
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    let (tty, dir, argv) = match words.as_slice() {
+    let (wanted, dir, argv) = match words.as_slice() {
         ["populate", mountpoint] => return populate(Path::new(mountpoint)),
         ["spawn", config] => return spawn_and_stay(Path::new(config)),
-        ["exec", "--tty", dir, "--", argv @ ..] => (true, dir, argv),
-        ["exec", dir, "--", argv @ ..] => (false, dir, argv),
+        ["exec", "--tty", dir, "--", argv @ ..] => {
+            (Wanted { tty: true, ..Wanted::default() }, dir, argv)
+        }
+        ["exec", "--gate", ms, dir, "--", argv @ ..] => {
+            let gate = ms.parse().ok().map(Duration::from_millis);
+            (Wanted { gate, ..Wanted::default() }, dir, argv)
+        }
+        ["exec", dir, "--", argv @ ..] => (Wanted::default(), dir, argv),
         _ => {
             eprintln!(
-                "usage: holdfast-agent exec [--tty] INSTANCE_DIR -- COMMAND [ARGUMENT]...\n       \
+                "usage: holdfast-agent exec [--tty | --gate MS] INSTANCE_DIR -- COMMAND [ARGUMENT]...\n       \
                  holdfast-agent populate MOUNTPOINT\n       \
                  holdfast-agent spawn CONFIG_FILE"
             );
@@ -28,7 +35,7 @@ fn main() -> ExitCode {
         }
     };
     let argv: Vec<String> = argv.iter().map(|s| (*s).to_owned()).collect();
-    match holdfast_agent::exec_in(Path::new(dir), &argv, tty, &[]) {
+    match holdfast_agent::exec_in(Path::new(dir), &argv, &wanted) {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
         Err(e) => {
             eprintln!("holdfast-agent: {e}");

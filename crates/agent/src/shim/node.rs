@@ -1,6 +1,6 @@
 //! What the shim knows of its node, and what it does when asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::cgroup::Cgroup;
 use crate::config::{NodeConfig, STOP_TIMEOUT_MAX_MS};
 use crate::error::{AgentError, Doing, Result};
+use crate::mount_points::MountPoints;
 use crate::mounting;
 use crate::protocol::{
     MANIFEST_MAX, ManifestEntry, NodeStatus, Order, Report, ScriptOutcome, WorkloadState, epoch_ms,
@@ -131,7 +132,13 @@ impl Node {
                 "a node mounts at most {MANIFEST_MAX} volumes"
             )));
         }
-        mounting::mount_in_node(self.init.as_fd(), source, &entry.fs_uuid, &entry.target)?;
+        let listed = self.mount_points().add(&entry.target);
+        if let Err(e) = &listed {
+            // What no list knows is not marked: nobody would take the mark away.
+            eprintln!("{e}");
+        }
+        let ManifestEntry { fs_uuid, target, .. } = &entry;
+        mounting::mount_in_node(self.init.as_fd(), source, fs_uuid, target, listed.is_ok())?;
         self.mounts.retain(|m| m.target != entry.target);
         self.mounts.push(entry);
         Ok(())
@@ -140,7 +147,27 @@ impl Node {
     pub fn unmount(&mut self, target: &str) -> Result<()> {
         mounting::unmount_in_node(self.init.as_fd(), target)?;
         self.mounts.retain(|m| m.target != target);
+        if let Err(e) = self.mount_points().remove(&BTreeSet::from([target.to_owned()])) {
+            eprintln!("{e}");
+        }
         Ok(())
+    }
+
+    fn mount_points(&self) -> MountPoints {
+        MountPoints::of(&self.config.root_mount)
+    }
+
+    /// What was a mount point of an earlier instance, and is none of this one's, is a directory
+    /// like any other again.
+    fn let_former_mount_points_go(&self) -> Result<()> {
+        let list = self.mount_points();
+        let mut former = list.all()?;
+        former.retain(|target| !self.mounts.iter().any(|m| m.target == *target));
+        if former.is_empty() {
+            return Ok(());
+        }
+        mounting::let_go(self.init.as_fd(), &former)?;
+        list.remove(&former)
     }
 
     /// Takes another address for its own, as long as nothing of the workload has seen the old one.
@@ -197,6 +224,9 @@ impl Node {
                 self.config.instance_id,
                 missing.join(", ")
             )));
+        }
+        if let Err(e) = self.let_former_mount_points_go() {
+            eprintln!("{e}");
         }
         self.order(Order::OpenGate)?;
         let now = epoch_ms();

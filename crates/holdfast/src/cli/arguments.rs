@@ -388,6 +388,7 @@ Nodes that can be brought back: holdfast node list --all. What the deletion took
     /// The command gets a terminal of the node's if standard input and output are terminals, and
     /// pipes otherwise; never the caller's own terminal or files. What it starts in the
     /// background is not waited for, and what that prints after the command's end is lost.
+    /// Until the node's volumes are mounted the command waits, 30 seconds at most.
     #[command(after_help = "Examples:
   holdfast node exec postgres -- psql -U postgres
   holdfast node exec redis -- redis-cli info replication
@@ -398,6 +399,9 @@ Nodes that can be brought back: holdfast node list --all. What the deletion took
         /// Give the command a terminal of the node's in any case
         #[arg(short = 't', long)]
         tty: bool,
+        /// Enter also before the node's volumes are mounted (to look why they are not)
+        #[arg(long)]
+        before_gate: bool,
         /// The command and its arguments
         #[arg(last = true, required = true, value_name = "CMD")]
         command: Vec<String>,

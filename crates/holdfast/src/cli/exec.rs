@@ -4,6 +4,7 @@
 use super::client::{Client, printable};
 use super::complain;
 use super::exit::{Code, Failure};
+use holdfast_agent::{AgentError, Wanted};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,13 +15,17 @@ const NOT_ENTERED: u8 = 125;
 /// How often is looked whether the last other thread (of a name look-up) has ended.
 const TRIES: usize = 100;
 const PAUSE: Duration = Duration::from_millis(10);
+/// How long a node's volumes are waited for: a replacement takes seconds.
+const GATE_MAX: Duration = Duration::from_secs(30);
 
 /// Runs a command in a node and ends as it ends. It has a terminal of the node's if it is asked
-/// for, or if both standard input and output are terminals.
+/// for, or if both standard input and output are terminals. It waits until the node's volumes are
+/// mounted, unless it is to enter before.
 pub fn run(
     client: &Client,
     name: &str,
     tty: bool,
+    before_gate: bool,
     command: &[String],
 ) -> Result<ExitCode, Failure> {
     let node = client.find(name)?;
@@ -53,8 +58,15 @@ pub fn run(
     } else {
         Vec::new()
     };
-    match holdfast_agent::exec_in(Path::new(dir), command, tty, &environment) {
+    let gate = (!before_gate).then_some(GATE_MAX);
+    let wanted = Wanted { tty, env: &environment, gate };
+    match holdfast_agent::exec_in(Path::new(dir), command, &wanted) {
         Ok(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))),
+        Err(AgentError::TimedOut { .. }) if gate.is_some() => not_entered(&format!(
+            "its volumes are still not mounted after {} s; `holdfast node show {name}` says why. \
+             --before-gate enters all the same: nothing can be written to their places then",
+            GATE_MAX.as_secs()
+        )),
         Err(error) => not_entered(&error.to_string()),
     }
 }

@@ -47,8 +47,8 @@ pub fn run(command: &NodeCommand) -> Result<ExitCode, Failure> {
             let node = asked.client.find(name)?;
             events::show(&asked.client, &node.id, *follow, *limit, asked.json)?;
         }
-        NodeVerb::Exec { name, tty, command } => {
-            return exec::run(&asked.client, name, *tty, command);
+        NodeVerb::Exec { name, tty, before_gate, command } => {
+            return exec::run(&asked.client, name, *tty, *before_gate, command);
         }
     }
     Ok(ExitCode::SUCCESS)
