@@ -3,6 +3,8 @@
 
 use std::io;
 
+use nix::sys::resource::{Resource, setrlimit};
+
 use crate::error::{Doing, Result};
 use crate::sys;
 
@@ -34,6 +36,15 @@ pub const KEPT: u64 = 1 << CHOWN
     | 1 << SYS_CHROOT
     | 1 << AUDIT_WRITE
     | 1 << SETFCAP;
+
+/// A limit of one byte, which nobody in a node may raise, is the kernel's word for "no core dump,
+/// and no program that takes one" (core(5)): such a program runs on the host, as root.
+const CORE_BYTES: u64 = 1;
+
+/// A process of a node that crashes starts nothing on the host.
+pub(crate) fn no_core_dumps() -> Result<()> {
+    setrlimit(Resource::RLIMIT_CORE, CORE_BYTES, CORE_BYTES).doing(|| "limiting core dumps".into())
+}
 
 /// The kernel's sets have 64 bits.
 const CAPABILITIES_MAX: u32 = 64;

@@ -212,6 +212,7 @@ fn run(words: &Words, terminal: Option<&OwnedFd>) -> AgentError {
         std::env::set_current_dir("/root")
             .or_else(|_| std::env::set_current_dir("/"))
             .doing(|| "entering /root in the node".into())?;
+        capabilities::no_core_dumps()?;
         seccomp::refuse_what_has_no_namespace()?;
         capabilities::drop_to_kept()
     })();

@@ -5,9 +5,9 @@
 //! `/`: its links were made by a node and would otherwise lead out to the host.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -32,9 +32,17 @@ const PROC_MASKED_FILES: &[&str] = &[
     "/proc/latency_stats",
     "/proc/kallsyms",
     "/proc/kmsg",
+    "/proc/kpagecgroup",
+    "/proc/kpagecount",
+    "/proc/kpageflags",
+    "/proc/vmcore",
+    "/proc/iomem",
+    "/proc/ioports",
+    "/proc/mtrr",
     "/proc/sysrq-trigger",
 ];
-const PROC_MASKED_DIRS: &[&str] = &["/proc/acpi", "/proc/scsi", "/proc/asound"];
+const PROC_MASKED_DIRS: &[&str] =
+    &["/proc/acpi", "/proc/scsi", "/proc/asound", "/proc/dynamic_debug"];
 const PROC_READ_ONLY: &[&str] = &["/proc/sys", "/proc/irq", "/proc/bus", "/proc/fs"];
 
 const NONE: Option<&str> = None;
@@ -187,11 +195,21 @@ pub(crate) fn generated_files(config: &NodeConfig) -> Result<()> {
         .doing(|| "writing /etc/hostname in the node".into())
 }
 
+/// As many bytes as the first line of a generated file has. The node may have put anything there,
+/// a device that never ends or a pipe into which nobody writes: those are not read at all.
+fn first_bytes(path: &str) -> io::Result<Vec<u8>> {
+    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let mut found = Vec::new();
+    if file.metadata()?.is_file() {
+        file.take(GENERATED.len() as u64).read_to_end(&mut found)?;
+    }
+    Ok(found)
+}
+
 fn generated(path: &str, text: &str) -> Result<()> {
     let doing = || format!("writing {path} in the node");
-    match fs::read_to_string(path) {
-        Ok(old) if !old.starts_with(GENERATED) => return Ok(()),
-        Err(e) if e.kind() == io::ErrorKind::InvalidData => return Ok(()),
+    match first_bytes(path) {
+        Ok(old) if old != GENERATED.as_bytes() => return Ok(()),
         Ok(_) => {}
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(e).doing(doing),

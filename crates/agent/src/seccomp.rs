@@ -12,7 +12,8 @@ const ARCH: u32 = 0xC000_00B7; // AUDIT_ARCH_AARCH64
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!("the node's system call filter is written for x86_64 and aarch64");
 
-/// Refused with EPERM.
+/// Refused with EPERM. The last four would show what is the host's: file system events and files
+/// by number, which no mount namespace bounds, and the kernel's log.
 const REFUSED: &[libc::c_long] = &[
     libc::SYS_add_key,
     libc::SYS_request_key,
@@ -20,11 +21,33 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_bpf,
     libc::SYS_perf_event_open,
     libc::SYS_userfaultfd,
+    libc::SYS_fanotify_init,
+    libc::SYS_fanotify_mark,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_syslog,
 ];
 
+/// Answered with ENOSYS, as a kernel does that does not have them: programs know such kernels, and
+/// do without. `clone3` keeps its flags where no filter can look, and a C library falls back to
+/// `clone`. What is asked of io_uring passes by every filter; databases that like it (MariaDB,
+/// PostgreSQL, libuv) ask with this call first and fall back.
+const ABSENT: &[libc::c_long] = &[
+    libc::SYS_clone3,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+];
+
+/// The families of sockets that a node may have: what servers use. Any other is answered as by a
+/// kernel that lacks it: AF_VSOCK reaches the hypervisor and no network namespace bounds it; the
+/// rest (AF_ALG, AF_PACKET, Bluetooth, CAN…) is kernel code that no server needs, which asking
+/// for it would load.
+const FAMILIES: [libc::c_int; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+
 /// Requests of `ioctl` that put something into a terminal's input: TIOCSTI, and TIOCLINUX, which
-/// pastes on a console. Numbers of asm-generic/ioctls.h.
-const TYPING: [u32; 2] = [0x5412, 0x541C];
+/// pastes on a console; and TIOCSETD, which loads drivers of modems into the kernel. Numbers of
+/// asm-generic/ioctls.h.
+const TERMINAL: [u32; 3] = [0x5412, 0x541C, 0x5423];
 
 /// x32 calls have this bit in their number and would pass every comparison.
 const X32_BIT: u32 = 0x4000_0000;
@@ -75,7 +98,6 @@ fn refuse_where(
 }
 
 fn program() -> Vec<libc::sock_filter> {
-    // A C library that is told so falls back to `clone`, whose flags can be looked at.
     let absent = step(RETURN, ERRNO | libc::ENOSYS as u32, 0, 0);
     let mut program = vec![
         step(LOAD, ARCHITECTURE, 0, 0),
@@ -84,9 +106,11 @@ fn program() -> Vec<libc::sock_filter> {
         step(LOAD, NUMBER, 0, 0),
         step(IF_AT_LEAST, X32_BIT, 0, 1),
         absent,
-        step(IF_EQUAL, libc::SYS_clone3 as u32, 0, 1),
-        absent,
     ];
+    for number in ABSENT {
+        program.push(step(IF_EQUAL, *number as u32, 0, 1));
+        program.push(absent);
+    }
     for number in REFUSED {
         program.push(step(IF_EQUAL, *number as u32, 0, 1));
         program.push(refuse());
@@ -95,8 +119,19 @@ fn program() -> Vec<libc::sock_filter> {
     for number in [libc::SYS_clone, libc::SYS_unshare] {
         refuse_where(&mut program, number, FIRST_ARGUMENT, &users);
     }
-    let typing = TYPING.map(|request| (IF_EQUAL, request));
-    refuse_where(&mut program, libc::SYS_ioctl, SECOND_ARGUMENT, &typing);
+    let requests = TERMINAL.map(|request| (IF_EQUAL, request));
+    refuse_where(&mut program, libc::SYS_ioctl, SECOND_ARGUMENT, &requests);
+    for number in [libc::SYS_socket, libc::SYS_socketpair] {
+        // The families that pass jump over the answer of all others.
+        let mut block = vec![step(LOAD, FIRST_ARGUMENT, 0, 0)];
+        for (at, family) in FAMILIES.iter().enumerate() {
+            block.push(step(IF_EQUAL, *family as u32, (FAMILIES.len() - at) as u8, 0));
+        }
+        block.push(step(RETURN, ERRNO | libc::EAFNOSUPPORT as u32, 0, 0));
+        block.push(step(RETURN, ALLOW, 0, 0));
+        program.push(step(IF_EQUAL, number as u32, 0, block.len() as u8));
+        program.extend(block);
+    }
     program.push(step(RETURN, ALLOW, 0, 0));
     program
 }

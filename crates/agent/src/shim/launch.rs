@@ -236,6 +236,7 @@ fn try_become_init(
     sys::close_from_on_exec(5).doing(doing)?;
     SigSet::empty().thread_set_mask().doing(doing)?;
 
+    capabilities::no_core_dumps()?;
     seccomp::refuse_what_has_no_namespace()?;
     capabilities::drop_to_kept()?;
     let text = |s: &str| {
