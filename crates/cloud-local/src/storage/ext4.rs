@@ -10,9 +10,21 @@ use std::path::Path;
 const SUPERBLOCK: u64 = 1024;
 const MAGIC_AT: usize = 0x38;
 const MAGIC: u16 = 0xEF53;
+/// `s_state`; its bit 2 says that the kernel has found errors.
+const STATE_AT: usize = 0x3A;
+const STATE_ERRORS: u16 = 2;
 const UUID_AT: usize = 0x68;
+/// `s_journal_inum`, and which it is wherever mkfs.ext4 makes a journal.
+const JOURNAL_INODE_AT: usize = 0xE0;
+const JOURNAL_INODE: u32 = 8;
+/// `s_journal_dev`: the device of a journal that is elsewhere.
+const JOURNAL_DEVICE_AT: usize = 0xE4;
+/// `s_error_count`: errors that the kernel has found since the last check.
+const ERROR_COUNT_AT: usize = 0x194;
+/// `s_mount_opts`: options that the kernel adds to every mount, as text that ends in a zero.
+const MOUNT_OPTIONS_AT: usize = 0x200;
 /// The part of the superblock that is read.
-const SUPERBLOCK_READ: usize = 0x80;
+const SUPERBLOCK_READ: usize = 0x240;
 /// Exit status of e2fsck from which on errors are left uncorrected (e2fsck(8)).
 const FSCK_UNCORRECTED: i32 = 4;
 
@@ -21,6 +33,10 @@ const FSCK_UNCORRECTED: i32 = 4;
 pub(super) struct Superblock {
     /// As people write it.
     pub(super) uuid: String,
+    /// Whether the kernel has found errors that no check has looked at since.
+    pub(super) has_errors: bool,
+    /// What it asks for that no volume of ours has, and that would reach beyond it, as a sentence.
+    pub(super) foreign: Option<&'static str>,
 }
 
 /// Makes a filesystem in a new image, with what is in a directory. Only ever called on a file that
@@ -51,10 +67,36 @@ pub(super) fn superblock(image: &Path) -> io::Result<Option<Superblock>> {
     if let Err(e) = File::open(image)?.read_exact_at(&mut bytes, SUPERBLOCK) {
         return if e.kind() == io::ErrorKind::UnexpectedEof { Ok(None) } else { Err(e) };
     }
-    if u16::from_le_bytes([bytes[MAGIC_AT], bytes[MAGIC_AT + 1]]) != MAGIC {
+    if number_16(&bytes, MAGIC_AT) != MAGIC {
         return Ok(None);
     }
-    Ok(Some(Superblock { uuid: uuid_text(&bytes[UUID_AT..UUID_AT + 16]) }))
+    Ok(Some(Superblock {
+        uuid: uuid_text(&bytes[UUID_AT..UUID_AT + 16]),
+        has_errors: number_16(&bytes, STATE_AT) & STATE_ERRORS != 0
+            || number_32(&bytes, ERROR_COUNT_AT) != 0,
+        foreign: foreign(&bytes),
+    }))
+}
+
+/// A superblock is data that somebody may have written who is not the host: what it asks of the kernel
+/// beside how to read the volume is not done.
+fn foreign(bytes: &[u8; SUPERBLOCK_READ]) -> Option<&'static str> {
+    if bytes[MOUNT_OPTIONS_AT] != 0 {
+        return Some("its superblock brings mount options (`tune2fs -E mount_opts=` removes them)");
+    }
+    let inode = number_32(bytes, JOURNAL_INODE_AT);
+    if number_32(bytes, JOURNAL_DEVICE_AT) != 0 || inode != JOURNAL_INODE {
+        return Some("its journal is not in itself (`tune2fs -O ^has_journal`, then `tune2fs -j`)");
+    }
+    None
+}
+
+fn number_16(bytes: &[u8; SUPERBLOCK_READ], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+fn number_32(bytes: &[u8; SUPERBLOCK_READ], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 /// Sixteen bytes as people write a UUID.

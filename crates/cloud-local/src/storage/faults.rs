@@ -24,6 +24,9 @@ impl Pool {
     pub fn fault(&self, target: &Path) -> Result<Option<String>, StorageError> {
         let Some(mounted) = mounts::at(target)? else { return Ok(None) };
         let device = format!("loop{}", mounted.device.1);
+        if let Some(damage) = damage(&device) {
+            return Ok(Some(damage));
+        }
         if let Some(option) = given_up(&mounted) {
             return Ok(Some(format!("its filesystem takes no more writes ({option})")));
         }
@@ -64,6 +67,35 @@ impl Pool {
         let flushes = numbers.get(15).copied().unwrap_or_default();
         Ok(numbers.get(4).map(|writes| writes.saturating_add(flushes)))
     }
+}
+
+/// What ext4 calls errors that are damage (`fs/ext4/ext4.h`: EXT4_ERR_EFSBADCRC,
+/// EXT4_ERR_EFSCORRUPTED); others tell of a device that failed, or had no space.
+const DAMAGE: [u64; 2] = [4, 5];
+
+/// What damage the kernel has found in the filesystem of a device since it was last checked.
+fn damage(device: &str) -> Option<String> {
+    let text = |name: &str| {
+        let path = format!("/sys/fs/ext4/{device}/{name}");
+        std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+    };
+    let number = |name: &str| text(name).parse::<u64>().unwrap_or_default();
+    let count = number("errors_count");
+    let is_damage = ["first_error_errcode", "last_error_errcode"]
+        .into_iter()
+        .any(|name| DAMAGE.contains(&number(name)));
+    if count == 0 || !is_damage {
+        return None;
+    }
+    let seconds = i64::try_from(number("first_error_time")).unwrap_or_default();
+    let first = jiff::Timestamp::from_second(seconds)
+        .map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+        .unwrap_or_default();
+    Some(format!(
+        "the kernel has found its filesystem damaged ({count} errors, the first at {first} in {}), \
+         and writes to it no more",
+        text("first_error_func")
+    ))
 }
 
 /// The option that says that a filesystem takes no more writes.

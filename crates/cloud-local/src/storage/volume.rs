@@ -222,12 +222,18 @@ impl Pool {
         // A write that cannot be carried out gives the filesystem up, so that a file never becomes
         // longer than what is in it (ext4(5): otherwise the length is committed all the same, and a
         // log ends in zeros that its server takes for damage).
-        let mut words = "noinit_itable,data_err=abort";
+        // The rest is said because a superblock may say otherwise: a filesystem that the kernel finds
+        // damaged must be written no more (ext4(5): `errors=continue` would go on, `errors=panic` would
+        // stop the host), what is synced must have reached the disk, and no freed block is to be handed
+        // back at each commit.
+        let mut words =
+            "noinit_itable,data_err=abort,errors=remount-ro,data=ordered,barrier=1,nodiscard";
         if options.read_only {
             flags |= MsFlags::MS_RDONLY;
-            words = "noload";
+            words = "noload,errors=remount-ro";
         }
         let device = device.path();
+        self.make_sound(volume, &path, &device, options)?;
         if let Err(cause) = mounts::mount_device(&device, target, "ext4", flags, words) {
             if !ext4::is_damage(&cause) {
                 return Err(StorageError::io("mounting", target)(cause));
@@ -247,6 +253,37 @@ impl Pool {
         }
         // A node gets a copy of this mount: what it mounts below must not come back here.
         mounts::make_private(target)
+    }
+
+    /// Before a mount: looks at what the superblock says of itself. A filesystem in which the kernel has
+    /// found errors is checked: what `e2fsck -p` cannot put right without asking is not mounted.
+    fn make_sound(
+        &self,
+        volume: &VolumeId,
+        image: &Path,
+        device: &Path,
+        options: MountOptions,
+    ) -> Result<(), StorageError> {
+        let found = ext4::superblock(image).map_err(StorageError::io("reading", image))?;
+        let refuse = |why: &str, fsck: String| StorageError::FilesystemDoesNotMount {
+            volume: volume.to_string(),
+            image: image.to_owned(),
+            cause: io::Error::other(why.to_owned()),
+            fsck,
+        };
+        match found {
+            Some(ext4::Superblock { foreign: Some(why), .. }) => {
+                Err(refuse(why, "it was not asked".to_owned()))
+            }
+            Some(ext4::Superblock { has_errors: true, .. }) if !options.read_only => {
+                let (sound, fsck) = ext4::preen(device)?;
+                tracing::warn!(%volume, sound, %fsck, "a filesystem with errors was checked");
+                let why = "the kernel has found it damaged";
+                if sound { Ok(()) } else { Err(refuse(why, fsck)) }
+            }
+            // One without a superblock does not mount either: the kernel says why.
+            _ => Ok(()),
+        }
     }
 
     /// Unmounts what is mounted at a path; nothing there is success. What keeps it busy for half

@@ -8,6 +8,7 @@ mod neighbours;
 mod power;
 mod snapshots;
 mod times;
+mod walls_filesystem;
 mod walls_space;
 
 use holdfast_cloud::conformance::{self, Subject};
