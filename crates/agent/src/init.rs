@@ -7,7 +7,7 @@
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -287,8 +287,20 @@ impl Init {
         let doing = || format!("writing {} in the node", path.display());
         fs::create_dir_all(directory).doing(doing)?;
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).doing(doing)?;
-        fs::write(&path, text).doing(doing)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).doing(doing)?;
+        // Whatever somebody has put there goes first: writing to a pipe would be waiting for it.
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e).doing(doing),
+            _ => {}
+        }
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o700)
+            .open(&path)
+            .doing(doing)?;
+        file.write_all(text).doing(doing)?;
+        // A file that is open for writing cannot be executed.
+        drop(file);
         let mut command = if text.starts_with(b"#!") {
             Command::new(&path)
         } else {

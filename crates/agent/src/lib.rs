@@ -26,6 +26,7 @@
 //! processes they are), `control.sock`, `console.log`, `shim.log`, `shim.lock` and in the end
 //! `exit.json`.
 
+mod beneath;
 mod capabilities;
 mod cgroup;
 mod client;
@@ -38,6 +39,7 @@ mod handle;
 mod identity;
 mod init;
 mod mount_points;
+mod mountinfo;
 mod mounting;
 mod network;
 mod program;

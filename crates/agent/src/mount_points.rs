@@ -11,13 +11,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
 use nix::sys::stat::Mode;
 
+use crate::beneath::Directory;
 use crate::error::{AgentError, Doing, Result};
 use crate::skeleton::HIDDEN;
 use crate::sys;
@@ -113,30 +113,28 @@ impl MountPoints {
     }
 }
 
-/// Sets or takes away the mark of a directory, by its name in the node that the caller is in. Only
-/// on the node's root volume: another volume goes to other nodes. False where there was nothing
-/// to do.
-pub(crate) fn mark(directory: &Path, closed: bool) -> Result<bool> {
+/// Sets or takes away the mark of the directory at `path`, counted from `at` in the tree of the node
+/// that the caller is in; no link is followed. Only on the node's root volume: another volume goes to
+/// other nodes. False where there was nothing to do.
+pub(crate) fn mark(at: &Directory, path: &Path, closed: bool) -> Result<bool> {
     let doing = || {
         let what = if closed { "closing" } else { "opening" };
-        format!("{what} the mount point {} of the root volume for writers", directory.display())
+        format!("{what} the mount point {} of the root volume for writers", path.display())
     };
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(directory);
-    let file = match file {
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    let file = match sys::open_beneath(at.as_fd(), relative, flags, 0) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(e) => return Err(e).doing(doing),
     };
-    let device = |path: &Path| sys::mount_root(path).map(|(_, device)| device).doing(doing);
-    if device(directory)? != device(Path::new("/"))? {
+    let there = sys::on_mount(file.as_fd(), Path::new("")).doing(doing)?;
+    if there.device != Directory::root()?.on_mount()?.device {
         return Ok(false);
     }
     let mut flags: libc::c_int = 0;
     // SAFETY: the request takes a pointer to an int (whatever its name says), alive in the call.
-    if unsafe { libc::ioctl(file.as_fd().as_raw_fd(), FS_IOC_GETFLAGS, &raw mut flags) } < 0 {
+    if unsafe { libc::ioctl(file.as_raw_fd(), FS_IOC_GETFLAGS, &raw mut flags) } < 0 {
         return Err(io::Error::last_os_error()).doing(doing);
     }
     let wanted = if closed { flags | FS_IMMUTABLE_FL } else { flags & !FS_IMMUTABLE_FL };
@@ -144,7 +142,7 @@ pub(crate) fn mark(directory: &Path, closed: bool) -> Result<bool> {
         return Ok(false);
     }
     // SAFETY: as above.
-    if unsafe { libc::ioctl(file.as_fd().as_raw_fd(), FS_IOC_SETFLAGS, &raw const wanted) } < 0 {
+    if unsafe { libc::ioctl(file.as_raw_fd(), FS_IOC_SETFLAGS, &raw const wanted) } < 0 {
         return Err(io::Error::last_os_error()).doing(doing);
     }
     Ok(true)

@@ -2,9 +2,12 @@
 //!
 //! A copy of the host's mount is made in the host's namespace and moved into the node's by a
 //! forked child that enters it: the shim itself never leaves the host's mounts and holds none.
+//!
+//! A node's paths are its root's to change, at any moment. What is made and mounted is reached
+//! without links, through directories held open, and what is unmounted is known by its number: a
+//! path alone never says what is there.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Component, Path, PathBuf};
@@ -12,13 +15,17 @@ use std::path::{Component, Path, PathBuf};
 use nix::mount::{MntFlags, umount2};
 use nix::sched::{CloneFlags, setns};
 
+use crate::beneath::Directory;
 use crate::error::{AgentError, Doing, Result};
 use crate::filesystem::filesystem_uuid;
 use crate::mount_points;
+use crate::mountinfo::Placed;
 use crate::sys;
 
 /// A child in the node has this long, in milliseconds; a mount takes one or two.
 const CHILD_LIMIT_MS: u64 = 5_000;
+/// How often an unmount is tried while the node moves directories.
+const UNMOUNT_TRIES: u32 = 10;
 /// What a child has to say is at most this long, in bytes.
 const MESSAGE_MAX_BYTES: u64 = 4096;
 /// The kernel's PATH_MAX.
@@ -26,16 +33,28 @@ const PATH_MAX_BYTES: usize = 4095;
 /// Where a volume must not go: the node would not work any more, or the host shows through.
 const RESERVED: &[&str] = &["/proc", "/sys", "/dev", "/usr", "/etc", "/run", "/.holdfast"];
 
-/// Mounts what the host has at `source` at `target` in the node of `init`, after checking that it
-/// is the file system `fs_uuid`. Doing it twice is doing it once. With `close`, nothing can be
-/// written to the directory below any more.
+/// A node, as far as its mounts are concerned.
+#[derive(Clone, Copy)]
+pub(crate) struct Inside<'a> {
+    /// Its init.
+    pub init: BorrowedFd<'a>,
+    /// The number of its init on the host; it is not reaped as long as this is used.
+    pub init_pid: i32,
+}
+
+/// Mounts what the host has at `source` at `target` in the node, after checking that it is the
+/// file system `fs_uuid`. `held` is what was mounted there before: doing it twice is doing it once.
+/// With `close`, nothing can be written to the directory below any more.
+///
+/// No link of the node's is followed: neither to what is made, nor to where it is mounted.
 pub(crate) fn mount_in_node(
-    init: BorrowedFd<'_>,
+    node: Inside<'_>,
     source: &Path,
     fs_uuid: &str,
     target: &str,
+    held: Option<Placed>,
     close: bool,
-) -> Result<()> {
+) -> Result<Placed> {
     let target = checked_target(target)?;
     let found = filesystem_uuid(source)?;
     if !found.eq_ignore_ascii_case(fs_uuid) {
@@ -52,70 +71,99 @@ pub(crate) fn mount_in_node(
             source.display()
         )));
     }
-    let copy = sys::open_tree_clone(source)
-        .doing(|| format!("copying the mount at {}", source.display()))?;
+    if let Some(held) = held.filter(|held| held.device == device) {
+        if held.is_at(node.init_pid, &target)? {
+            return Ok(held);
+        }
+        // The node has moved a directory above it. It must not be there twice.
+        unmount_in_node(node, held)?;
+    }
+    let copying = || format!("copying the mount at {}", source.display());
+    let copy = sys::open_tree_clone(source).doing(copying)?;
     sys::mount_set(copy.as_fd(), sys::MOUNT_ATTR_NODEV)
         .doing(|| format!("making the copy of {} private", source.display()))?;
+    let mount_id = sys::on_mount(copy.as_fd(), Path::new("")).doing(copying)?.mount_id;
+    let placed = Placed { mount_id, device };
 
-    in_node(init, || {
-        fs::create_dir_all(&target).doing(|| format!("making {} in the node", target.display()))?;
-        let look = || sys::mount_root(&target).doing(|| format!("looking at {}", target.display()));
-        match look()? {
-            (true, found) if found == device => return Ok(()),
-            (true, _) => {
-                return Err(AgentError::Invalid(format!(
-                    "something else is mounted at {} in the node; unmount it first",
-                    target.display()
-                )));
-            }
-            (false, _) => {}
+    in_node(node.init, || {
+        let directory = Directory::root()?.make(&target, 0o755)?;
+        if directory.on_mount()?.is_root {
+            return Err(AgentError::Invalid(format!(
+                "something else is mounted at {} in the node; unmount it first",
+                target.display()
+            )));
         }
         if close {
             // Without the mark the volume serves as well; the shim's log says what is missing.
-            if let Err(e) = mount_points::mark(&target, true) {
+            if let Err(e) = mount_points::mark(&directory, Path::new("."), true) {
                 eprintln!("{e}");
             }
-            if fs::read_dir(&target).is_ok_and(|mut entries| entries.next().is_some()) {
+            if !directory.is_empty()? {
                 eprintln!(
                     "the root volume has something at {}: the volume hides it",
                     target.display()
                 );
             }
         }
-        sys::move_mount_to(copy.as_fd(), &target)
-            .doing(|| format!("mounting at {} in the node", target.display()))?;
-        // The last component may be a link that the node made: then the volume is elsewhere.
-        if look()? == (true, device) {
-            Ok(())
-        } else {
-            Err(AgentError::Invalid(format!(
-                "after mounting, {} in the node is not the volume; is it a link?",
-                target.display()
-            )))
-        }
-    })
+        sys::move_mount_onto(copy.as_fd(), directory.as_fd())
+            .doing(|| format!("mounting at {} in the node", target.display()))
+    })?;
+    drop(copy);
+    // The node may have moved the directory, or one above it, in between.
+    if placed.is_at(node.init_pid, &target)? {
+        return Ok(placed);
+    }
+    unmount_in_node(node, placed)?;
+    Err(AgentError::Invalid(format!(
+        "{} was moved in the node while the volume was mounted there; try again",
+        target.display()
+    )))
 }
 
-/// Unmounts `target` in the node of `init`; if nothing is mounted there, that is fine. Then it is
-/// a directory like any other.
-pub(crate) fn unmount_in_node(init: BorrowedFd<'_>, target: &str) -> Result<()> {
-    let target = checked_target(target)?;
-    in_node(init, || {
-        match sys::mount_root(&target) {
-            Ok((true, _)) => umount2(&target, MntFlags::UMOUNT_NOFOLLOW)
-                .doing(|| format!("unmounting {} in the node (is it in use?)", target.display()))?,
-            Ok((false, _)) => {}
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(e).doing(|| format!("looking at {}", target.display())),
+/// Unmounts in the node what was mounted there by [`mount_in_node`], wherever it is now, and
+/// nothing else. If it is not mounted any more, that is fine. Then the place is a directory like
+/// any other.
+pub(crate) fn unmount_in_node(node: Inside<'_>, placed: Placed) -> Result<()> {
+    let mut tries = 0;
+    loop {
+        let Some(place) = placed.place(node.init_pid)? else { return Ok(()) };
+        tries += 1;
+        match in_node(node.init, || unmount_at(&place, placed)) {
+            // The node may have moved a directory above it since the place was looked up.
+            Err(_) if tries < UNMOUNT_TRIES && !placed.is_at(node.init_pid, &place)? => {}
+            result => return result,
         }
-        mount_points::mark(&target, false).map(drop)
-    })
+    }
+}
+
+/// In the node: unmounts `place` if the mount there is the one that is meant.
+fn unmount_at(place: &Path, placed: Placed) -> Result<()> {
+    let (Some(parent), Some(name)) = (place.parent(), place.file_name().map(Path::new)) else {
+        return Err(AgentError::Invalid(format!("{} holds no volume", place.display())));
+    };
+    let parent = Directory::root()?.open(parent)?;
+    let there = parent.entry_on_mount(name)?;
+    if (there.mount_id, there.device) != (placed.mount_id, placed.device) {
+        return Err(AgentError::Invalid(format!(
+            "at {} in the node is something else than the volume",
+            place.display()
+        )));
+    }
+    // From the directory that was looked at, by one name. The kernel lets nobody rename what
+    // something is mounted on, so that name still means the volume.
+    parent.enter()?;
+    umount2(name, MntFlags::UMOUNT_NOFOLLOW)
+        .doing(|| format!("unmounting {} in the node (is it in use?)", place.display()))?;
+    mount_points::mark(&parent, name, false).map(drop)
 }
 
 /// Lets the node write again to those of `former` that nothing is mounted at.
 pub(crate) fn let_go(init: BorrowedFd<'_>, former: &BTreeSet<String>) -> Result<()> {
     let targets = former.iter().map(|t| checked_target(t)).collect::<Result<Vec<_>>>()?;
-    in_node(init, || targets.iter().try_for_each(|t| mount_points::mark(t, false).map(drop)))
+    in_node(init, || {
+        let root = Directory::root()?;
+        targets.iter().try_for_each(|t| mount_points::mark(&root, t, false).map(drop))
+    })
 }
 
 fn checked_target(target: &str) -> Result<PathBuf> {

@@ -2,17 +2,19 @@
 //! before its exec.
 //!
 //! Nothing is written to, and nothing mounted on, a path of the root volume until that volume is
-//! `/`: its links were made by a node and would otherwise lead out to the host.
+//! `/`: its links were made by a node and would otherwise lead out to the host. And none of them is
+//! followed then, for some of `/proc` lead to what this process still holds of the host. Nobody
+//! else is in the tree yet, so a path that was found to be without links stays so.
 
 use std::fs;
-use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
+use crate::beneath::Directory;
 use crate::config::NodeConfig;
 use crate::error::{Doing, Result};
 use crate::skeleton::HIDDEN;
@@ -83,7 +85,7 @@ pub(crate) fn enter(config: &NodeConfig) -> Result<()> {
 fn usr_mount(usr: &impl AsFd) -> Result<()> {
     let at = |name: &str| format!("/{HIDDEN}/usr/{name}");
     for name in ["upper", "work", "lower"] {
-        fs::create_dir_all(at(name)).doing(|| format!("making {}", at(name)))?;
+        directory(&at(name), 0o755)?;
     }
     let lower = at("lower");
     sys::move_mount_to(usr.as_fd(), Path::new(&lower))
@@ -170,49 +172,37 @@ fn device(name: &str, major: u64, minor: u64) -> Result<()> {
 }
 
 fn directory(path: &str, mode: u32) -> Result<()> {
-    let doing = || format!("making {path} in the node");
-    match fs::create_dir(path) {
-        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(mode)).doing(doing),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(e) => Err(e).doing(doing),
-    }
+    Directory::root()?.make(Path::new(path), mode).map(drop)
 }
 
-/// The files in `/etc` that tell the node its name and address.
+/// The files in `/etc` that tell the node its name and address. A node that has put links in
+/// their place, or in that of `/etc`, sees to them itself.
 pub(crate) fn generated_files(config: &NodeConfig) -> Result<()> {
     let NodeConfig { hostname, private_ip, .. } = config;
     let short = hostname.split('.').next().unwrap_or(hostname);
+    let etc = match Directory::root()?.open(Path::new("/etc")) {
+        Ok(etc) => etc,
+        Err(e) => {
+            eprintln!("{} was not told its name and address in files: {e}", config.instance_id);
+            return Ok(());
+        }
+    };
     generated(
-        "/etc/hosts",
+        &etc,
+        "hosts",
         &format!(
             "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n\
              {private_ip} {hostname} {short}\n"
         ),
     )?;
-    generated("/etc/resolv.conf", "options timeout:1 attempts:1\n")?;
+    generated(&etc, "resolv.conf", "options timeout:1 attempts:1\n")?;
     // This one cannot hold a comment; it follows the node's name.
-    fs::write("/etc/hostname", format!("{hostname}\n"))
-        .doing(|| "writing /etc/hostname in the node".into())
+    etc.write_file("hostname", &format!("{hostname}\n"), 0, |_| true)
 }
 
-/// As many bytes as the first line of a generated file has. The node may have put anything there,
-/// a device that never ends or a pipe into which nobody writes: those are not read at all.
-fn first_bytes(path: &str) -> io::Result<Vec<u8>> {
-    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let mut found = Vec::new();
-    if file.metadata()?.is_file() {
-        file.take(GENERATED.len() as u64).read_to_end(&mut found)?;
-    }
-    Ok(found)
-}
-
-fn generated(path: &str, text: &str) -> Result<()> {
-    let doing = || format!("writing {path} in the node");
-    match first_bytes(path) {
-        Ok(old) if old != GENERATED.as_bytes() => return Ok(()),
-        Ok(_) => {}
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(e) => return Err(e).doing(doing),
-    }
-    fs::write(path, format!("{GENERATED}\n{text}")).doing(doing)
+fn generated(etc: &Directory, name: &str, text: &str) -> Result<()> {
+    let text = format!("{GENERATED}\n{text}");
+    etc.write_file(name, &text, GENERATED.len(), |old| {
+        old.is_empty() || old == GENERATED.as_bytes()
+    })
 }

@@ -11,6 +11,7 @@ use libc::{c_int, c_long, c_uint, c_ulong, pid_t};
 const OPEN_TREE_CLONE: c_uint = 1;
 const OPEN_TREE_CLOEXEC: c_uint = libc::O_CLOEXEC as c_uint;
 const MOVE_MOUNT_F_EMPTY_PATH: c_uint = 0x4;
+const MOVE_MOUNT_T_EMPTY_PATH: c_uint = 0x40;
 /// `mount_setattr`: nothing can be written through this mount.
 pub const MOUNT_ATTR_RDONLY: u64 = 0x1;
 /// `mount_setattr`: device nodes on this mount are dead.
@@ -204,23 +205,105 @@ pub fn move_mount_to(mount: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Puts a detached mount on the directory `target`, whatever leads to it now.
+pub fn move_mount_onto(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: both empty paths refer to the descriptors, which are borrowed and so open.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            target.as_raw_fd(),
+            c"".as_ptr(),
+            MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH,
+        )
+    })?;
+    Ok(())
+}
+
+/// The mount that a file or directory is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnMount {
+    /// Whether it is the root of that mount.
+    pub is_root: bool,
+    /// The device number of its filesystem.
+    pub device: u64,
+    /// The mount's number, as `/proc/PID/mountinfo` shows it; no other mount has it while this
+    /// one exists.
+    pub mount_id: u64,
+}
+
+/// What `name` in the directory `at` is on; of the directory itself if `name` is empty. A link is
+/// not followed.
+pub fn on_mount(at: BorrowedFd<'_>, name: &Path) -> io::Result<OnMount> {
+    statx(at.as_raw_fd(), name)
+}
+
 /// Whether `path` is the root of a mount, and its device number.
 pub fn mount_root(path: &Path) -> io::Result<(bool, u64)> {
-    let path = path_c(path)?;
+    statx(libc::AT_FDCWD, path).map(|found| (found.is_root, found.device))
+}
+
+fn statx(at: RawFd, name: &Path) -> io::Result<OnMount> {
+    let name = path_c(name)?;
     // SAFETY: all zeroes is a valid `statx`.
     let mut found: libc::statx = unsafe { std::mem::zeroed() };
     // SAFETY: the path and the buffer live across the call.
     check(unsafe {
         libc::statx(
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT,
-            libc::STATX_BASIC_STATS,
+            at,
+            name.as_ptr(),
+            libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT | libc::AT_EMPTY_PATH,
+            libc::STATX_BASIC_STATS | libc::STATX_MNT_ID,
             &raw mut found,
         )
     } as c_long)?;
-    let is_root = found.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0;
-    Ok((is_root, libc::makedev(found.stx_dev_major, found.stx_dev_minor)))
+    if found.stx_mask & libc::STATX_MNT_ID == 0 {
+        // Linux before 5.8.
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    Ok(OnMount {
+        is_root: found.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0,
+        device: libc::makedev(found.stx_dev_major, found.stx_dev_minor),
+        mount_id: found.stx_mnt_id,
+    })
+}
+
+/// `struct open_how` of `openat2(2)`.
+#[repr(C)]
+struct OpenHow {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
+}
+
+/// Opens `path` below the directory `at`. No component of it may be a link, and nothing leads out
+/// of the directory: otherwise the error is ELOOP or EXDEV. `flags` are those of `open(2)`.
+pub fn open_beneath(
+    at: BorrowedFd<'_>,
+    path: &Path,
+    flags: c_int,
+    mode: u32,
+) -> io::Result<OwnedFd> {
+    const NO_MAGICLINKS: u64 = 0x02;
+    const NO_SYMLINKS: u64 = 0x04;
+    const BENEATH: u64 = 0x08;
+    let path = path_c(path)?;
+    let how = OpenHow {
+        flags: (flags | libc::O_CLOEXEC) as u64,
+        mode: mode.into(),
+        resolve: NO_MAGICLINKS | NO_SYMLINKS | BENEATH,
+    };
+    // SAFETY: the path and the structure live across the call.
+    owned(unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            at.as_raw_fd(),
+            path.as_ptr(),
+            &raw const how,
+            std::mem::size_of::<OpenHow>(),
+        )
+    })
 }
 
 /// Replaces the program by the one behind `program`, which need not be visible by any path.

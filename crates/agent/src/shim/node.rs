@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -11,7 +12,8 @@ use crate::cgroup::Cgroup;
 use crate::config::{NodeConfig, STOP_TIMEOUT_MAX_MS};
 use crate::error::{AgentError, Doing, Result};
 use crate::mount_points::MountPoints;
-use crate::mounting;
+use crate::mountinfo::Placed;
+use crate::mounting::{self, Inside};
 use crate::protocol::{
     MANIFEST_MAX, ManifestEntry, NodeStatus, Order, Report, ScriptOutcome, WorkloadState, epoch_ms,
 };
@@ -40,7 +42,7 @@ pub(super) struct Node {
     boot_us: u64,
     gate_opened_at_ms: Option<u64>,
     workload: watch::Sender<WorkloadState>,
-    mounts: Vec<ManifestEntry>,
+    mounts: Vec<(ManifestEntry, Placed)>,
     stopping: bool,
     script_waiters: Vec<oneshot::Sender<ScriptOutcome>>,
     check_waiters: Vec<oneshot::Sender<()>>,
@@ -95,7 +97,7 @@ impl Node {
             boot_us: self.boot_us,
             gate_opened_at_ms: self.gate_opened_at_ms,
             workload: self.workload.borrow().clone(),
-            mounts: self.mounts.clone(),
+            mounts: self.mounts.iter().map(|(entry, _)| entry.clone()).collect(),
             limited: self.cgroup.limited().iter().map(|l| (*l).to_owned()).collect(),
             stopping: self.stopping,
         }
@@ -126,8 +128,8 @@ impl Node {
 
     pub fn mount(&mut self, entry: ManifestEntry, source: &std::path::Path) -> Result<()> {
         self.refuse_while_stopping()?;
-        let already = self.mounts.iter().any(|m| m.target == entry.target);
-        if !already && self.mounts.len() >= MANIFEST_MAX {
+        let held = self.mounts.iter().find(|(m, _)| m.target == entry.target).map(|(_, at)| *at);
+        if held.is_none() && self.mounts.len() >= MANIFEST_MAX {
             return Err(AgentError::Invalid(format!(
                 "a node mounts at most {MANIFEST_MAX} volumes"
             )));
@@ -138,19 +140,29 @@ impl Node {
             eprintln!("{e}");
         }
         let ManifestEntry { fs_uuid, target, .. } = &entry;
-        mounting::mount_in_node(self.init.as_fd(), source, fs_uuid, target, listed.is_ok())?;
-        self.mounts.retain(|m| m.target != entry.target);
-        self.mounts.push(entry);
+        let close = listed.is_ok();
+        let placed = mounting::mount_in_node(self.inside(), source, fs_uuid, target, held, close)?;
+        self.mounts.retain(|(m, _)| m.target != entry.target);
+        self.mounts.push((entry, placed));
         Ok(())
     }
 
+    /// Takes the volume that was mounted at `target` out of the node, wherever the node has moved
+    /// it; if there is none, that is fine.
     pub fn unmount(&mut self, target: &str) -> Result<()> {
-        mounting::unmount_in_node(self.init.as_fd(), target)?;
-        self.mounts.retain(|m| m.target != target);
+        let Some((_, placed)) = self.mounts.iter().find(|(m, _)| m.target == target) else {
+            return Ok(());
+        };
+        mounting::unmount_in_node(self.inside(), *placed)?;
+        self.mounts.retain(|(m, _)| m.target != target);
         if let Err(e) = self.mount_points().remove(&BTreeSet::from([target.to_owned()])) {
             eprintln!("{e}");
         }
         Ok(())
+    }
+
+    fn inside(&self) -> Inside<'_> {
+        Inside { init: self.init.as_fd(), init_pid: self.init_pid }
     }
 
     fn mount_points(&self) -> MountPoints {
@@ -162,7 +174,7 @@ impl Node {
     fn let_former_mount_points_go(&self) -> Result<()> {
         let list = self.mount_points();
         let mut former = list.all()?;
-        former.retain(|target| !self.mounts.iter().any(|m| m.target == *target));
+        former.retain(|target| !self.mounts.iter().any(|(m, _)| m.target == *target));
         if former.is_empty() {
             return Ok(());
         }
@@ -209,15 +221,13 @@ impl Node {
             return Ok((opened, seen));
         }
         self.refuse_while_stopping()?;
-        let missing: Vec<String> = manifest
-            .iter()
-            .filter(|wanted| {
-                !self.mounts.iter().any(|m| {
-                    m.fs_uuid.eq_ignore_ascii_case(&wanted.fs_uuid) && m.target == wanted.target
-                })
-            })
-            .map(|m| format!("{} (file system {}) at {}", m.device, m.fs_uuid, m.target))
-            .collect();
+        let mut missing = Vec::new();
+        for wanted in manifest {
+            if !self.is_mounted(wanted)? {
+                let ManifestEntry { device, fs_uuid, target } = wanted;
+                missing.push(format!("{device} (file system {fs_uuid}) at {target}"));
+            }
+        }
         if !missing.is_empty() {
             return Err(AgentError::Refused(format!(
                 "the gate of {} stays closed: not mounted: {}; mount these first",
@@ -232,6 +242,17 @@ impl Node {
         let now = epoch_ms();
         self.gate_opened_at_ms = Some(now);
         Ok((now, seen))
+    }
+
+    /// Whether a member of a manifest was mounted, and is still where it belongs.
+    fn is_mounted(&self, wanted: &ManifestEntry) -> Result<bool> {
+        let same = |m: &ManifestEntry| {
+            m.fs_uuid.eq_ignore_ascii_case(&wanted.fs_uuid) && m.target == wanted.target
+        };
+        match self.mounts.iter().find(|(m, _)| same(m)) {
+            Some((_, placed)) => placed.is_at(self.init_pid, Path::new(&wanted.target)),
+            None => Ok(false),
+        }
     }
 
     pub fn run_shutdown_script(

@@ -1,5 +1,6 @@
-//! Attacks by root in a node on the host. Each has a control: the same attack with its wall taken
-//! away succeeds, where that harms nobody.
+//! Attacks by root in a node, each on one wall. A control shows that the same attack succeeds where
+//! the wall is not, if that can be shown without harm.
 
 mod calls;
 mod terminal;
+mod tree;
