@@ -19,6 +19,7 @@ const SETUID: u32 = 7;
 const SETPCAP: u32 = 8;
 const NET_BIND_SERVICE: u32 = 10;
 const SYS_CHROOT: u32 = 18;
+const SYS_RESOURCE: u32 = 24;
 const AUDIT_WRITE: u32 = 29;
 const SETFCAP: u32 = 31;
 
@@ -49,11 +50,38 @@ pub(crate) fn no_core_dumps() -> Result<()> {
 /// The kernel's sets have 64 bits.
 const CAPABILITIES_MAX: u32 = 64;
 
+/// What the node's init has besides: it takes from what it starts the right to be spared when
+/// memory runs out. Init uses it for nothing else, and nothing that it starts has it.
+const OF_INIT: u64 = KEPT | 1 << SYS_RESOURCE;
+
 /// Drops everything but [`KEPT`] from the bounding, permitted and effective sets and empties the
 /// inheritable and ambient ones. For the calling thread, and for good.
 pub(crate) fn drop_to_kept() -> Result<()> {
+    drop_to(KEPT)
+}
+
+/// As [`drop_to_kept`], for what is about to become init; init finishes it by
+/// [`keep_from_descendants`].
+pub(crate) fn drop_to_those_of_init() -> Result<()> {
+    drop_to(OF_INIT)
+}
+
+/// In init: what it starts can have no more than [`KEPT`], and it itself sets the rest aside.
+pub(crate) fn keep_from_descendants() -> Result<()> {
+    sys::prctl(libc::PR_CAPBSET_DROP, SYS_RESOURCE.into())
+        .doing(|| "keeping a capability from the node's processes".into())?;
+    sys::set_capabilities(OF_INIT, KEPT).doing(|| "setting init's capabilities".into())
+}
+
+/// In a process that init has forked: the capability that was set aside is there until the next
+/// exec.
+pub(crate) fn take_up_those_of_init() -> io::Result<()> {
+    sys::set_capabilities(OF_INIT, OF_INIT)
+}
+
+fn drop_to(kept: u64) -> Result<()> {
     for capability in 0..CAPABILITIES_MAX {
-        if KEPT & (1 << capability) != 0 {
+        if kept & (1 << capability) != 0 {
             continue;
         }
         match sys::prctl(libc::PR_CAPBSET_DROP, capability.into()) {
@@ -65,5 +93,5 @@ pub(crate) fn drop_to_kept() -> Result<()> {
     }
     sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong)
         .doing(|| "clearing ambient capabilities".into())?;
-    sys::set_capabilities(KEPT).doing(|| "setting the node's capabilities".into())
+    sys::set_capabilities(kept, kept).doing(|| "setting the node's capabilities".into())
 }

@@ -17,6 +17,12 @@ const REMOVE_PAUSE: Duration = Duration::from_millis(10);
 const KILL_ROUNDS: u32 = 200;
 /// The length of a v1/v2 bandwidth period, in microseconds: the kernel's default.
 const CPU_PERIOD_US: u64 = 100_000;
+/// Of a node's memory, one part in so many may be held by its connections.
+const TCP_PART: u64 = 8;
+/// Of the host's memory, one part in so many stays out of the nodes' reach.
+const HOST_MEMORY_PART: u64 = 16;
+/// Of the host's processes and threads, the nodes together may be one part in so many.
+const HOST_IDS_PART: u64 = 2;
 /// `cpu.cfs_quota_us` is never below this; the kernel refuses less.
 const CPUS_MIN: u32 = 1;
 
@@ -63,6 +69,7 @@ impl Cgroup {
                 .doing(|| format!("making control group {}", path.display()))?;
         }
         group.limited = group.limit(limits)?;
+        group.limit_together();
         Ok(group)
     }
 
@@ -226,7 +233,7 @@ impl Cgroup {
 
     fn limit(&self, limits: &Limits) -> Result<Vec<&'static str>> {
         let cpus = u64::from(limits.cpus.max(CPUS_MIN)).min(host_cpus());
-        let memory = limits.memory_bytes.min(host_memory_bytes()?);
+        let memory = memory_bytes(limits)?;
         let quota = cpus * CPU_PERIOD_US;
         let mut limited = Vec::new();
         for (hierarchy, path) in &self.places {
@@ -244,7 +251,14 @@ impl Cgroup {
                 Kind::V1Named => continue,
                 Kind::V1 => {
                     let memory_ok =
-                        has("memory") && set("memory.limit_in_bytes", memory.to_string())?;
+                        has("memory") && set("memory.limit_in_bytes", memory.to_string())? && {
+                            // With swap, which would otherwise be all of the host's; and what
+                            // connections hold, which v1 does not count as memory.
+                            set("memory.memsw.limit_in_bytes", memory.to_string())?;
+                            let tcp = memory / TCP_PART;
+                            set("memory.kmem.tcp.limit_in_bytes", tcp.to_string())?;
+                            true
+                        };
                     let cpu_ok = has("cpu") && {
                         set("cpu.cfs_period_us", CPU_PERIOD_US.to_string())?;
                         set("cpu.cfs_quota_us", quota.to_string())?
@@ -253,7 +267,10 @@ impl Cgroup {
                     (memory_ok, cpu_ok, pids_ok)
                 }
                 Kind::V2 => (
-                    has("memory") && set("memory.max", memory.to_string())?,
+                    has("memory") && set("memory.max", memory.to_string())? && {
+                        set("memory.swap.max", "0".to_owned())?;
+                        true
+                    },
                     has("cpu") && set("cpu.max", format!("{quota} {CPU_PERIOD_US}"))?,
                     has("pids") && set("pids.max", limits.pids_max.to_string())?,
                 ),
@@ -266,6 +283,41 @@ impl Cgroup {
         }
         limited.sort_unstable();
         Ok(limited)
+    }
+
+    /// What all nodes together leave to the host, however many there are. A host on which this
+    /// cannot be set has the limits of each node all the same.
+    fn limit_together(&self) {
+        let together = host_memory_bytes().map(|memory| memory - memory / HOST_MEMORY_PART);
+        let ids = host_ids().map(|ids| ids / HOST_IDS_PART);
+        for (hierarchy, path) in &self.places {
+            let Some(nodes) = path.parent() else { continue };
+            let memory_file = match hierarchy.kind {
+                Kind::V1Named => continue,
+                Kind::V1 => "memory.limit_in_bytes",
+                Kind::V2 => "memory.max",
+            };
+            for (controller, file, value) in
+                [("memory", memory_file, &together), ("pids", "pids.max", &ids)]
+            {
+                if !hierarchy.controllers.iter().any(|c| c == controller) {
+                    continue;
+                }
+                let file = nodes.join(file);
+                match value {
+                    Ok(value) => {
+                        let written = fs::write(&file, value.to_string());
+                        if let Err(e) = written {
+                            eprintln!(
+                                "the nodes have no limit together in {}: {e}",
+                                file.display()
+                            );
+                        }
+                    }
+                    Err(e) => eprintln!("the nodes have no limit together: {e}"),
+                }
+            }
+        }
     }
 }
 
@@ -350,8 +402,25 @@ fn parse_hierarchies(text: &str, v2_controllers: impl Fn(&Path) -> String) -> Ve
     found
 }
 
+/// How much memory a node with these limits has, in bytes: no more than the host.
+pub(crate) fn memory_bytes(limits: &Limits) -> Result<u64> {
+    Ok(limits.memory_bytes.min(host_memory_bytes()?))
+}
+
 fn host_cpus() -> u64 {
     std::thread::available_parallelism().map_or(1, |n| n.get() as u64)
+}
+
+/// How many processes and threads the host can have.
+fn host_ids() -> Result<u64> {
+    let mut least = u64::MAX;
+    for path in ["/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"] {
+        let text = fs::read_to_string(path).doing(|| format!("reading {path}"))?;
+        let number = text.trim().parse::<u64>();
+        let number = number.map_err(|_| AgentError::Protocol(format!("{path} is no number")))?;
+        least = least.min(number);
+    }
+    Ok(least)
 }
 
 fn host_memory_bytes() -> Result<u64> {

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::capabilities;
 use crate::cgroup::Cgroup;
 use crate::error::{AgentError, Doing, Result};
+use crate::oom;
 use crate::seccomp;
 use crate::sys;
 use crate::terminal::NodeTerminal;
@@ -74,6 +75,8 @@ fn enter() -> Result<i32> {
     let words = Words::new(&entry)?;
 
     Cgroup::open(&entry.instance_id)?.join()?;
+    // Whoever called may be spared when memory runs out; the command is not.
+    oom::go_before_init().doing(|| "taking the command's place when memory runs out".into())?;
     // While it is certainly the kernel's own.
     let null = fs::File::options().read(true).write(true).open("/dev/null");
     let null = null.doing(|| "opening /dev/null".into())?;

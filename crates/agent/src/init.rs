@@ -18,8 +18,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use crate::capabilities;
 use crate::config::{CONFIG_MAX_BYTES, NodeConfig};
 use crate::error::{AgentError, Doing, Result};
+use crate::oom;
 use crate::protocol::{LINE_MAX_BYTES, Order, Report, ScriptOutcome, WorkloadState};
 use crate::sys::{self, Ended};
 
@@ -41,6 +43,8 @@ const SCRIPT_DIR: &str = "/run/holdfast";
 
 struct Init {
     config: NodeConfig,
+    /// Whether it is left out when memory runs out, which what it starts must not inherit.
+    is_spared: bool,
     shim: UnixStream,
     received: Vec<u8>,
     workload: Option<i32>,
@@ -70,6 +74,10 @@ fn run() -> Result<u8> {
     sys::prctl(libc::PR_SET_DUMPABLE, 0).doing(|| "closing init to others".into())?;
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)
         .doing(|| "tying init to its shim".into())?;
+    let is_spared = oom::is_spared();
+    if is_spared {
+        capabilities::keep_from_descendants()?;
+    }
     // SAFETY: the shim put these two there for init, and nothing has used them yet.
     let (shim, config) = unsafe { (sys::take_fd(SHIM_FD), sys::take_fd(CONFIG_FD)) };
     let shim = UnixStream::from(shim.doing(|| "taking the socket to the shim".into())?);
@@ -86,6 +94,7 @@ fn run() -> Result<u8> {
 
     let mut init = Init {
         config,
+        is_spared,
         shim,
         received: Vec::new(),
         workload: None,
@@ -309,10 +318,15 @@ impl Init {
             shell
         };
         command.env_clear().envs(environment(&self.config)).current_dir("/");
-        // SAFETY: setsid and sigprocmask are async-signal-safe.
+        let is_spared = self.is_spared;
+        // SAFETY: init has one thread, so no lock is held by one that the child does not have.
         unsafe {
-            command.pre_exec(|| {
+            command.pre_exec(move || {
                 nix::unistd::setsid()?;
+                if is_spared {
+                    capabilities::take_up_those_of_init()?;
+                }
+                oom::go_before_init()?;
                 SigSet::empty().thread_set_mask()?;
                 Ok(())
             });

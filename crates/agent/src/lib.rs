@@ -42,6 +42,7 @@ mod mount_points;
 mod mountinfo;
 mod mounting;
 mod network;
+mod oom;
 mod program;
 mod protocol;
 mod relay;

@@ -15,6 +15,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
 use crate::beneath::Directory;
+use crate::cgroup;
 use crate::config::NodeConfig;
 use crate::error::{Doing, Result};
 use crate::skeleton::HIDDEN;
@@ -47,10 +48,24 @@ const PROC_MASKED_DIRS: &[&str] =
     &["/proc/acpi", "/proc/scsi", "/proc/asound", "/proc/dynamic_debug"];
 const PROC_READ_ONLY: &[&str] = &["/proc/sys", "/proc/irq", "/proc/bus", "/proc/fs"];
 
+/// What lies in `/tmp`, `/dev/shm` and `/run` is in the node's memory. One part in so many each:
+/// together less than all of it, so that a node can still be looked after when all are full.
+const TMP_PART: u64 = 3;
+const SHM_PART: u64 = 3;
+const RUN_PART: u64 = 10;
+/// Each is at least this large, in bytes.
+const TMPFS_MIN_BYTES: u64 = 1024 * 1024;
+/// The smallest page of Linux, in bytes.
+const PAGE_BYTES: u64 = 4096;
+/// Terminals at once. All nodes and the host's containers share 3,072 (`kernel.pty.max` without its
+/// reserve).
+const TERMINALS_MAX: u32 = 256;
+
 const NONE: Option<&str> = None;
 
 /// Makes the root volume `/`, with `/usr` over the host's, and leaves nothing of the host.
 pub(crate) fn enter(config: &NodeConfig) -> Result<()> {
+    let memory = cgroup::memory_bytes(&config.limits)?;
     // Slave, not private: an unmount on the host in the next milliseconds must not be held up by
     // our copies of its mounts.
     mount(NONE, "/", NONE, MsFlags::MS_SLAVE | MsFlags::MS_REC, NONE)
@@ -74,12 +89,20 @@ pub(crate) fn enter(config: &NodeConfig) -> Result<()> {
 
     proc_mount()?;
     usr_mount(&usr)?;
-    tmpfs("/tmp", "mode=1777,size=50%", MsFlags::MS_NOSUID | MsFlags::MS_NODEV)?;
-    tmpfs("/run", "mode=0755,size=20%", MsFlags::MS_NOSUID | MsFlags::MS_NODEV)?;
+    let nosuid = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    tmpfs("/tmp", &part_of(memory, TMP_PART, "1777"), nosuid)?;
+    tmpfs("/run", &part_of(memory, RUN_PART, "0755"), nosuid)?;
     directory("/run/lock", 0o1777)?;
-    dev_mount()?;
+    dev_mount(memory)?;
     proc_restrict()?;
     generated_files(config)
+}
+
+/// Options of a tmpfs that holds at most one `part`th of the node's memory. By default it would be
+/// half of the host's. As many files as pages: an empty one takes memory as well.
+fn part_of(memory: u64, part: u64, mode: &str) -> String {
+    let size = (memory / part).max(TMPFS_MIN_BYTES);
+    format!("mode={mode},size={size},nr_inodes={}", size / PAGE_BYTES)
 }
 
 fn usr_mount(usr: &impl AsFd) -> Result<()> {
@@ -137,8 +160,8 @@ fn proc_restrict() -> Result<()> {
     Ok(())
 }
 
-fn dev_mount() -> Result<()> {
-    tmpfs("/dev", "mode=0755,size=64k", MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC)?;
+fn dev_mount(memory: u64) -> Result<()> {
+    tmpfs("/dev", "mode=0755,size=64k,nr_inodes=1024", MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC)?;
     // Numbers of the kernel's Documentation/admin-guide/devices.txt.
     for (name, minor) in [("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9)] {
         device(name, 1, minor)?;
@@ -146,10 +169,10 @@ fn dev_mount() -> Result<()> {
     device("tty", 5, 0)?;
     let nosuid = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
     directory("/dev/pts", 0o755)?;
-    let options = "newinstance,ptmxmode=0666,mode=0620,gid=5";
-    mount(Some("devpts"), "/dev/pts", Some("devpts"), nosuid, Some(options))
+    let options = format!("newinstance,ptmxmode=0666,mode=0620,gid=5,max={TERMINALS_MAX}");
+    mount(Some("devpts"), "/dev/pts", Some("devpts"), nosuid, Some(options.as_str()))
         .doing(|| "mounting /dev/pts".into())?;
-    tmpfs("/dev/shm", "mode=1777,size=50%", nosuid | MsFlags::MS_NODEV)?;
+    tmpfs("/dev/shm", &part_of(memory, SHM_PART, "1777"), nosuid | MsFlags::MS_NODEV)?;
     for (link, target) in [
         ("ptmx", "pts/ptmx"),
         ("fd", "/proc/self/fd"),

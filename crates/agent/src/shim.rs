@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use crate::cgroup::Cgroup;
 use crate::config::{NodeConfig, console_path, exit_path, write_json};
 use crate::error::{AgentError, Doing, Result};
+use crate::oom;
 use crate::protocol::{ExitStatus, LINE_MAX_BYTES, Order, Report, epoch_ms};
 use crate::sys::{self, Ended};
 use launch::Launched;
@@ -106,6 +107,9 @@ fn leave_the_server() -> Result<()> {
     sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1).doing(|| "becoming a subreaper".into())?;
     std::env::set_current_dir("/").doing(|| "entering /".into())?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    if let Err(e) = oom::spare_this_process() {
+        eprintln!("the shim and the node's init are not spared when memory runs out: {e}");
+    }
     Cgroup::shims()?.join()
 }
 

@@ -383,12 +383,12 @@ pub fn fresh_keyring() {
     }
 }
 
-/// Sets the thread's permitted and effective capabilities to `keep`, inheritable to none.
-pub fn set_capabilities(keep: u64) -> io::Result<()> {
+/// Sets the thread's permitted and effective capabilities, inheritable to none.
+pub fn set_capabilities(permitted: u64, effective: u64) -> io::Result<()> {
     const VERSION_3: u32 = 0x2008_0522;
     let header = [VERSION_3, 0_u32];
-    let (low, high) = (keep as u32, (keep >> 32) as u32);
-    let data: [u32; 6] = [low, low, 0, high, high, 0];
+    let (low, high) = (|set: u64| set as u32, |set: u64| (set >> 32) as u32);
+    let data: [u32; 6] = [low(effective), low(permitted), 0, high(effective), high(permitted), 0];
     // SAFETY: the layouts are those of `capset(2)`, version 3: two words, then two triples.
     check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) })?;
     Ok(())

@@ -25,8 +25,6 @@ use std::path::PathBuf;
 
 /// The size of the root volume of `ami-host`, in GiB, if the request does not say.
 const ROOT_GIB: u32 = 8;
-/// How many processes a node may have.
-const PIDS_MAX: u32 = 8_192;
 /// How long a stop waits for a node's processes, in milliseconds, unless the server says
 /// otherwise.
 const STOP_TIMEOUT_MS: u64 = 30_000;
@@ -216,7 +214,7 @@ impl Inner {
             limits: Limits {
                 cpus: local.vcpus,
                 memory_bytes: local.memory_mib << 20,
-                pids_max: PIDS_MAX,
+                pids_max: local.pids_max(),
             },
             tags: (*fact.tags).clone(),
             metadata: metadata_options::read(&launch.settings),

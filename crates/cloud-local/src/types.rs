@@ -51,6 +51,13 @@ pub(crate) const TYPES: &[LocalType] = &[
     of("r6i.large", 2, 16_384, 0.126, 0.33),
 ];
 
+/// One process or thread for so much memory, in KiB: as many as Linux lets a machine of that size
+/// have (`threads-max`: their stacks take an eighth of its memory).
+const KIB_PER_PROCESS: u64 = 128;
+/// And no more than this, whatever the size: what is shared with the host has to last for many
+/// nodes.
+const PIDS_MAX: u32 = 8_192;
+
 /// The type of that name, or a refusal that names those there are.
 pub(crate) fn known(name: &str) -> Result<&'static LocalType, CloudError> {
     TYPES.iter().find(|t| t.name == name).ok_or_else(|| {
@@ -72,6 +79,12 @@ impl LocalType {
         }
     }
 
+    /// How many processes and threads a node of this type may have.
+    pub(crate) fn pids_max(&self) -> u32 {
+        let fitting = self.memory_mib * 1024 / KIB_PER_PROCESS;
+        u32::try_from(fitting).map_or(PIDS_MAX, |fitting| fitting.min(PIDS_MAX))
+    }
+
     /// The usual price in US dollars for an hour. Spot differs a little by zone, as it does on EC2:
     /// `zone_index` counts the region's zones.
     pub(crate) fn usual_usd(&self, lifecycle: Lifecycle, zone_index: u32) -> f64 {
@@ -89,5 +102,18 @@ pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "aarch64" => "arm64",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_has_a_limit_of_processes_that_fits_its_memory() {
+        let of = |name| TYPES.iter().find(|t| t.name == name).map(LocalType::pids_max);
+        assert_eq!(of("t3.nano"), Some(4_096));
+        assert_eq!(of("t3.micro"), Some(8_192));
+        assert!(TYPES.iter().all(|t| (1_024..=PIDS_MAX).contains(&t.pids_max())));
     }
 }

@@ -19,6 +19,7 @@ use crate::error::{AgentError, Doing, Result};
 use crate::identity::{Identity, Running, boot_id};
 use crate::init::{CONFIG_FD, SHIM_FD, environment};
 use crate::network;
+use crate::oom;
 use crate::program;
 use crate::protocol::{LINE_MAX_BYTES, Report, epoch_ms};
 use crate::rootfs;
@@ -238,7 +239,11 @@ fn try_become_init(
 
     capabilities::no_core_dumps()?;
     seccomp::refuse_what_has_no_namespace()?;
-    capabilities::drop_to_kept()?;
+    if oom::is_spared() {
+        capabilities::drop_to_those_of_init()?;
+    } else {
+        capabilities::drop_to_kept()?;
+    }
     let text = |s: &str| {
         CString::new(s).map_err(|_| AgentError::Invalid(format!("{s:?} holds a zero byte")))
     };

@@ -2,5 +2,6 @@
 //! the wall is not, if that can be shown without harm.
 
 mod calls;
+mod memory;
 mod terminal;
 mod tree;
