@@ -74,7 +74,7 @@ pub use protocol::{
     ExitStatus, LINE_MAX_BYTES, MANIFEST_MAX, ManifestEntry, NodeStatus, Request, Response,
     SCRIPT_TIMEOUT_MAX_MS, ScriptOutcome, WorkloadState,
 };
-pub use shim::{CONSOLE_MAX_BYTES, shim_main};
+pub use shim::{CONSOLE_BYTES_PER_S, CONSOLE_MAX_BYTES, shim_main};
 pub use skeleton::{lay_out_root, populate_root, root_mark};
 pub use standstill::{STANDSTILL_MOST_MS, STANDSTILL_SUBCOMMAND, Standstill, thaw};
 

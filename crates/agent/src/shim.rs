@@ -4,12 +4,14 @@
 //! again through its directory. The node's init dies with it (parent-death signal, and the end of
 //! its socket): a node is never left unwatched. One thread, always: it forks.
 
+mod console;
 mod control;
 mod launch;
 mod metadata;
 mod node;
+mod pace;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,17 +30,14 @@ use crate::error::{AgentError, Doing, Result};
 use crate::oom;
 use crate::protocol::{ExitStatus, LINE_MAX_BYTES, Order, Report, epoch_ms};
 use crate::sys::{self, Ended};
+pub use console::{CONSOLE_BYTES_PER_S, CONSOLE_MAX_BYTES};
 use launch::Launched;
 use node::Node;
 
 /// What the daemon writes to the process that waits for it, when the node's init runs.
 pub(crate) const READY: &str = "ready\n";
-/// The console keeps at most twice this, in bytes: the current file and one before it.
-pub const CONSOLE_MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// Orders that wait for init to read them.
 const ORDERS_MAX: usize = 64;
-/// What is read from the console at once, in bytes.
-const CONSOLE_CHUNK_BYTES: usize = 16 * 1024;
 
 /// The entry of the shim: starts the node of the configuration file and returns once its init
 /// runs (exit code 0, [`READY`] on standard output) or could not be started (exit code 1, the
@@ -171,11 +170,14 @@ async fn until_the_end(config: &NodeConfig, launched: Launched) -> Result<()> {
     tokio::task::spawn_local(control::serve(node.clone(), control)?);
     tokio::task::spawn_local(metadata::serve(node.clone(), metadata)?);
     let console = pipe::Receiver::from_owned_fd(console).doing(|| "reading the console".into())?;
-    let mut copying = tokio::task::spawn_local(copy_console(console_path(&config.dir), console));
+    let has_ended = Rc::new(Cell::new(false));
+    let copy = console::copy(console_path(&config.dir), console, Rc::clone(&has_ended));
+    let mut copying = tokio::task::spawn_local(copy);
 
     // Readable: every thread of init has ended, and with it every process of its namespace.
     let readable = ended.readable().await.doing(|| "watching init".into())?;
     drop(readable);
+    has_ended.set(true);
     // The pipe ends now, unless somebody outside holds it.
     let last = tokio::time::Duration::from_millis(200);
     if tokio::time::timeout(last, &mut copying).await.is_err() {
@@ -209,32 +211,6 @@ async fn take_reports(node: Rc<RefCell<Node>>, from_init: tokio::net::unix::Owne
                 Ok(report) => node.borrow_mut().note(report),
                 Err(e) => eprintln!("a report of init is not understood: {e}"),
             },
-        }
-    }
-}
-
-/// The node's output into a file that stays small: when it is full it becomes the one before.
-async fn copy_console(path: std::path::PathBuf, mut console: pipe::Receiver) {
-    let mut chunk = vec![0_u8; CONSOLE_CHUNK_BYTES];
-    let open = || fs::OpenOptions::new().create(true).append(true).open(&path);
-    let mut file = open();
-    let mut size = fs::metadata(&path).map_or(0, |m| m.len());
-    loop {
-        let Ok(n) = console.read(&mut chunk).await else { return };
-        if n == 0 {
-            return;
-        }
-        if size + n as u64 > CONSOLE_MAX_BYTES {
-            if fs::rename(&path, path.with_extension("log.1")).is_ok() {
-                size = 0;
-            }
-            file = open();
-        }
-        // A full disk on the host must not stop the node: what does not fit is dropped.
-        if let Ok(file) = &mut file
-            && file.write_all(&chunk[..n]).is_ok()
-        {
-            size += n as u64;
         }
     }
 }

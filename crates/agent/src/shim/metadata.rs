@@ -22,10 +22,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
 
 use super::node::Node;
+use super::pace::Pace;
 use crate::error::{Doing, Result};
 
 /// Connections at once.
 const CONNECTIONS_MAX: usize = 64;
+/// Connections and requests that are answered at once, and how many each second after that: the
+/// others wait. EC2 has limits here, too, without saying which.
+const REQUESTS_AT_ONCE: u64 = 1_000;
+const REQUESTS_PER_S: u64 = 100;
 /// A connection lives at most this long.
 const CONNECTION_MAX: Duration = Duration::from_secs(30);
 /// A request's head arrives within this time.
@@ -49,6 +54,8 @@ pub(super) fn serve(
         .doing(|| "listening on the metadata address".into())?;
     Ok(async move {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let pace = Pace::new(REQUESTS_AT_ONCE, REQUESTS_PER_S, Instant::now());
+        let pace = Rc::new(RefCell::new(pace));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             let Ok((stream, _)) = listener.accept().await else {
@@ -56,7 +63,10 @@ pub(super) fn serve(
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
+            // One that asks for nothing takes time, too.
+            rest_for_one(&pace).await;
             let node = node.clone();
+            let pace = Rc::clone(&pace);
             if let Some(hops) = node.borrow().config.metadata.hop_limit
                 && stream.set_ttl(u32::from(hops)).is_err()
             {
@@ -64,8 +74,11 @@ pub(super) fn serve(
             }
             tokio::task::spawn_local(async move {
                 let service = service_fn(|request| {
-                    let answer = respond(&mut node.borrow_mut(), &request);
-                    async move { Ok::<_, Infallible>(answer) }
+                    let (node, pace) = (node.clone(), Rc::clone(&pace));
+                    async move {
+                        rest_for_one(&pace).await;
+                        Ok::<_, Infallible>(respond(&mut node.borrow_mut(), &request))
+                    }
                 });
                 let connection = hyper::server::conn::http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -78,6 +91,13 @@ pub(super) fn serve(
             });
         }
     })
+}
+
+async fn rest_for_one(pace: &RefCell<Pace>) {
+    let rest = pace.borrow_mut().take(1, Instant::now());
+    if !rest.is_zero() {
+        tokio::time::sleep(rest).await;
+    }
 }
 
 fn respond(node: &mut Node, request: &Request<Incoming>) -> Answer {

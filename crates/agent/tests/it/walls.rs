@@ -3,5 +3,6 @@
 
 mod calls;
 mod memory;
+mod shared;
 mod terminal;
 mod tree;
