@@ -48,6 +48,7 @@ mod protocol;
 mod relay;
 mod rootfs;
 mod seccomp;
+mod secrets;
 mod shim;
 mod skeleton;
 mod standstill;

@@ -13,6 +13,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
 
 use crate::error::{AgentError, Doing, Result};
+use crate::secrets::holds_secret;
 
 /// Holdfast's own directory on a root volume; masked inside the node.
 pub(crate) const HIDDEN: &str = ".holdfast";
@@ -29,7 +30,9 @@ const ETC_DEPTH_MAX: usize = 12;
 const ETC_FILE_MAX_BYTES: u64 = 8 * 1024 * 1024;
 
 /// What is copied from `/etc`. Absent on purpose: shadow (a locked one is generated), ssh, ssl
-/// keys, cron, sudoers, everything of servers and of the host's own services.
+/// keys, cron, sudoers, everything of servers, of clients (they know passwords) and of the host's own
+/// services; environment, and of skel what is not a shell's, because that is where people put
+/// passwords of proxies, and tokens. What [`holds_secret`] finds in the others stays out as well.
 const ETC_ALLOWED: &[&str] = &[
     "alternatives",
     "bash.bashrc",
@@ -37,7 +40,6 @@ const ETC_ALLOWED: &[&str] = &[
     "ca-certificates.conf",
     "debian_version",
     "default/locale",
-    "environment",
     "gai.conf",
     "group",
     "host.conf",
@@ -72,7 +74,9 @@ const ETC_ALLOWED: &[&str] = &[
     "security/time.conf",
     "services",
     "shells",
-    "skel",
+    "skel/.bash_logout",
+    "skel/.bashrc",
+    "skel/.profile",
     "ssl/certs",
     "ssl/openssl.cnf",
     "terminfo",
@@ -271,7 +275,8 @@ fn locked_accounts(passwd: &str) -> (String, String) {
 }
 
 /// Copies links as they are, directories, and files that everybody on the host may read. A file
-/// that is closed to others is a secret by that alone and is left out.
+/// that is closed to others is a secret by that alone and is left out, and so is one that says what
+/// is one.
 fn copy_tree(from: &Path, to: &Path, depth: usize, left: &mut usize) -> Result<()> {
     let meta = match fs::symlink_metadata(from) {
         Ok(meta) => meta,
@@ -299,6 +304,9 @@ fn copy_tree(from: &Path, to: &Path, depth: usize, left: &mut usize) -> Result<(
         return Ok(());
     }
     if !meta.is_file() || meta.mode() & 0o004 == 0 || meta.len() > ETC_FILE_MAX_BYTES {
+        return Ok(());
+    }
+    if holds_secret(&fs::read(from).doing(|| format!("reading {}", from.display()))?) {
         return Ok(());
     }
     fs::copy(from, to).doing(|| format!("copying {} to {}", from.display(), to.display()))?;
@@ -367,6 +375,45 @@ fn write_file(path: &Path, text: &str, mode: u32) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_the_hosts_etc_nothing_is_copied_that_a_node_should_not_know() {
+        let (host, etc) = (tempfile::tempdir().expect("a host"), tempfile::tempdir().expect("etc"));
+        let write = |name: &str, text: &str, mode: u32| {
+            let path = host.path().join(name);
+            fs::create_dir_all(path.parent().expect("it has one")).expect("can be made");
+            write_file(&path, text, mode).expect("can be written");
+        };
+        write("passwd", "root:x:0:0:root:/root:/bin/sh\n", 0o644);
+        let secrets = [
+            ("environment", "http_proxy=http://u:p@proxy\n"),
+            ("profile.d/proxy.sh", "export https_proxy=http://u:p@proxy\n"),
+            ("pam.d/database", "auth required pam_mysql.so passwd=hunter2\n"),
+            ("skel/.netrc", "machine a login b password c\n"),
+            ("ssl/certs/both.pem", "-----BEGIN PRIVATE KEY-----\n"),
+            ("ssl/private/key.pem", "-----BEGIN PRIVATE KEY-----\n"),
+            ("redis/redis.conf", "requirepass hunter2\n"),
+            ("mysql/debian.cnf", "password = hunter2\n"),
+            ("apt/auth.conf", "machine a login b password c\n"),
+            ("odbc.ini", "Password=hunter2\n"),
+            ("ldap/ldap.conf", "bindpw hunter2\n"),
+        ];
+        for (name, text) in secrets {
+            write(name, text, 0o644);
+        }
+        write("pam.d/closed", "plain", 0o600);
+        let kept = ["profile.d/locale.sh", "skel/.bashrc", "ssl/certs/ca.pem", "nsswitch.conf"];
+        for name in kept {
+            write(name, "plain\n", 0o644);
+        }
+        populate_etc(host.path(), etc.path()).expect("can be populated");
+        for name in secrets.iter().map(|(name, _)| *name).chain(["pam.d/closed"]) {
+            assert!(!etc.path().join(name).exists(), "{name}");
+        }
+        for name in kept {
+            assert!(etc.path().join(name).exists(), "{name}");
+        }
+    }
 
     #[test]
     fn hashes_in_passwd_are_taken_out_and_every_account_is_locked() {
