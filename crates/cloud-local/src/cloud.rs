@@ -11,7 +11,7 @@ use crate::state::{State, StateError, Table};
 use crate::storage::{Pool, PoolOptions};
 use crate::volumes::{Answer, NewVolume};
 use crate::writes::Writes;
-use crate::{checks, keeper, reclaim};
+use crate::{checks, keeper, reclaim, shared_usr};
 use holdfast_cloud::{BoxFuture, Cloud, Identity, Notice};
 use holdfast_model::facts::{
     Fact, MAX_PAGE, Page, Query, ResourceKind, SnapshotState, VolumeState,
@@ -121,6 +121,7 @@ impl LocalCloud {
         keeper::start(&inner)?;
         checks::start(&inner)?;
         reclaim::start(&inner)?;
+        shared_usr::warn_of_closed_files();
         Ok(LocalCloud { inner })
     }
 

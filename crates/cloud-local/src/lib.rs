@@ -12,6 +12,7 @@
 //! reclaim.rs    space that is given back                   promises.rs         what volumes may become
 //! node.rs       the certain end of a node                  markets.rs          what is set for markets
 //! user_volumes.rs, user_instances.rs  what people do with what is theirs
+//! shared_usr.rs what a node sees of the host's /usr that it should not
 //! volumes.rs, images.rs, interfaces.rs, addresses.rs       recover.rs          after a kill -9
 //! storage/      the pool, volumes, power cuts              reset.rs            giving it all up
 //! network/      the fabric, nodes' links
@@ -40,6 +41,7 @@ mod refusal;
 mod region;
 mod reset;
 mod rows;
+mod shared_usr;
 mod state;
 pub mod storage;
 mod types;
