@@ -138,6 +138,34 @@ async fn an_instance_shows_that_nothing_could_be_made_in_its_place_while_the_poo
     terminate(&cloud, &node.id).await;
 }
 
+/// Whoever has filled the pool, and writes no more, makes room by its own end; its neighbour does not,
+/// and is kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_node_that_filled_the_pool_may_be_replaced_while_it_is_full() {
+    let scratch = Scratch::new();
+    let mut options = options(&scratch.path());
+    options.pool.size_bytes = 512 << 20;
+    let cloud = LocalCloud::open(&options).unwrap();
+    let neighbour = serving(&cloud, "w6", "sleep 600").await;
+    let text = "head -c 2G /dev/zero >/var/filler; sync; echo it-is-full; \
+                while :; do echo more >>/var/log/more; sync; sleep 0.1; done";
+    let filler = serving(&cloud, "w7", text).await;
+    console_says(&cloud, &filler.id, "it-is-full").await;
+    assert!(successor(&cloud, &neighbour.id, true).await.is_some());
+    for _ in 0..MAX_LOOKS {
+        let seen = instance(&cloud, &filler.id).await;
+        if seen.health == Health::Impaired && seen.no_successor.is_none() {
+            assert!(instance(&cloud, &neighbour.id).await.no_successor.is_some());
+            terminate(&cloud, &filler.id).await;
+            assert_eq!(successor(&cloud, &neighbour.id, false).await, None);
+            terminate(&cloud, &neighbour.id).await;
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the filler is kept as well: {:?}", instance(&cloud, &filler.id).await);
+}
+
 /// Waits until an instance has, or has not, a reason for having no successor.
 async fn successor(cloud: &LocalCloud, id: &InstanceId, has_reason: bool) -> Option<String> {
     for _ in 0..MAX_LOOKS {
