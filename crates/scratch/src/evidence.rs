@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 
 /// The environment variable that says where evidence goes instead of `target/test-evidence`.
 pub const PLACE_VARIABLE: &str = "HOLDFAST_TEST_EVIDENCE";
-/// The most that is kept of one file, in bytes: of a log its end, of another file all or nothing.
-pub const FILE_MAX_BYTES: u64 = 1 << 20;
+/// The most that is kept of a log, in bytes: its end.
+pub const LOG_MAX_BYTES: u64 = 1 << 20;
+/// The largest other file that is kept, in bytes: a store's write-ahead log has some MiB.
+pub const FILE_MAX_BYTES: u64 = 8 << 20;
 /// The most that is kept of one directory, in bytes.
-pub const KEPT_MAX_BYTES: u64 = 16 << 20;
+pub const KEPT_MAX_BYTES: u64 = 32 << 20;
 /// The most files that are kept of one directory.
-pub const KEPT_MAX: usize = 300;
+pub const KEPT_MAX: usize = 1_000;
 /// The most entries that are looked at.
 const LOOKED_AT_MAX: usize = 20_000;
 /// How deep it is looked.
@@ -105,7 +107,9 @@ impl Kept {
     /// Keeps what is below `from`, whose path from the top is `below`, on the file system `device`.
     fn walk(&mut self, from: &Path, below: &Path, device: u64, depth: usize) {
         let mut entries: Vec<_> = fs::read_dir(from).into_iter().flatten().flatten().collect();
-        entries.sort_by_key(fs::DirEntry::file_name);
+        // A server's log and its store lie above its many nodes' directories, and come first.
+        let is_dir = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|t| t.is_dir());
+        entries.sort_by_key(|entry| (is_dir(entry), entry.file_name()));
         for entry in entries {
             self.looked_at += 1;
             if self.looked_at > LOOKED_AT_MAX {
@@ -132,12 +136,12 @@ impl Kept {
         if !is_log && !is_whole {
             return;
         }
-        let bytes = length.min(FILE_MAX_BYTES);
+        let bytes = length.min(if is_log { LOG_MAX_BYTES } else { FILE_MAX_BYTES });
         if self.files >= KEPT_MAX || self.bytes + bytes > KEPT_MAX_BYTES {
             self.left_out += 1;
             return;
         }
-        match copy_end(from, &self.to.join(below), length - bytes) {
+        match copy(from, &self.to.join(below), length - bytes, bytes) {
             Ok(()) => {
                 self.files += 1;
                 self.bytes += bytes;
@@ -147,12 +151,12 @@ impl Kept {
     }
 }
 
-/// Copies a file from an offset on, at most [`FILE_MAX_BYTES`]: it may be growing.
-fn copy_end(from: &Path, to: &Path, offset: u64) -> io::Result<()> {
+/// Copies so many bytes of a file from an offset on, and no more: it may be growing.
+fn copy(from: &Path, to: &Path, offset: u64, bytes: u64) -> io::Result<()> {
     if let Some(dir) = to.parent() {
         fs::create_dir_all(dir)?;
     }
     let mut source = File::open(from)?;
     source.seek(SeekFrom::Start(offset))?;
-    io::copy(&mut source.take(FILE_MAX_BYTES), &mut File::create(to)?).map(|_| ())
+    io::copy(&mut source.take(bytes), &mut File::create(to)?).map(|_| ())
 }

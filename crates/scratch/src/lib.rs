@@ -6,7 +6,7 @@
 
 mod evidence;
 
-pub use evidence::{FILE_MAX_BYTES, KEPT_MAX, KEPT_MAX_BYTES, PLACE_VARIABLE};
+pub use evidence::{FILE_MAX_BYTES, KEPT_MAX, KEPT_MAX_BYTES, LOG_MAX_BYTES, PLACE_VARIABLE};
 
 use std::path::Path;
 

@@ -272,6 +272,15 @@ impl Player<'_> {
         events.map(|event| event["code"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// What a node waits for is shown as soon as it is planned; its events, once they are committed.
+    fn is_told(&self, code: &str) {
+        let began = Instant::now();
+        while !self.codes().iter().any(|told| told == code) {
+            assert!(began.elapsed() < PATIENCE, "the user is not told: {code}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     fn wait_for(&self, words: &str) {
         let began = Instant::now();
         loop {
@@ -333,7 +342,7 @@ impl Player<'_> {
             assert_ne!(self.compare(&resumed, data).zone, resumed.zone);
         } else {
             self.wait_for("a market with capacity");
-            assert!(self.codes().iter().any(|code| code == "no-market"), "the user is told");
+            self.is_told("no-market");
             self.market(&resumed.zone, &["--usual"]);
             real.wait_for_generation_of(&name, resumed.generation);
             self.compare_here(&resumed);

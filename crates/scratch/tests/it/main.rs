@@ -1,9 +1,10 @@
 //! A test that fails on purpose, in a process of its own, and what is left of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
-use holdfast_scratch::{FILE_MAX_BYTES, KEPT_MAX, KEPT_MAX_BYTES, PLACE_VARIABLE, Scratch};
+use holdfast_scratch::{
+    FILE_MAX_BYTES, KEPT_MAX, KEPT_MAX_BYTES, LOG_MAX_BYTES, PLACE_VARIABLE, Scratch,
+};
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -49,7 +50,7 @@ fn plays_the_child() {
     });
     let data = scratch.path().join("data");
     // The end of a log is what counts, and no more than so much of it.
-    let mut long = vec![b'.'; usize::try_from(FILE_MAX_BYTES).unwrap()];
+    let mut long = vec![b'.'; usize::try_from(LOG_MAX_BYTES).unwrap()];
     long.extend(b"the last words");
     write(&data.join("server.log"), long);
     write(&data.join("local/nodes/i-1/console.log"), "the node's words");
@@ -64,9 +65,10 @@ fn plays_the_child() {
     write(&scratch.path().join("outside/secret.log"), "not below the link");
     std::os::unix::fs::symlink(scratch.path().join("outside"), data.join("link.log")).unwrap();
     if how == "many" {
+        // Below what counts most: that is kept all the same.
         for number in 0..KEPT_MAX * 2 {
-            let mut log = File::create(data.join(format!("{number}.log"))).unwrap();
-            log.write_all(&vec![b'x'; 200_000]).unwrap();
+            let path = data.join(format!("a/{number}.log"));
+            write(&path, vec![b'x'; if number < 100 { 500_000 } else { 1 }]);
         }
     }
     assert!(how == "passes", "it fails on purpose");
@@ -94,7 +96,7 @@ fn a_test_that_fails_leaves_its_logs_and_stores_and_nothing_else() {
     ];
     assert_eq!(kept, expected.map(Path::new));
     let log = fs::read(place.path().join("data/server.log")).unwrap();
-    assert_eq!(log.len() as u64, FILE_MAX_BYTES);
+    assert_eq!(log.len() as u64, LOG_MAX_BYTES);
     assert!(log.ends_with(b"the last words"));
     // The directory itself is gone, and what had to be done with it was done.
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -120,4 +122,7 @@ fn what_is_kept_has_a_limit() {
     let kept = files(evidence.path());
     let bytes: u64 = kept.iter().map(|f| fs::metadata(f).unwrap().len()).sum();
     assert!(kept.len() <= KEPT_MAX && bytes <= KEPT_MAX_BYTES, "{} files, {bytes}", kept.len());
+    for first in ["data/server.log", "data/holdfast.db"] {
+        assert!(kept.iter().any(|path| path.ends_with(first)), "{first} is not among {kept:?}");
+    }
 }
