@@ -35,8 +35,9 @@ impl LocalCloud {
     pub fn allocate_address(&self) -> Result<LocalAddress, LocalError> {
         let public = self.inner.layout.public();
         let new = self.inner.state.change(|table| {
-            let used: BTreeSet<Ipv4Addr> =
-                table.addresses()?.iter().filter_map(|(_, ip)| ip.parse().ok()).collect();
+            let labelled = table.labels().addresses();
+            let known = table.addresses()?.into_iter().map(|(_, ip)| ip).chain(labelled);
+            let used: BTreeSet<Ipv4Addr> = known.filter_map(|ip| ip.parse().ok()).collect();
             let address = public.and_then(|subnet| first_free(subnet, &used)).ok_or_else(|| {
                 let message = "every Elastic IP of this host is allocated; release one first";
                 error(ErrorClass::Quota, "AddressLimitExceeded", message)

@@ -1,6 +1,8 @@
 //! The local cloud itself: [`LocalCloud`], its commands and what it shows.
 
+use crate::account::Strangers;
 use crate::images::{HOST_IMAGE, host_image};
+use crate::labels::Labels;
 use crate::network::{Fabric, VpcLayout};
 use crate::promises::check_overcommit;
 use crate::reclaim::Deletions;
@@ -11,7 +13,7 @@ use crate::state::{State, StateError, Table};
 use crate::storage::{Pool, PoolOptions};
 use crate::volumes::{Answer, NewVolume};
 use crate::writes::Writes;
-use crate::{checks, keeper, reclaim, shared_usr};
+use crate::{checks, damage, keeper, reclaim, shared_usr};
 use holdfast_cloud::{BoxFuture, Cloud, Identity, Notice};
 use holdfast_model::facts::{
     Fact, MAX_PAGE, Page, Query, ResourceKind, SnapshotState, VolumeState,
@@ -81,6 +83,7 @@ pub(crate) struct Inner {
     pub(crate) writes: Writes,
     pub(crate) deletions: Deletions,
     pub(crate) overcommit: f64,
+    pub(crate) strangers: Strangers,
 }
 
 impl LocalCloud {
@@ -98,7 +101,10 @@ impl LocalCloud {
         for name in ["mounts", "nodes"] {
             make_private_dir(&dir.join(name))?;
         }
-        let state = State::open(&dir.join("cloud.db"))?;
+        crate::private::close_to_others(&pool)?;
+        let labels = open_labels(&pool)?;
+        damage::refuse_without_memory(&dir, &pool, &labels)?;
+        let state = State::open(&dir, labels)?;
         let fabric = Fabric::open(&dir, &options.layout)?;
         let (notices, heard) = mpsc::channel(MAX_NOTICES);
         let inner = Arc::new(Inner {
@@ -115,6 +121,7 @@ impl LocalCloud {
             writes: Writes::default(),
             deletions: Deletions::default(),
             overcommit,
+            strangers: Strangers::default(),
         });
         inner.recover()?;
         inner.tell_promises()?;
@@ -325,14 +332,21 @@ impl Inner {
 }
 
 fn fact(table: &Table<'_>, kind: ResourceKind, id: &str) -> Result<Option<Fact>, StateError> {
-    Ok(match kind {
-        ResourceKind::Instance => table.get::<InstanceRow>(id)?.map(|r| r.fact()),
-        ResourceKind::Volume => table.get::<VolumeRow>(id)?.map(|r| r.fact()),
-        ResourceKind::Snapshot => table.get::<SnapshotRow>(id)?.map(|r| r.fact()),
-        ResourceKind::Image if id == HOST_IMAGE => Some(host_image().fact()),
-        ResourceKind::Image => table.get::<ImageRow>(id)?.map(|r| r.fact()),
-        ResourceKind::Interface => table.get::<InterfaceRow>(id)?.map(|r| r.fact()),
-    })
+    fn of<T: Row>(table: &Table<'_>, id: &str) -> Result<Option<Fact>, StateError> {
+        match table.get::<T>(id) {
+            Ok(row) => Ok(row.map(|row| row.fact())),
+            Err(StateError::Row { why, .. }) => Ok(damage::shown(T::KIND, id, &why)),
+            Err(e) => Err(e),
+        }
+    }
+    match kind {
+        ResourceKind::Instance => of::<InstanceRow>(table, id),
+        ResourceKind::Volume => of::<VolumeRow>(table, id),
+        ResourceKind::Snapshot => of::<SnapshotRow>(table, id),
+        ResourceKind::Image if id == HOST_IMAGE => Ok(Some(host_image().fact())),
+        ResourceKind::Image => of::<ImageRow>(table, id),
+        ResourceKind::Interface => of::<InterfaceRow>(table, id),
+    }
 }
 
 fn all_facts(table: &Table<'_>, kind: ResourceKind) -> Result<Vec<Fact>, StateError> {
@@ -397,6 +411,13 @@ pub(crate) fn new_id(prefix: &str) -> Result<String, CloudError> {
     })?;
     let digits: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
     Ok(format!("{prefix}-{}", &digits[..17]))
+}
+
+/// The labels that lie in a pool.
+pub(crate) fn open_labels(pool: &Pool) -> Result<Labels, LocalError> {
+    let dir = pool.labels();
+    Labels::open(dir.clone(), pool.dir().join("labels.late"))
+        .map_err(crate::launch::io("reading the labels in", &dir))
 }
 
 fn make_private_dir(path: &Path) -> Result<(), LocalError> {

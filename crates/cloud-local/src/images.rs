@@ -63,6 +63,7 @@ impl Inner {
                     tags,
                 },
                 size_gib: source.fact.size_gib,
+                with: Vec::new(),
             };
             table.put(&row)?;
             Ok::<_, CloudError>(row)
@@ -110,9 +111,15 @@ impl Inner {
                         tags: tags.clone(),
                     },
                     size_gib: source.fact.size_gib,
+                    with: Vec::new(),
                 };
                 rows.push(row);
                 sources.push(source);
+            }
+            let all: Vec<SnapshotId> = rows.iter().map(|row| row.fact.id.clone()).collect();
+            for row in &mut rows {
+                row.with.clone_from(&all);
+                table.put(row)?;
             }
             if rows.is_empty() {
                 let message = format!("{instance} has no volume that is not left out");
@@ -192,8 +199,8 @@ impl Inner {
                     format!("{id} is used by the image {}; deregister that first", image.fact.id);
                 return Err(conflict("InvalidSnapshot.InUse", message));
             }
-            // The row goes first: an image without a row is removed at the next start, a row
-            // without an image would be a promise that cannot be kept.
+            // The row goes first, for a row without an image would be a promise that cannot be kept.
+            // That it is gone is remembered: the rest of the deletion is done at the next start.
             table.delete::<SnapshotRow>(id.as_str())?;
             Ok::<_, CloudError>(())
         })?;

@@ -8,7 +8,7 @@ use crate::region;
 use crate::rows::{InstanceRow, InterfaceRow, Row};
 use crate::state::{StateError, Table};
 use crate::types::ATTACHMENT_LIMIT;
-use crate::volumes::{Answer, request_text, running, same_request};
+use crate::volumes::{Answer, request_hash, running, same_request};
 use holdfast_model::command::Launch;
 use holdfast_model::facts::{InterfaceFact, InterfaceState};
 use holdfast_model::tags::Tags;
@@ -28,7 +28,7 @@ impl Inner {
         private_ip: Option<&str>,
         tags: &Tags,
     ) -> Answer {
-        let request = request_text(command)?;
+        let request = request_hash(command)?;
         self.state.change(|table| {
             let row = match same_request(table, token, &request)? {
                 Some(id) => {
@@ -49,6 +49,7 @@ impl Inner {
     }
 
     pub(crate) fn delete_interface(&self, id: &InterfaceId) -> Answer {
+        self.strangers.check_free(id.as_str())?;
         let led = self.state.change(|table| {
             let row = table.get::<InterfaceRow>(id.as_str())?;
             if let Some(holder) = row.as_ref().and_then(|r| r.fact.attached_to.as_ref()) {
@@ -100,6 +101,7 @@ impl Inner {
         device_index: u32,
     ) -> Answer {
         let _busy = self.busy(instance);
+        self.strangers.check_free(id.as_str())?;
         let row = self.state.change(|table| begin(table, id, instance, device_index))?;
         if !row.fact.attachment_settled {
             let linked = self.link(&row).and_then(|link| {
@@ -145,7 +147,8 @@ impl Inner {
             self.state.change(|table| {
                 let Some(mut row) = table.get::<InterfaceRow>(id.as_str())? else { return Ok(()) };
                 free(&mut row);
-                table.put(&row)
+                table.put(&row)?;
+                table.relabel_instance(instance.as_str())
             })?;
         }
         self.facts_of(&[id.as_str()])
@@ -283,11 +286,10 @@ fn new_interface(
     tags: &Tags,
 ) -> Result<InterfaceRow, CloudError> {
     let subnet = subnet(layout, zone)?;
-    let used: BTreeSet<Ipv4Addr> = table
-        .all::<InterfaceRow>()?
-        .iter()
-        .filter_map(|row| row.fact.private_ip.parse().ok())
-        .collect();
+    // An interface without a row keeps its address for when it is taken up again.
+    let labelled = table.labels().addresses();
+    let rows = table.all::<InterfaceRow>()?.into_iter().map(|row| row.fact.private_ip);
+    let used: BTreeSet<Ipv4Addr> = rows.chain(labelled).filter_map(|ip| ip.parse().ok()).collect();
     let address = match private_ip {
         Some(text) => chosen(text, subnet, &used)?,
         None => first_free(subnet, &used).ok_or_else(|| {

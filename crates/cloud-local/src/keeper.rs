@@ -90,9 +90,19 @@ fn round(
     if retry {
         let volumes: Vec<VolumeRow> = inner.state.look(|t| t.all())?;
         for row in volumes.iter().filter(|v| v.fact.state == VolumeState::Deleting) {
-            inner.complete_deletion(&row.fact.id)?;
+            if let Err(e) = inner.complete_deletion(&row.fact.id) {
+                tracing::warn!(volume = %row.fact.id, error = %e, "it is deleted later");
+            }
         }
         inner.state.change(|table| table.prune_tokens(now))?;
+        inner.finish_what_is_gone(true)?;
+        inner.let_strangers_go()?;
+        if !inner.state.damaged().is_empty() {
+            inner.heal()?;
+        }
+        if let Err(e) = inner.state.labels().catch_up() {
+            tracing::warn!(error = %e, "labels that found no space are written later");
+        }
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::rows::{Ending, ImageRow, InstanceRow, InterfaceRow, Row, VolumeRow};
 use crate::state::Table;
 use crate::storage::StorageError;
 use crate::types;
-use crate::volumes::{Answer, check_size, request_text, same_request, usable_snapshot};
+use crate::volumes::{Answer, check_size, request_hash, same_request, usable_snapshot};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use holdfast_agent::{Limits, NodeConfig, SHUTDOWN_SCRIPT_MAX_BYTES, USER_DATA_MAX_BYTES};
@@ -31,6 +31,8 @@ const STOP_TIMEOUT_MS: u64 = 30_000;
 
 /// What a launch needs besides its instance.
 struct Parts {
+    /// The request, with user data and script, which are not kept.
+    launch: Launch,
     instance: InstanceRow,
     root: VolumeRow,
     interface: InterfaceRow,
@@ -39,11 +41,14 @@ struct Parts {
 impl Inner {
     pub(crate) fn run_instances(&self, launch: Launch) -> Answer {
         let command = Command::RunInstances(Box::new(launch));
-        let request = request_text(&command)?;
+        let request = request_hash(&command)?;
         let Command::RunInstances(launch) = command else {
             return Err(refused("InvalidAction", "not a launch"));
         };
         self.pool.check_space("an instance")?;
+        if let Some(kept) = &launch.interface {
+            self.strangers.check_free(kept.as_str())?;
+        }
         let parts = self.state.change(|table| {
             if let Some(id) = same_request(table, &launch.token, &request)? {
                 return Ok::<_, CloudError>(Err(id));
@@ -104,7 +109,7 @@ impl Inner {
     }
 
     /// Pending becomes running, unless it was told to end meanwhile.
-    fn now_running(&self, id: &InstanceId) -> Result<bool, CloudError> {
+    pub(crate) fn now_running(&self, id: &InstanceId) -> Result<bool, CloudError> {
         self.state.change(|table| {
             let Some(mut row) = table.get::<InstanceRow>(id.as_str())? else { return Ok(false) };
             if row.fact.state != InstanceState::Pending {
@@ -184,8 +189,8 @@ impl Inner {
         root_mount: PathBuf,
         netns: PathBuf,
     ) -> Result<NodeConfig, LocalError> {
-        let Parts { instance, interface, .. } = parts;
-        let (fact, launch) = (&instance.fact, &instance.launch);
+        let Parts { instance, interface, launch, .. } = parts;
+        let fact = &instance.fact;
         let local = types::known(&fact.instance_type)?;
         let private_ip: Ipv4Addr = interface.fact.private_ip.parse().map_err(|_| {
             refused("InvalidParameterValue", format!("{} has no address", interface.fact.id))
@@ -269,14 +274,14 @@ impl Inner {
         };
         let instance = InstanceRow {
             fact,
-            launch: launch.clone(),
+            launch: Launch { user_data: None, shutdown_script: None, ..launch.clone() },
             lasting_fault: None,
             own_interface,
             known_by: None,
             ending: None,
             ended_at: None,
         };
-        Ok(Parts { instance, root, interface })
+        Ok(Parts { launch: launch.clone(), instance, root, interface })
     }
 }
 

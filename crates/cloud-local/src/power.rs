@@ -12,7 +12,7 @@ use crate::rows::{Ending, InstanceRow, InterfaceRow, Row, VolumeRow};
 use crate::volumes::{Answer, free};
 use holdfast_agent::{AgentError, ShimHandle};
 use holdfast_cloud::Notice;
-use holdfast_model::facts::{Association, Health, InstanceState, VolumeState};
+use holdfast_model::facts::{Association, Attachment, Health, InstanceState, VolumeState};
 use holdfast_model::{CloudError, InstanceId, Reply, Time, VolumeId};
 use std::time::Duration;
 
@@ -175,7 +175,7 @@ impl Inner {
     /// machine without power could not have said so.
     fn cut(&self, row: &InstanceRow) -> Result<(), LocalError> {
         let mut first_error = self.link_down(row).err();
-        for attachment in &row.fact.attachments {
+        for attachment in self.own_attachments(row) {
             let target = self.mountpoint(&attachment.volume);
             let cut = match self.pool.is_mounted(&target) {
                 Ok(true) => self.pool.power_cut(&target),
@@ -185,6 +185,16 @@ impl Inner {
             first_error = first_error.or(cut.err().map(LocalError::from));
         }
         first_error.map_or(Ok(()), Err)
+    }
+
+    /// What an instance holds, without what a node holds that has no row: if the memory is older than
+    /// what runs, it may name an earlier holder.
+    fn own_attachments<'a>(
+        &'a self,
+        row: &'a InstanceRow,
+    ) -> impl Iterator<Item = &'a Attachment> + 'a {
+        let free = move |a: &&'a Attachment| self.strangers.holder(a.volume.as_str()).is_none();
+        row.fact.attachments.iter().filter(free)
     }
 
     /// Takes everything of an ending instance down and shows it as terminated. Can be repeated;
@@ -203,18 +213,18 @@ impl Inner {
         let _no_shim = node::end(&self.node_dir(id), id.as_str())?;
         self.unplug(&row)?;
         // What dies with the instance need not be written back first: a clean unmount would.
-        let dying = row.fact.attachments.iter().filter(|a| a.delete_on_termination);
+        let dying = self.own_attachments(&row).filter(|a| a.delete_on_termination);
         for attachment in dying {
             let target = self.mountpoint(&attachment.volume);
             if self.pool.is_mounted(&target)? {
                 self.pool.power_cut(&target)?;
             }
         }
-        for attachment in &row.fact.attachments {
+        for attachment in self.own_attachments(&row) {
             self.pool.unmount(&self.mountpoint(&attachment.volume))?;
             self.writes.ended(&attachment.volume);
         }
-        for attachment in &row.fact.attachments {
+        for attachment in self.own_attachments(&row) {
             self.pool.detach(&attachment.volume)?;
             // The directory it was mounted on; it may never have been.
             let _ = std::fs::remove_dir(self.mountpoint(&attachment.volume));
@@ -268,9 +278,6 @@ impl Inner {
             row.fact.health_why = None;
             row.fact.no_successor = None;
             row.ended_at = Some(now());
-            // Nobody needs its secrets any more.
-            row.launch.user_data = None;
-            row.launch.shutdown_script = None;
             table.put(&row)?;
             Ok((dying, led))
         })

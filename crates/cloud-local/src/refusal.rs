@@ -51,6 +51,9 @@ fn internal(message: String) -> CloudError {
 
 impl From<StateError> for CloudError {
     fn from(e: StateError) -> Self {
+        if e.is_no_space() {
+            return error(ErrorClass::Storage, "MaxStorageExceeded", e.to_string());
+        }
         internal(e.to_string())
     }
 }

@@ -4,7 +4,7 @@ use crate::launch::io;
 use crate::refusal::LocalError;
 use crate::{network, node, storage};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Kills every node of a local cloud's directory, takes down its mounts, loop devices, network
 /// and control groups, and deletes its files. What is not there is success; running it again
@@ -29,8 +29,7 @@ pub fn reset(dir: &Path) -> Result<(), LocalError> {
             _ => {}
         }
     }
-    for name in ["cloud.db", "cloud.db-wal", "cloud.db-shm"] {
-        let path = dir.join(name);
+    for path in memories(&dir)? {
         match std::fs::remove_file(&path) {
             Err(e) if e.kind() != ErrorKind::NotFound => return Err(io("deleting", &path)(e)),
             _ => {}
@@ -43,6 +42,20 @@ pub fn reset(dir: &Path) -> Result<(), LocalError> {
         }
         _ => Ok(()),
     }
+}
+
+/// The memory, its log, and what was set aside of it.
+fn memories(dir: &Path) -> Result<Vec<PathBuf>, LocalError> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(io("listing", dir))? {
+        let entry = entry.map_err(io("listing", dir))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("cloud.db") || name == "labels.late" {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
 }
 
 fn end_nodes(nodes: &Path) -> Result<(), LocalError> {

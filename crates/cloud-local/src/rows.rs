@@ -1,11 +1,12 @@
 //! What the local cloud remembers of each resource: what it shows of it, and what it needs itself.
 
-use holdfast_model::Time;
 use holdfast_model::command::Launch;
 use holdfast_model::facts::{
-    Fact, ImageFact, InstanceFact, InterfaceFact, ResourceKind, SnapshotFact, VolumeFact,
+    Fact, ImageFact, InstanceFact, InterfaceFact, ResourceKind, SnapshotFact, SnapshotState,
+    VolumeFact, VolumeState,
 };
 use holdfast_model::tags::Tags;
+use holdfast_model::{InstanceId, SnapshotId, Time};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,18 @@ pub(crate) trait Row: Serialize + DeserializeOwned {
     fn fact(&self) -> Fact;
     /// Its tags.
     fn tags(&mut self) -> &mut Tags;
+    /// What of it outlives the memory, as its label; `None`: the label stays as it is.
+    fn label(&self) -> Option<Self> {
+        None
+    }
+    /// What a label says, with what this row knows beyond it: who holds it.
+    fn held_as(&self, label: Self) -> Self {
+        label
+    }
+    /// The instance in whose label it is, too.
+    fn instance(&self) -> Option<&InstanceId> {
+        None
+    }
 }
 
 /// How an instance ends.
@@ -34,7 +47,8 @@ pub(crate) enum Ending {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct InstanceRow {
     pub(crate) fact: InstanceFact,
-    /// The request, with user data and script.
+    /// The request, without user data and script: those are in the instance's directory only, as
+    /// long as it runs, for they may hold secrets.
     pub(crate) launch: Launch,
     /// What was found wrong with its volumes and cannot become right while it runs.
     #[serde(default)]
@@ -64,6 +78,10 @@ impl Row for InstanceRow {
     fn tags(&mut self) -> &mut Tags {
         &mut self.fact.tags
     }
+
+    fn instance(&self) -> Option<&InstanceId> {
+        Some(&self.fact.id)
+    }
 }
 
 /// A volume.
@@ -89,6 +107,23 @@ impl Row for VolumeRow {
     fn tags(&mut self) -> &mut Tags {
         &mut self.fact.tags
     }
+
+    /// As a volume that nothing holds. One that is being made or deleted leaves its label as it is.
+    fn label(&self) -> Option<VolumeRow> {
+        let lasts = matches!(self.fact.state, VolumeState::Available | VolumeState::InUse);
+        lasts.then(|| {
+            let mut row = self.clone();
+            crate::volumes::free(&mut row);
+            row
+        })
+    }
+
+    fn held_as(&self, mut label: VolumeRow) -> VolumeRow {
+        label.fact.state = self.fact.state;
+        label.fact.attached_to.clone_from(&self.fact.attached_to);
+        label.fact.attachment_settled = self.fact.attachment_settled;
+        label
+    }
 }
 
 /// A snapshot.
@@ -97,6 +132,9 @@ pub(crate) struct SnapshotRow {
     pub(crate) fact: SnapshotFact,
     /// Size of the volume it was taken of, in GiB.
     pub(crate) size_gib: u32,
+    /// Those that were taken at the same instant: all of them or none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) with: Vec<SnapshotId>,
 }
 
 impl Row for SnapshotRow {
@@ -112,6 +150,10 @@ impl Row for SnapshotRow {
 
     fn tags(&mut self) -> &mut Tags {
         &mut self.fact.tags
+    }
+
+    fn label(&self) -> Option<SnapshotRow> {
+        (self.fact.state == SnapshotState::Completed).then(|| self.clone())
     }
 }
 
@@ -135,6 +177,10 @@ impl Row for ImageRow {
     fn tags(&mut self) -> &mut Tags {
         &mut self.fact.tags
     }
+
+    fn label(&self) -> Option<ImageRow> {
+        Some(self.clone())
+    }
 }
 
 /// An interface.
@@ -156,5 +202,24 @@ impl Row for InterfaceRow {
 
     fn tags(&mut self) -> &mut Tags {
         &mut self.fact.tags
+    }
+
+    /// As an interface that nothing holds; its Elastic IP leads to it all the same.
+    fn label(&self) -> Option<InterfaceRow> {
+        let mut row = self.clone();
+        crate::interfaces::free(&mut row);
+        Some(row)
+    }
+
+    fn held_as(&self, mut label: InterfaceRow) -> InterfaceRow {
+        label.fact.state = self.fact.state;
+        label.fact.attached_to.clone_from(&self.fact.attached_to);
+        label.fact.device_index = self.fact.device_index;
+        label.fact.attachment_settled = self.fact.attachment_settled;
+        label
+    }
+
+    fn instance(&self) -> Option<&InstanceId> {
+        self.fact.attached_to.as_ref()
     }
 }

@@ -1,116 +1,82 @@
 //! The local cloud's memory: one SQLite file. What is durable here is what EC2 would remember;
 //! what is attached, mounted or running is asked of the kernel.
+//!
+//! Every row has a checksum. One that is damaged is left out of what is listed, refused where it is
+//! asked for, and stops nothing else (`damage.rs` puts right what can be).
 
+mod addresses;
+mod error;
+mod markets;
+mod salvage;
+mod schema;
+
+use crate::labels::{Label, Labels};
 use crate::rows::Row;
+use crate::sums;
+use holdfast_model::Time;
 use holdfast_model::facts::ResourceKind;
-use holdfast_model::{Lifecycle, Time};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The version of the tables. Another one is refused.
-const VERSION: u32 = 3;
+pub(crate) use addresses::ADDRESS;
+pub use error::StateError;
+pub(crate) use markets::{MARKET, MarketRow};
+pub(crate) use salvage::Salvage;
+
 /// How long a token is remembered after its use at least, in milliseconds: EC2 keeps those of
 /// RunInstances for 24 hours after termination and more.
 const TOKEN_MEMORY_MS: u64 = 7 * 24 * holdfast_model::time::HOUR;
 
-/// Why the memory cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StateError {
-    /// SQLite's word.
-    #[error("{path}: {cause}")]
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// SQLite's word.
-        cause: rusqlite::Error,
-    },
-    /// It was written by another version.
-    #[error(
-        "{path} has version {found}; this program reads {VERSION}. Use the program that wrote it"
-    )]
-    Version {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        found: u32,
-    },
-    /// A row cannot be read.
-    #[error("the row of {id} in cloud.db cannot be read ({cause}); restore cloud.db from a copy")]
-    Row {
-        /// Whose row.
-        id: String,
-        /// What is wrong with it.
-        cause: serde_json::Error,
-    },
-}
-
-impl From<rusqlite::Error> for StateError {
-    fn from(cause: rusqlite::Error) -> Self {
-        StateError::Sqlite { path: PathBuf::from("cloud.db"), cause }
-    }
-}
-
-/// The open file.
+/// The memory's file in the data directory.
+pub(crate) const FILE: &str = "cloud.db";
+/// The open file, and the labels that repeat it.
 pub(crate) struct State {
     db: Mutex<Connection>,
+    labels: Labels,
+    /// Where the directories of instances are.
+    nodes: PathBuf,
+    /// Rows that were found damaged, with what is wrong.
+    damaged: Mutex<BTreeMap<String, String>>,
 }
 
-const TABLES: &str = "
-CREATE TABLE resources (
-    kind TEXT NOT NULL,
-    id TEXT NOT NULL PRIMARY KEY,
-    json TEXT NOT NULL
-) STRICT;
-CREATE INDEX resources_by_kind ON resources (kind, id);
-CREATE TABLE tokens (
-    token TEXT NOT NULL PRIMARY KEY,
-    request TEXT NOT NULL,
-    id TEXT NOT NULL,
-    at INTEGER NOT NULL
-) STRICT;
-CREATE TABLE markets (
-    instance_type TEXT NOT NULL,
-    zone TEXT NOT NULL,
-    lifecycle TEXT NOT NULL,
-    capacity INTEGER,
-    hourly_usd REAL,
-    quota INTEGER,
-    PRIMARY KEY (instance_type, zone, lifecycle)
-) STRICT;
-";
-
-/// What version 1 lacks.
-const TO_VERSION_2: &str = "ALTER TABLE markets ADD COLUMN quota INTEGER;";
-/// What version 2 lacks.
-const TO_VERSION_3: &str = "
-CREATE TABLE addresses (
-    id TEXT NOT NULL PRIMARY KEY,
-    public_ip TEXT NOT NULL UNIQUE
-) STRICT;
-";
-
 impl State {
-    pub(crate) fn open(path: &Path) -> Result<State, StateError> {
-        let at = |cause| StateError::Sqlite { path: path.to_owned(), cause };
-        let mut db = Connection::open(path).map_err(at)?;
-        db.pragma_update(None, "journal_mode", "WAL").map_err(at)?;
-        db.pragma_update(None, "synchronous", "FULL").map_err(at)?;
-        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(at)?;
-        let found: u32 = tx.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(at)?;
-        let scripts: &[&str] = match found {
-            0 => &[TABLES, TO_VERSION_3],
-            1 => &[TO_VERSION_2, TO_VERSION_3],
-            2 => &[TO_VERSION_3],
-            VERSION => &[],
-            found => return Err(StateError::Version { path: path.to_owned(), found }),
-        };
-        for script in scripts {
-            tx.execute_batch(script).map_err(at)?;
-        }
-        tx.pragma_update(None, "user_version", VERSION).map_err(at)?;
-        tx.commit().map_err(at)?;
-        Ok(State { db: Mutex::new(db) })
+    /// Opens the memory of a data directory, whose labels are given.
+    pub(crate) fn open(dir: &Path, labels: Labels) -> Result<State, StateError> {
+        Self::open_file(&dir.join(FILE), &dir.join("nodes"), labels)
+    }
+
+    /// Opens a file by another name.
+    pub(crate) fn open_file(
+        path: &Path,
+        nodes: &Path,
+        labels: Labels,
+    ) -> Result<State, StateError> {
+        make_private(path).map_err(|cause| StateError::Label { path: path.to_owned(), cause })?;
+        let db = Mutex::new(schema::open(path)?);
+        Ok(State { db, labels, nodes: nodes.to_owned(), damaged: Mutex::default() })
+    }
+
+    /// The labels beside the images.
+    pub(crate) fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// An error with the labels, for `map_err`.
+    pub(crate) fn label_error(&self, cause: std::io::Error) -> StateError {
+        StateError::Label { path: self.labels.dir().to_owned(), cause }
+    }
+
+    /// The rows that were found damaged so far, with what is wrong with each.
+    pub(crate) fn damaged(&self) -> BTreeMap<String, String> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A row is sound again, or given up.
+    pub(crate) fn is_sound_again(&self, id: &str) {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
@@ -118,7 +84,8 @@ impl State {
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `work` in one transaction: committed if it succeeds, else as if it had not begun.
+    /// Runs `work` in one transaction: committed if it succeeds, else as if it had not begun. Labels are
+    /// written before it is committed.
     pub(crate) fn change<R, E: From<StateError>>(
         &self,
         work: impl FnOnce(&Table<'_>) -> Result<R, E>,
@@ -127,10 +94,34 @@ impl State {
         let tx = db
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(StateError::from)?;
-        let table = Table { tx };
+        let table =
+            Table { tx, labels: &self.labels, changes: RefCell::default(), damaged: &self.damaged };
         let result = work(&table)?;
-        table.tx.commit().map_err(StateError::from)?;
+        let changes = table.changes.take();
+        let fresh = self.labels.write(&changes.labels).map_err(|e| self.label_error(e))?;
+        for label in &changes.instances {
+            // It is of use to a later `local rebuild` only: no instance is kept from its work by it.
+            let written = crate::labels::write_instance(&self.nodes.join(&label.id), label);
+            if let Err(e) = written {
+                tracing::warn!(instance = %label.id, error = %e, "its label was not written");
+            }
+        }
+        if let Err(e) = table.tx.commit() {
+            for id in fresh {
+                self.forget_label(&id);
+            }
+            return Err(StateError::from(e).into());
+        }
+        changes.gone.iter().for_each(|id| self.forget_label(id));
         Ok(result)
+    }
+
+    /// A label that stays by mistake is removed at the next start, for its id is among those that are
+    /// gone.
+    fn forget_label(&self, id: &str) {
+        if let Err(e) = self.labels.remove(id) {
+            tracing::warn!(%id, error = %e, "its label was not removed");
+        }
     }
 
     /// Runs `work` on one consistent view.
@@ -140,74 +131,183 @@ impl State {
     ) -> Result<R, E> {
         let mut db = self.lock();
         let tx = db.transaction().map_err(StateError::from)?;
-        work(&Table { tx })
+        work(&Table {
+            tx,
+            labels: &self.labels,
+            changes: RefCell::default(),
+            damaged: &self.damaged,
+        })
     }
+}
+
+/// What a transaction asks of the labels.
+#[derive(Default)]
+struct Changes {
+    labels: Vec<Label>,
+    instances: Vec<Label>,
+    gone: Vec<String>,
 }
 
 /// The tables inside one transaction.
 pub(crate) struct Table<'a> {
     tx: Transaction<'a>,
+    labels: &'a Labels,
+    changes: RefCell<Changes>,
+    damaged: &'a Mutex<BTreeMap<String, String>>,
 }
 
-/// What is set for a market.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(crate) struct MarketRow {
-    /// How many instances it takes; `None`: any number.
-    pub(crate) capacity: Option<u32>,
-    /// US dollars for an hour, if it is not the usual price.
-    pub(crate) hourly_usd: Option<f64>,
-    /// How many instances the account may have in it; `None`: any number.
-    pub(crate) quota: Option<u32>,
+/// What the checksum of a row says of it.
+pub(crate) struct Stored {
+    pub(crate) id: String,
+    /// What is wrong with it; `None`: nothing that its checksum shows.
+    pub(crate) fault: Option<String>,
 }
 
 impl Table<'_> {
     /// The resource of that id.
+    ///
+    /// # Errors
+    /// [`StateError::Row`] if its row is damaged.
     pub(crate) fn get<T: Row>(&self, id: &str) -> Result<Option<T>, StateError> {
-        let text: Option<String> = self
+        let kind = kind_name(T::KIND);
+        let found = self
             .tx
-            .prepare_cached("SELECT json FROM resources WHERE id = ?1 AND kind = ?2")?
-            .query_row(params![id, kind_name(T::KIND)], |row| row.get(0))
+            .prepare_cached("SELECT json, sum FROM resources WHERE id = ?1 AND kind = ?2")?
+            .query_row(params![id, kind], |row| Ok(parse(kind, id, row, 0)))
             .optional()?;
-        text.map(|t| parse(id, &t)).transpose()
+        found.transpose().map_err(|why| {
+            self.note_damage(id, &why);
+            StateError::Row { id: id.to_owned(), why }
+        })
     }
 
-    /// Every resource of a kind, by id.
+    /// Every resource of a kind, by id. A damaged row hides no other: it is left out, and noted.
     pub(crate) fn all<T: Row>(&self) -> Result<Vec<T>, StateError> {
-        let mut query =
-            self.tx.prepare_cached("SELECT id, json FROM resources WHERE kind = ?1 ORDER BY id")?;
-        let rows = query.query_map([kind_name(T::KIND)], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-        })?;
+        let kind = kind_name(T::KIND);
+        let mut query = self
+            .tx
+            .prepare_cached("SELECT id, json, sum FROM resources WHERE kind = ?1 ORDER BY id")?;
+        let mut rows = query.query([kind])?;
         let mut found = Vec::new();
-        for row in rows {
-            let (id, text) = row?;
-            found.push(parse(&id, &text)?);
+        while let Some(row) = rows.next()? {
+            let id = text(row, 0);
+            match parse(kind, &id, row, 1) {
+                Ok(sound) => found.push(sound),
+                Err(why) => self.note_damage(&id, &why),
+            }
         }
         Ok(found)
     }
 
-    /// Writes a resource.
+    /// Every row, of whatever kind it says it is, with what is wrong with it.
+    pub(crate) fn stored(&self) -> Result<Vec<Stored>, StateError> {
+        let mut query =
+            self.tx.prepare_cached("SELECT kind, id, json, sum FROM resources ORDER BY id")?;
+        let mut rows = query.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (kind, id) = (text(row, 0), text(row, 1));
+            let fault = sound_json(&kind, &id, row, 2).err();
+            found.push(Stored { id, fault });
+        }
+        Ok(found)
+    }
+
+    fn note_damage(&self, id: &str, why: &str) {
+        let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        if damaged.insert(id.to_owned(), why.to_owned()).is_none() {
+            tracing::error!(%id, %why, "a row of cloud.db is damaged; everything else goes on");
+        }
+    }
+
+    /// Writes a resource, and its label before that is committed.
     pub(crate) fn put<T: Row>(&self, row: &T) -> Result<(), StateError> {
-        let id = row.id();
-        let text = serde_json::to_string(row)
-            .map_err(|cause| StateError::Row { id: id.to_owned(), cause })?;
+        let (id, kind) = (row.id(), kind_name(T::KIND));
+        let broken =
+            |e: serde_json::Error| StateError::Row { id: id.to_owned(), why: e.to_string() };
+        let json = serde_json::to_string(row).map_err(broken)?;
+        self.put_json(kind, id, &json)?;
+        if let Some(kept) = row.label() {
+            let label = Label::new(kind, id, serde_json::to_value(&kept).map_err(broken)?);
+            self.changes.borrow_mut().labels.push(label);
+        }
+        if let Some(instance) = row.instance() {
+            self.relabel_instance(instance.as_str())?;
+        }
+        Ok(())
+    }
+
+    fn put_json(&self, kind: &str, id: &str, json: &str) -> Result<(), StateError> {
         self.tx
             .prepare_cached(
-                "INSERT OR REPLACE INTO resources (kind, id, json) VALUES (?1, ?2, ?3)",
+                "INSERT OR REPLACE INTO resources (kind, id, json, sum) VALUES (?1, ?2, ?3, ?4)",
             )?
-            .execute(params![kind_name(T::KIND), id, text])?;
+            .execute(params![kind, id, json, sums::of_row(kind, id, json.as_bytes())])?;
         Ok(())
     }
 
-    /// Forgets a resource.
+    /// The label of an instance holds its row and what interfaces it has.
+    pub(crate) fn relabel_instance(&self, id: &str) -> Result<(), StateError> {
+        if let Some(label) = crate::revive::label_of(self, id)? {
+            let mut changes = self.changes.borrow_mut();
+            changes.instances.retain(|other| other.id != label.id);
+            changes.instances.push(label);
+        }
+        Ok(())
+    }
+
+    /// Forgets a resource, and remembers that it is gone: a file of it that is found later is the rest
+    /// of a deletion.
     pub(crate) fn delete<T: Row>(&self, id: &str) -> Result<(), StateError> {
-        self.tx
+        let gone = self
+            .tx
             .prepare_cached("DELETE FROM resources WHERE id = ?1 AND kind = ?2")?
             .execute(params![id, kind_name(T::KIND)])?;
+        if gone > 0 {
+            self.put_gone(id, crate::cloud::now())?;
+        }
         Ok(())
     }
 
-    /// The request and the resource of a token.
+    /// Remembers that something was deleted on purpose.
+    pub(crate) fn put_gone(&self, id: &str, now: Time) -> Result<(), StateError> {
+        self.tx
+            .prepare_cached("INSERT OR REPLACE INTO gone (id, at) VALUES (?1, ?2)")?
+            .execute(params![id, signed(now.0)])?;
+        self.changes.borrow_mut().gone.push(id.to_owned());
+        Ok(())
+    }
+
+    /// What was deleted and may have left files, with the time of the deletion.
+    pub(crate) fn gone(&self) -> Result<BTreeMap<String, Time>, StateError> {
+        let mut query = self.tx.prepare_cached("SELECT id, at FROM gone")?;
+        let rows = query.query_map([], |row| {
+            Ok((row.get::<_, String>(0)?, Time(row.get::<_, i64>(1)?.unsigned_abs())))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A deletion has left nothing.
+    pub(crate) fn forget_gone(&self, id: &str) -> Result<(), StateError> {
+        self.tx.execute("DELETE FROM gone WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
+    /// Removes a row, whatever it is worth.
+    pub(crate) fn give_up_row(&self, id: &str) -> Result<(), StateError> {
+        self.tx.execute("DELETE FROM resources WHERE id = ?1", [id])?;
+        self.tx.execute("DELETE FROM addresses WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
+    /// The ids of all rows, damaged ones included.
+    pub(crate) fn ids(&self) -> Result<BTreeSet<String>, StateError> {
+        let mut query = self.tx.prepare_cached("SELECT id FROM resources")?;
+        let rows = query.query_map([], |row| Ok(text(row, 0)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The hash of the request, and the resource, of a token.
     pub(crate) fn token(&self, token: &str) -> Result<Option<(String, String)>, StateError> {
         Ok(self
             .tx
@@ -247,87 +347,66 @@ impl Table<'_> {
         Ok(())
     }
 
-    /// Every Elastic IP: its allocation and its address, by allocation.
-    pub(crate) fn addresses(&self) -> Result<Vec<(String, String)>, StateError> {
-        let mut query =
-            self.tx.prepare_cached("SELECT id, public_ip FROM addresses ORDER BY id")?;
-        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// The address of an Elastic IP.
-    pub(crate) fn address(&self, id: &str) -> Result<Option<String>, StateError> {
-        Ok(self
-            .tx
-            .prepare_cached("SELECT public_ip FROM addresses WHERE id = ?1")?
-            .query_row([id], |row| row.get(0))
-            .optional()?)
-    }
-
-    /// Remembers an Elastic IP.
-    pub(crate) fn put_address(&self, id: &str, public_ip: &str) -> Result<(), StateError> {
-        self.tx.execute(
-            "INSERT INTO addresses (id, public_ip) VALUES (?1, ?2)",
-            params![id, public_ip],
-        )?;
-        Ok(())
-    }
-
-    /// Forgets an Elastic IP.
-    pub(crate) fn delete_address(&self, id: &str) -> Result<(), StateError> {
-        self.tx.execute("DELETE FROM addresses WHERE id = ?1", [id])?;
-        Ok(())
-    }
-
-    /// What is set for a market.
-    pub(crate) fn market(
-        &self,
-        instance_type: &str,
-        zone: &str,
-        lifecycle: Lifecycle,
-    ) -> Result<MarketRow, StateError> {
-        let found = self
-            .tx
-            .prepare_cached(
-                "SELECT capacity, hourly_usd, quota FROM markets
-                 WHERE instance_type = ?1 AND zone = ?2 AND lifecycle = ?3",
-            )?
-            .query_row(params![instance_type, zone, lifecycle.to_string()], |row| {
-                Ok(MarketRow { capacity: row.get(0)?, hourly_usd: row.get(1)?, quota: row.get(2)? })
-            })
-            .optional()?;
-        Ok(found.unwrap_or_default())
-    }
-
-    /// Sets a market.
-    pub(crate) fn put_market(
-        &self,
-        instance_type: &str,
-        zone: &str,
-        lifecycle: Lifecycle,
-        row: MarketRow,
-    ) -> Result<(), StateError> {
-        self.tx.execute(
-            "INSERT OR REPLACE INTO markets (instance_type, zone, lifecycle, capacity, hourly_usd, quota)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                instance_type,
-                zone,
-                lifecycle.to_string(),
-                row.capacity,
-                row.hourly_usd,
-                row.quota
-            ],
-        )?;
-        Ok(())
+    /// The labels beside the images.
+    pub(crate) fn labels(&self) -> &Labels {
+        self.labels
     }
 }
 
-fn parse<T: Row>(id: &str, text: &str) -> Result<T, StateError> {
-    serde_json::from_str(text).map_err(|cause| StateError::Row { id: id.to_owned(), cause })
+/// The JSON at a column, whose checksum is in the next, if both agree. Rows of earlier versions have no
+/// checksum and are read as they are.
+fn sound_json<'r>(
+    kind: &str,
+    id: &str,
+    row: &'r rusqlite::Row<'_>,
+    column: usize,
+) -> Result<&'r [u8], String> {
+    let json = row.get_ref(column).map_err(|e| e.to_string())?;
+    let json = json.as_bytes().map_err(|e| e.to_string())?;
+    let sum = row.get_ref(column + 1).map_err(|e| e.to_string())?;
+    match sum.as_bytes_or_null().map_err(|e| e.to_string())? {
+        Some(sum) if sum != sums::of_row(kind, id, json).as_bytes() => {
+            Err("its checksum is not that of its content".to_owned())
+        }
+        _ => Ok(json),
+    }
 }
 
-fn kind_name(kind: ResourceKind) -> &'static str {
+fn parse<T: Row>(
+    kind: &str,
+    id: &str,
+    row: &rusqlite::Row<'_>,
+    column: usize,
+) -> Result<T, String> {
+    let json = sound_json(kind, id, row, column)?;
+    let sound: T = serde_json::from_slice(json).map_err(|e| e.to_string())?;
+    if sound.id() == id { Ok(sound) } else { Err(format!("it is the row of {}", sound.id())) }
+}
+
+/// A text as it can be shown.
+fn text(row: &rusqlite::Row<'_>, column: usize) -> String {
+    let bytes = row.get_ref(column).ok().and_then(|value| value.as_bytes().ok());
+    String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
+}
+
+/// Makes the file before SQLite would, so that it is never readable by others; its log takes over its
+/// mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::set_permissions(&name, std::fs::Permissions::from_mode(0o600)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn kind_name(kind: ResourceKind) -> &'static str {
     match kind {
         ResourceKind::Instance => "instance",
         ResourceKind::Volume => "volume",
@@ -345,6 +424,7 @@ fn signed(value: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use holdfast_model::Lifecycle;
 
     /// The tables of version 1, as they were.
     const VERSION_1: &str = "
@@ -370,7 +450,8 @@ mod tests {
         let path = dir.path().join("cloud.db");
         Connection::open(&path).unwrap().execute_batch(VERSION_1).unwrap();
         for _ in 0..2 {
-            let state = State::open(&path).unwrap();
+            let labels = Labels::open(dir.path().join("labels"), dir.path().join("late")).unwrap();
+            let state = State::open(dir.path(), labels).unwrap();
             let row = state.look(|t| t.market("t3.micro", "local-1a", Lifecycle::Spot)).unwrap();
             let expected = MarketRow { capacity: Some(3), hourly_usd: Some(0.5), quota: None };
             assert_eq!(row, expected);

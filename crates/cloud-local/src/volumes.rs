@@ -32,7 +32,7 @@ impl Inner {
     }
 
     pub(crate) fn create_volume(&self, command: &Command, new: NewVolume) -> Answer {
-        let request = request_text(command)?;
+        let request = request_hash(command)?;
         let row = self.state.change(|table| {
             if let Some(id) = same_request(table, &new.token, &request)? {
                 let row: Option<VolumeRow> = table.get(&id)?;
@@ -131,6 +131,7 @@ impl Inner {
     }
 
     pub(crate) fn delete_volume(&self, id: &VolumeId) -> Answer {
+        self.strangers.check_free(id.as_str())?;
         let exists = self.state.change(|table| {
             let Some(mut row) = table.get::<VolumeRow>(id.as_str())? else { return Ok(false) };
             match row.fact.state {
@@ -156,6 +157,7 @@ impl Inner {
 
     /// Deletes the image of a volume that is being deleted, then its row.
     pub(crate) fn complete_deletion(&self, id: &VolumeId) -> Result<(), LocalError> {
+        self.strangers.check_free(id.as_str())?;
         self.pool.unmount(&self.mountpoint(id))?;
         self.pool.detach(id)?;
         self.pool.delete_volume(id)?;
@@ -173,6 +175,7 @@ impl Inner {
         device: &str,
     ) -> Answer {
         let _busy = self.busy(instance);
+        self.strangers.check_free(id.as_str())?;
         let settled = self.state.change(|table| begin_attachment(table, id, instance, device))?;
         if !settled {
             let attached = self.pool.attach(id);
@@ -289,10 +292,12 @@ impl Inner {
 /// A command's answer.
 pub(crate) type Answer = Result<Reply, CloudError>;
 
-/// A request as text, by which repetitions are compared.
-pub(crate) fn request_text(command: &Command) -> Result<String, CloudError> {
-    serde_json::to_string(command)
-        .map_err(|e| refused("InvalidParameterValue", format!("the request cannot be kept: {e}")))
+/// A request's hash, by which repetitions are compared: the request itself may hold secrets.
+pub(crate) fn request_hash(command: &Command) -> Result<String, CloudError> {
+    let text = serde_json::to_string(command).map_err(|e| {
+        refused("InvalidParameterValue", format!("the request cannot be compared: {e}"))
+    })?;
+    Ok(crate::sums::digest(&[text.as_bytes()]))
 }
 
 /// The resource of an earlier request with this token, if it was the same request

@@ -4,6 +4,7 @@ use super::{StorageError, ioctl};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Shared images are copied in units of one block when written: larger ones make snapshots grow
@@ -28,6 +29,7 @@ impl Draft {
             .read(true)
             .write(true)
             .create_new(true)
+            .mode(0o600)
             .open(&path)
             .map_err(StorageError::io("creating", &path))?;
         let draft = Draft { path, file, kept: false };

@@ -2,6 +2,7 @@
 
 use super::loops::{self, FileKey, LoopDevice};
 use super::{Pool, StorageError, mounts};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -53,6 +54,32 @@ impl Pool {
     /// What the kernel says.
     pub fn inventory(&self) -> Result<Inventory, StorageError> {
         Inventory::of(self.dir())
+    }
+
+    /// The volumes that are mounted where a process sees them, by id.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn volumes_of(&self, pid: i32) -> Result<BTreeSet<String>, StorageError> {
+        let mounts = mounts::of_process(pid)?;
+        let devices: BTreeSet<u32> =
+            mounts.iter().filter(|m| m.device.0 == loops::LOOP_MAJOR).map(|m| m.device.1).collect();
+        let volumes = self.volumes();
+        let pool = FileKey::of(&volumes).map_err(StorageError::io("looking at", &volumes))?.dev;
+        let mut found = BTreeSet::new();
+        for (device, shown) in loops::held()? {
+            if !devices.contains(&device.0) {
+                continue;
+            }
+            let backing = device.backing().map_err(StorageError::io("asking", &device.path()))?;
+            let id = shown.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            if let (Some(backing), Some(id)) = (backing, id)
+                && backing.dev == pool
+            {
+                found.insert(id);
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -32,6 +32,19 @@ pub(super) fn all() -> Result<Vec<MountEntry>, StorageError> {
     Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
 }
 
+/// Every mount that another process sees; none if there is no such process.
+pub(super) fn of_process(pid: i32) -> Result<Vec<MountEntry>, StorageError> {
+    let path = PathBuf::from(format!("/proc/{pid}/mountinfo"));
+    match fs::read(&path) {
+        Ok(text) => Ok(text.split(|b| *b == b'\n').filter_map(parse).collect()),
+        // A process that ends meanwhile has none (proc(5)).
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ESRCH | libc::EINVAL)) => {
+            Ok(Vec::new())
+        }
+        Err(e) => Err(StorageError::io("reading", &path)(e)),
+    }
+}
+
 /// The topmost mount at exactly this path.
 pub(super) fn at(target: &Path) -> Result<Option<MountEntry>, StorageError> {
     Ok(all()?.into_iter().rfind(|m| m.target == target))

@@ -97,6 +97,11 @@ impl Pool {
         self.root().join("masters")
     }
 
+    /// Where labels lie, beside the images that they are about.
+    pub(crate) fn labels(&self) -> PathBuf {
+        self.root().join("labels")
+    }
+
     pub(super) fn drafts(&self) -> PathBuf {
         self.root().join("tmp")
     }

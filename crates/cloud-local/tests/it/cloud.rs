@@ -4,6 +4,7 @@ mod faults;
 mod health;
 mod killed;
 mod markets;
+mod memory;
 mod neighbours;
 mod power;
 mod snapshots;
