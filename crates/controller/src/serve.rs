@@ -142,7 +142,10 @@ fn load(store: &dyn Store) -> Result<Loaded, StoreError> {
     Ok(stored
         .into_iter()
         .map(|s| {
-            let record = versions::read(&s.json).map_err(|e| e.to_string());
+            let record = match s.fault {
+                Some(fault) => Err(format!("the record is damaged ({fault})")),
+                None => versions::read(&s.json).map_err(|e| e.to_string()),
+            };
             let record = record.and_then(|record| {
                 if record.revision == s.revision && record.id == s.node {
                     Ok(record)

@@ -86,7 +86,7 @@ fn commit_one(s: &dyn Store, write: Write) -> Written {
 }
 
 fn stored(n: u32, revision: u64, json: &str) -> StoredRecord {
-    StoredRecord { node: node(n), revision, json: json.to_owned() }
+    StoredRecord { node: node(n), revision, json: json.to_owned(), fault: None }
 }
 
 fn messages(events: &[StoredEvent]) -> Vec<&str> {

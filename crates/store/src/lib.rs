@@ -20,6 +20,8 @@ pub struct StoredRecord {
     pub revision: u64,
     /// The record as JSON.
     pub json: String,
+    /// What is wrong with the row, if its checksum says so: then the JSON is not to be believed.
+    pub fault: Option<String>,
 }
 
 /// One compare-and-swap.
@@ -131,6 +133,18 @@ pub enum StoreError {
     InUse {
         /// The directory.
         dir: String,
+    },
+    /// Others could write to it.
+    #[error(
+        "the data directory {dir} {why}, and whoever writes there can become this server's user. Look \
+         that what is in it is yours, then chown it to the server's user and chmod 700 it; or give \
+         another --data-dir"
+    )]
+    Exposed {
+        /// The directory.
+        dir: String,
+        /// What is wrong with it, as the rest of a sentence.
+        why: String,
     },
     /// Written by a newer version.
     #[error(

@@ -125,6 +125,7 @@ impl Store for MemoryStore {
             node: node.clone(),
             revision: *revision,
             json: json.clone(),
+            fault: None,
         });
         Ok(records.collect())
     }

@@ -8,8 +8,11 @@
 //! it: if the flush of the log fails and the machine stops before the next commit, the group may
 //! be found after all when the store is opened again.
 
+mod copies;
+mod directory;
 mod lock;
 mod migrations;
+mod sums;
 mod writing;
 
 use crate::{
@@ -20,13 +23,15 @@ use holdfast_model::{Event, NodeId, Severity, Time};
 use lock::DirectoryLock;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ffi, params};
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use writing::WriteSide;
+
+pub use copies::{DirectoryHold, copy};
 
 /// The store's file in the data directory.
 pub const FILE: &str = "holdfast.db";
@@ -67,7 +72,7 @@ impl SqliteStore {
     /// # Errors
     /// As [`SqliteStore::open`].
     pub fn open_with_limits(data_dir: &Path, limits: EventLimits) -> Result<Self, StoreError> {
-        make_directory(data_dir).map_err(|e| io_error(data_dir, &e))?;
+        directory::make(data_dir)?;
         let lock = DirectoryLock::take(data_dir)?;
         let path = data_dir.join(FILE);
         // Only now, under the lock: closing a descriptor of a file drops the locks that SQLite
@@ -121,7 +126,7 @@ impl Store for SqliteStore {
     fn load(&self) -> Result<Vec<StoredRecord>, StoreError> {
         self.read(|conn| {
             let mut query =
-                conn.prepare_cached("SELECT node, revision, json FROM records ORDER BY node")?;
+                conn.prepare_cached("SELECT node, revision, json, sum FROM records ORDER BY node")?;
             query.query_map([], record)?.collect()
         })
     }
@@ -158,11 +163,26 @@ impl Store for SqliteStore {
     }
 
     fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.read(|conn| {
-            conn.prepare_cached("SELECT value FROM settings WHERE name = ?1")?
-                .query_row([name], |row| row.get(0))
+        let found = self.read(|conn| {
+            conn.prepare_cached("SELECT value, sum FROM settings WHERE name = ?1")?
+                .query_row([name], |row| {
+                    let value = row.get_ref(0)?.as_bytes()?;
+                    let sound = sums::agrees(row, 1, &sums::of_setting(name, value))?;
+                    Ok((String::from_utf8_lossy(value).into_owned(), sound))
+                })
                 .optional()
-        })
+        })?;
+        match found {
+            Some((value, true)) => Ok(Some(value)),
+            Some((_, false)) => {
+                let why = format!(
+                    "the setting {name} is damaged ({}); put a copy of the file back (docs/restore.md)",
+                    sums::DAMAGED
+                );
+                Err(StoreError::Failed { path: self.path.display().to_string(), why })
+            }
+            None => Ok(None),
+        }
     }
 
     fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
@@ -173,10 +193,15 @@ impl Store for SqliteStore {
 /// A row of `records`. Bytes that are not text are passed on as they can be shown: what the JSON
 /// is worth is decided where its node can be stopped.
 fn record(row: &Row<'_>) -> rusqlite::Result<StoredRecord> {
+    let node: String = row.get(0)?;
+    let revision = row.get::<_, i64>(1)?.unsigned_abs();
+    let json = row.get_ref(2)?.as_bytes()?;
+    let sound = sums::agrees(row, 3, &sums::of_record(&node, revision, json))?;
     Ok(StoredRecord {
-        node: NodeId(row.get(0)?),
-        revision: row.get::<_, i64>(1)?.unsigned_abs(),
-        json: String::from_utf8_lossy(row.get_ref(2)?.as_bytes()?).into_owned(),
+        node: NodeId(node),
+        revision,
+        json: String::from_utf8_lossy(json).into_owned(),
+        fault: (!sound).then(|| sums::DAMAGED.to_owned()),
     })
 }
 
@@ -200,17 +225,6 @@ fn event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
 /// greatest.
 fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn make_directory(dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    match dir.parent() {
-        Some(parent) if parent != Path::new("") => File::open(parent)?.sync_all(),
-        _ => Ok(()),
-    }
 }
 
 /// Makes the file before SQLite would, so that it is never readable by others; the log takes over
@@ -270,7 +284,8 @@ fn prepare(conn: &mut Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "foreign_keys", true)?;
     // This pragma answers with the value.
     conn.pragma_update_and_check(None, "journal_size_limit", LOG_KEPT, |_| Ok(()))?;
-    migrations::run(conn)
+    migrations::run(conn)?;
+    sums::fill(conn)
 }
 
 fn is_full(error: &io::Error) -> bool {

@@ -57,7 +57,8 @@ fn taken_up(golden: &Value) -> (Scene, Record) {
     let config = FleetConfig::ec2(Installation::from("0123abcd"));
     let mut sim = Simulation::new(cloud, config);
     sim.now = given.now;
-    let stored = StoredRecord { node: node.clone(), revision: record.revision, json: text };
+    let stored =
+        StoredRecord { node: node.clone(), revision: record.revision, json: text, fault: None };
     let store = MemoryStore::holding([stored]);
     if let Some(standing) = golden["standing"].as_str() {
         store.set_setting(STANDING, standing).expect("a setting");

@@ -24,6 +24,10 @@ const STEPS: &[&str] = &[
          name  TEXT NOT NULL PRIMARY KEY,
          value TEXT NOT NULL
      ) STRICT;",
+    // 2. Checksums; NULL: the row was written before there were any, and is read as it is. Opening
+    //    the file gives it one.
+    "ALTER TABLE records ADD COLUMN sum TEXT;
+     ALTER TABLE settings ADD COLUMN sum TEXT;",
 ];
 
 /// The newest version that this program knows.

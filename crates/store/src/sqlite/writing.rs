@@ -1,5 +1,6 @@
 //! The writing side: one connection, compare-and-swap, and the pruning of events.
 
+use super::sums;
 use crate::{EventLimits, Write, Written, left_after_pruning};
 use holdfast_model::{Event, NodeId};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -42,9 +43,9 @@ impl WriteSide {
 
     pub(super) fn set_setting(&mut self, name: &str, value: &str) -> rusqlite::Result<()> {
         self.conn.execute(
-            "INSERT INTO settings (name, value) VALUES (?1, ?2)
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            [name, value],
+            "INSERT INTO settings (name, value, sum) VALUES (?1, ?2, ?3)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value, sum = excluded.sum",
+            [name, value, &sums::of_setting(name, value.as_bytes())],
         )?;
         Ok(())
     }
@@ -68,14 +69,18 @@ fn apply(
     }
     match (found, &write.record) {
         (None, Some(json)) => {
-            tx.prepare_cached("INSERT INTO records (node, revision, json) VALUES (?1, 1, ?2)")?
-                .execute([node, json])?;
+            let sum = sums::of_record(node, 1, json.as_bytes());
+            tx.prepare_cached(
+                "INSERT INTO records (node, revision, json, sum) VALUES (?1, 1, ?2, ?3)",
+            )?
+            .execute([node, json, &sum])?;
         }
         (Some(_), Some(json)) => {
+            let sum = sums::of_record(node, revision + 1, json.as_bytes());
             tx.prepare_cached(
-                "UPDATE records SET revision = revision + 1, json = ?2 WHERE node = ?1",
+                "UPDATE records SET revision = revision + 1, json = ?2, sum = ?3 WHERE node = ?1",
             )?
-            .execute([node, json])?;
+            .execute([node, json, &sum])?;
         }
         (Some(_), None) => {
             tx.prepare_cached("DELETE FROM records WHERE node = ?1")?.execute([node])?;

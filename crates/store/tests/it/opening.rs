@@ -87,7 +87,7 @@ fn a_newer_version_is_refused_and_its_files_are_unharmed() {
     assert!(!before[1].is_empty(), "there is a log");
 
     let error = fails(copy.path());
-    let StoreError::Newer { found: 99, known: 1, .. } = error else { panic!("{error}") };
+    let StoreError::Newer { found: 99, known: 2, .. } = error else { panic!("{error}") };
     let after = [FILE, &log].map(|name| fs::read(copy.path().join(name)).unwrap());
     assert!(before == after, "unchanged");
 }
@@ -124,7 +124,10 @@ fn a_damaged_row_hides_no_other() {
     .unwrap();
     drop(conn);
     let store = SqliteStore::open(dir.path()).unwrap();
-    let records: Vec<String> = store.load().unwrap().into_iter().map(|r| r.json).collect();
+    let records = store.load().unwrap();
+    let faults: Vec<bool> = records.iter().map(|r| r.fault.is_some()).collect();
+    assert_eq!(faults, [false, true, false]);
+    let records: Vec<String> = records.into_iter().map(|r| r.json).collect();
     assert_eq!(records, ["one", "{\u{fffd}}", "three"]);
     let events = store.events(&ALL).unwrap();
     let codes: Vec<&str> = events.iter().map(|e| e.event.code.as_str()).collect();
@@ -164,4 +167,111 @@ fn a_copy_of_the_file_of_a_folded_store_is_a_whole_backup() {
     std::fs::copy(dir.path().join(FILE), other.path().join(FILE)).unwrap();
     let copy = SqliteStore::open(other.path()).unwrap();
     assert_eq!(copy.setting("name-49").unwrap().as_deref(), Some("value"));
+}
+
+#[test]
+fn a_flipped_bit_is_seen_in_a_record_and_in_a_setting() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    store.commit(&[put(1, 0, "one"), put(2, 0, "two")]).unwrap();
+    store.set_setting("installation", "hf-0").unwrap();
+    store.set_setting("other", "sound").unwrap();
+    drop(store);
+    let conn = Connection::open(dir.path().join(FILE)).unwrap();
+    conn.execute_batch(
+        "UPDATE records SET json = 'twp' WHERE node = 'smi-00000002';
+         UPDATE settings SET value = 'hf-1' WHERE name = 'installation';",
+    )
+    .unwrap();
+    drop(conn);
+    let store = SqliteStore::open(dir.path()).unwrap();
+    let faults: Vec<bool> =
+        store.load().unwrap().iter().map(|record| record.fault.is_some()).collect();
+    assert_eq!(faults, [false, true]);
+    let error = store.setting("installation").unwrap_err();
+    assert!(error.to_string().contains("restore.md"), "{error}");
+    assert_eq!(store.setting("other").unwrap().as_deref(), Some("sound"));
+}
+
+#[test]
+fn a_store_of_version_1_is_read_and_has_checksums_from_then_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    store.commit(&[put(1, 0, "one")]).unwrap();
+    store.set_setting("installation", "x").unwrap();
+    drop(store);
+    let conn = Connection::open(dir.path().join(FILE)).unwrap();
+    conn.execute_batch(
+        "ALTER TABLE records DROP COLUMN sum; ALTER TABLE settings DROP COLUMN sum;
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    drop(conn);
+    drop(SqliteStore::open(dir.path()).unwrap());
+    let conn = Connection::open(dir.path().join(FILE)).unwrap();
+    conn.execute_batch("UPDATE records SET json = 'onf'").unwrap();
+    drop(conn);
+    let store = SqliteStore::open(dir.path()).unwrap();
+    assert!(store.load().unwrap()[0].fault.is_some());
+    assert_eq!(store.setting("installation").unwrap().as_deref(), Some("x"));
+}
+
+#[test]
+fn a_directory_that_others_may_write_to_is_refused_and_one_they_may_read_is_closed() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("data");
+    fs::create_dir(&dir).unwrap();
+    for bits in [0o777, 0o770, 0o702] {
+        fs::set_permissions(&dir, fs::Permissions::from_mode(bits)).unwrap();
+        let error = fails(&dir);
+        assert!(matches!(error, StoreError::Exposed { .. }), "{error}");
+        assert!(error.to_string().contains("chmod 700"), "{error}");
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "nothing was written to it");
+    }
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    drop(SqliteStore::open(&dir).unwrap());
+    assert_eq!(mode(&dir), 0o700);
+}
+
+#[test]
+fn a_directory_of_somebody_else_is_refused() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("data");
+    fs::create_dir(&dir).unwrap();
+    std::os::unix::fs::chown(&dir, Some(65_534), Some(65_534)).unwrap();
+    let error = fails(&dir);
+    assert!(error.to_string().contains("belongs to user 65534"), "{error}");
+}
+
+#[test]
+fn a_copy_is_of_one_instant_while_the_store_is_written_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    let (source, target) = (dir.path().join(FILE), dir.path().join("copy"));
+    std::thread::scope(|scope| {
+        let writes = scope.spawn(|| {
+            for revision in 0..200 {
+                // Always both or none.
+                store.commit(&[put(1, revision, "a"), put(2, revision, "a")]).unwrap();
+            }
+        });
+        for n in 0..5 {
+            let target = target.with_extension(n.to_string());
+            holdfast_store::sqlite::copy(&source, &target).unwrap();
+            assert_eq!(mode(&target), 0o600);
+            let read = Connection::open(&target).unwrap();
+            let revisions: (Option<i64>, Option<i64>) = read
+                .query_row("SELECT min(revision), max(revision) FROM records", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .unwrap();
+            assert_eq!(revisions.0, revisions.1);
+        }
+        writes.join().unwrap();
+    });
+    assert!(holdfast_store::sqlite::copy(&source, &source).is_err(), "it replaces nothing");
+    assert_eq!(store.load().unwrap().len(), 2, "and deletes nothing that was there");
 }

@@ -105,7 +105,7 @@ fn a_power_cut_loses_what_was_not_flushed() {
     let file: &Path = &data(&disk).join(FILE);
     let careless = rusqlite::Connection::open(file).unwrap();
     careless.pragma_update(None, "synchronous", "OFF").unwrap();
-    const SET: &str = "INSERT INTO settings VALUES (?1, 'kept?')";
+    const SET: &str = "INSERT INTO settings (name, value) VALUES (?1, 'kept?')";
     for n in 0..COMMITS {
         careless.execute(SET, [n.to_string()]).unwrap();
     }
