@@ -4,7 +4,9 @@ mod bench;
 mod local;
 
 pub use bench::{BenchCommand, MarketArgs, ScaleArgs, StormArgs};
-pub use local::{LocalCommand, MarketCommand, MarketSetting, MarketVerb, ResetOptions};
+pub use local::{
+    LocalCommand, MarketCommand, MarketSetting, MarketVerb, RebuildOptions, ResetOptions,
+};
 
 use super::duration;
 use super::exit::CODES;
@@ -63,6 +65,13 @@ Credentials of another account are put right only by starting the server with th
 Nothing is deleted. What is not certain is asked: which part of the node, and what could stand for
 it; --head answers. The part begins anew with fresh, and its content is given up.")]
     Adopt(AdoptCommand),
+    /// Copy what Holdfast must not forget, whether the server runs or not
+    #[command(after_help = "Examples:
+  holdfast backup
+  holdfast backup /root/holdfast-backup
+
+The server makes such a copy at its start and every 6 hours; the newest 8 are kept.")]
+    Backup(super::backup::BackupOptions),
     /// What concerns this host's cloud as a whole
     #[command(subcommand)]
     Local(LocalCommand),

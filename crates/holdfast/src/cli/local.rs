@@ -1,6 +1,7 @@
 //! `holdfast local reset`: every trace goes.
 
 use super::arguments::ResetOptions;
+use super::backup::BACKUPS;
 use super::exit::{Code, Failure};
 use super::serve::CLOUD_DIR;
 use super::{confirm, print};
@@ -44,6 +45,13 @@ pub fn reset(options: &ResetOptions) -> Result<(), Failure> {
             }
             _ => {}
         }
+    }
+    let backups = dir.join(BACKUPS);
+    match std::fs::remove_dir_all(&backups) {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            return Err(failed(format!("deleting {}: {e}", backups.display())));
+        }
+        _ => {}
     }
     match std::fs::remove_dir(dir) {
         // Somebody else's files in it, or a mount: it stays.

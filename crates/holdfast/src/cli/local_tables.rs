@@ -17,6 +17,15 @@ pub fn local_instances(instances: &[serde_json::Value]) -> String {
     local_things("instances", instances, &header, &names)
 }
 
+/// What is not accounted for, in a table.
+pub fn unaccounted(found: &[serde_json::Value]) -> String {
+    if found.is_empty() {
+        return "Everything on this host is accounted for.\n".to_owned();
+    }
+    let header = ["ID", "WHAT", "NODE", "KNOWN"];
+    local_things("things", found, &header, &["id", "thing", "nodeId", "what"])
+}
+
 fn local_things(
     what: &str,
     things: &[serde_json::Value],

@@ -14,11 +14,14 @@
 //! addresses.rs   holdfast local address                 address_routes.rs  its routes
 //! pool.rs        holdfast local pool
 //! user_volumes.rs  holdfast local volume                volume_routes.rs   its routes
+//! unaccounted.rs   holdfast local unaccounted, rebuild  unaccounted_routes.rs  their routes
+//! backup.rs      holdfast backup, rolling copies
 //! ```
 
 mod address_routes;
 mod addresses;
 mod arguments;
+mod backup;
 mod bench;
 mod client;
 mod deallocation;
@@ -42,6 +45,8 @@ mod serve;
 mod sim;
 mod spec;
 mod tables;
+mod unaccounted;
+mod unaccounted_routes;
 mod user_volumes;
 mod volume_routes;
 mod wait;
@@ -63,6 +68,13 @@ pub fn run() -> ExitCode {
         Command::Local(LocalCommand::Reset(options)) => {
             local::reset(&options).map(|()| ExitCode::SUCCESS)
         }
+        Command::Local(LocalCommand::Rebuild(options)) => {
+            unaccounted::rebuild(&options).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Local(LocalCommand::Unaccounted(command)) => {
+            unaccounted::run(&command).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Backup(options) => backup::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Status(command) => fleet::status(&command).map(|()| ExitCode::SUCCESS),
         Command::Freeze(command) => fleet::freeze(&command).map(|()| ExitCode::SUCCESS),
         Command::Thaw(command) => fleet::thaw(&command).map(|()| ExitCode::SUCCESS),

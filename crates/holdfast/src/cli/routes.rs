@@ -1,6 +1,6 @@
 //! The server's routes that speak to this host's cloud: interruptions, and where a node runs.
 
-use super::{instance_routes, market_routes, pool, volume_routes};
+use super::{instance_routes, market_routes, pool, unaccounted_routes, volume_routes};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
@@ -38,6 +38,9 @@ pub fn routes(cloud: LocalCloud, handle: Handle) -> Router {
         .route("/volumes/{id}", delete(volume_routes::remove))
         .route("/volumes/{id}/attach", post(volume_routes::attach))
         .route("/volumes/{id}/detach", post(volume_routes::detach))
+        .route("/unaccounted", get(unaccounted_routes::list))
+        .route("/unaccounted/{id}", delete(unaccounted_routes::remove))
+        .route("/unaccounted/{id}/adopt", post(unaccounted_routes::adopt))
         .with_state(Local { cloud: cloud.clone(), handle })
         .merge(super::address_routes::routes(cloud))
 }

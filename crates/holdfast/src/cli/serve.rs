@@ -51,6 +51,7 @@ pub fn run(options: &ServeOptions) -> Result<(), Failure> {
     let mut local = LocalOptions::new(dir, PathBuf::from(SELF));
     local.overcommit = options.overcommit;
     let cloud = LocalCloud::open(&local).map_err(failed)?;
+    super::backup::keep_making(options.data_dir.clone());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -122,6 +122,13 @@ impl Real {
         command.output().unwrap().into()
     }
 
+    /// A command that needs no server.
+    pub fn offline(&self, arguments: &[&str]) -> Ended {
+        let mut command = holdfast();
+        command.args(arguments).arg("--data-dir").arg(&self.dir);
+        command.output().unwrap().into()
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = holdfast();
         command

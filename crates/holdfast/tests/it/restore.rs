@@ -28,7 +28,7 @@ fn a_store_that_was_lost_or_restored_is_put_right_as_the_page_says() {
         }
         let line = line
             .replace("examples/redis.yaml", &example)
-            .replace("/root/holdfast-backup.db", &backup)
+            .replace("/root/holdfast-backup", &backup)
             .replace("/var/lib/holdfast", &real.dir().display().to_string())
             .replace("$INSTALLATION", variables.get("installation").map_or("", String::as_str))
             .replace("$NODE", variables.get("node").map_or("", String::as_str));
@@ -53,6 +53,11 @@ fn a_store_that_was_lost_or_restored_is_put_right_as_the_page_says() {
                 real.serve_with(&words[2..]);
                 // What was seen first is committed a moment later.
                 real.wait_until_quiet();
+            }
+            "holdfast" if words[1] == "backup" || words[1..] == ["local", "rebuild"] => {
+                let ended = real.offline(&words[1..]);
+                assert_eq!(ended.code, 0, "{line}: {}{}\n{}", ended.out, ended.err, real.log());
+                said.entry(words[1..].join(" ")).or_default().push(ended.out);
             }
             "holdfast" if words[1] == "node" => {
                 let generation = (words[2] == "interrupt").then(|| of_node(&real).0);
@@ -86,7 +91,12 @@ fn a_store_that_was_lost_or_restored_is_put_right_as_the_page_says() {
     }
     let (generation, instance) = of_node(&real);
     assert_eq!((generation, instance), of_node_before(&before_restore), "it was never replaced");
-    assert_eq!(said["exec redis -- redis-cli get greeting"], ["later\n", "later\n"]);
+    assert_eq!(said["exec redis -- redis-cli get greeting"], ["later\n", "later\n", "later\n"]);
+    let rebuilt = &said["local rebuild"][0];
+    assert!(rebuilt.contains(" instance") && !rebuilt.contains("Not accounted"), "{rebuilt}");
+    assert_eq!(said["local unaccounted list"], ["Everything on this host is accounted for.\n"]);
+    let kept: Vec<_> = std::fs::read_dir(real.dir().join("backups")).unwrap().collect();
+    assert!((1..=8).contains(&kept.len()), "the server's own copies: {kept:?}");
     let found = &said["adopt"][0];
     assert!(found.contains("of generation 3 goes on"), "{found}");
     let states = &said["status"];

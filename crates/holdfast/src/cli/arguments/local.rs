@@ -17,6 +17,16 @@ pub enum LocalCommand {
 
 The server must not be running. Every node is killed and every volume deleted.")]
     Reset(ResetOptions),
+    /// Make cloud.db, the memory of this host's cloud, anew from what is beside the images
+    #[command(after_help = "Examples:
+  holdfast local rebuild
+  holdfast local rebuild --data-dir /srv/holdfast
+
+The server must not be running; nodes may. The file before is kept beside the new one. Nothing else is
+changed, and nothing deleted; again is the same.")]
+    Rebuild(RebuildOptions),
+    /// What is on this host and cloud.db does not account for: show it, take it up, remove it
+    Unaccounted(crate::cli::unaccounted::UnaccountedCommand),
     /// Volumes of your own on this host: attach one to a node, and it belongs to the node
     Volume(crate::cli::user_volumes::VolumeCommand),
     /// Instances of this host, and the end of those that were let go
@@ -129,4 +139,12 @@ pub struct ResetOptions {
     /// Do not ask
     #[arg(short = 'y', long)]
     pub yes: bool,
+}
+
+/// Options of `holdfast local rebuild`.
+#[derive(Debug, Args)]
+pub struct RebuildOptions {
+    /// Where everything is kept
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
+    pub data_dir: PathBuf,
 }

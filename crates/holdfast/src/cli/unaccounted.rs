@@ -1,0 +1,136 @@
+//! `holdfast local unaccounted`: what this host's cloud does not account for, taken up or removed; and
+//! `holdfast local rebuild`, which makes the memory of that cloud anew.
+
+use super::arguments::RebuildOptions;
+use super::client::printable;
+use super::exit::{Code, Failure};
+use super::options::ServerOptions;
+use super::serve::CLOUD_DIR;
+use super::{confirm, local_tables, print};
+use clap::{Args, Subcommand};
+use holdfast_store::sqlite::DirectoryHold;
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// `holdfast local unaccounted`.
+#[derive(Debug, Args)]
+pub struct UnaccountedCommand {
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerOptions,
+    /// Write JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: UnaccountedVerb,
+}
+
+/// What to do with what is not accounted for.
+#[derive(Debug, Subcommand)]
+pub enum UnaccountedVerb {
+    /// Show what lies in the data directory without a sound row in cloud.db
+    #[command(after_help = "Examples:
+  holdfast local unaccounted list
+  holdfast local unaccounted list --json")]
+    List,
+    /// Take one up: it is a volume, a snapshot, an address like any other from then on
+    #[command(after_help = "Examples:
+  holdfast local unaccounted adopt snap-0123456789abcdef0
+  holdfast local unaccounted adopt vol-0123456789abcdef0 --zone local-1a")]
+    Adopt {
+        /// What
+        id: String,
+        /// Where a volume is to lie whose label is lost
+        #[arg(long)]
+        zone: Option<String>,
+    },
+    /// Remove one, with what is on it
+    #[command(after_help = "Examples:
+  holdfast local unaccounted remove snap-0123456789abcdef0 --yes")]
+    Remove {
+        /// What
+        id: String,
+        /// Do not ask
+        #[arg(short = 'y', long)]
+        yes: bool,
+    },
+}
+
+fn path() -> String {
+    format!("{}/unaccounted", holdfast_api::LOCAL)
+}
+
+fn check(id: &str) -> Result<(), Failure> {
+    let known = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if id.is_empty() || !id.chars().all(known) {
+        return Err(Failure::new(Code::Usage, format!("{} is no id", printable(id))));
+    }
+    Ok(())
+}
+
+/// Does what the command line says.
+pub fn run(command: &UnaccountedCommand) -> Result<(), Failure> {
+    let client = command.server.client()?;
+    match &command.verb {
+        UnaccountedVerb::List => {
+            let answer = client.get(&path())?;
+            let found = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+            if command.json {
+                return print(&format!("{}\n", Value::Array(found)));
+            }
+            print(&local_tables::unaccounted(&found))
+        }
+        UnaccountedVerb::Adopt { id, zone } => {
+            check(id)?;
+            client.send(
+                "POST",
+                &format!("{}/{id}/adopt", path()),
+                Some(&json!({ "zone": zone })),
+            )?;
+            print(&format!("{id} is accounted for.\n"))
+        }
+        UnaccountedVerb::Remove { id, yes } => {
+            check(id)?;
+            if !yes && !confirm(&format!("Remove {id} with all that is on it, for good?"))? {
+                return Err(Failure::new(Code::Failed, "nothing was removed".to_owned()));
+            }
+            client.send("DELETE", &format!("{}/{id}", path()), None)?;
+            print(&format!("Removed {id}.\n"))
+        }
+    }
+}
+
+/// Makes the memory of this host's cloud anew. The server must not be running.
+pub fn rebuild(options: &RebuildOptions) -> Result<(), Failure> {
+    let failed = |why: String| Failure::new(Code::Failed, why);
+    if !rustix::process::geteuid().is_root() {
+        return Err(failed(
+            "looking into this host's volumes needs root; run it as root".to_owned(),
+        ));
+    }
+    let dir = options.data_dir.join(CLOUD_DIR);
+    if !dir.exists() {
+        return Err(failed(format!("there is nothing at {}; see --data-dir", dir.display())));
+    }
+    // Held to the end, so that no server begins in between.
+    let _held = DirectoryHold::take(&options.data_dir).map_err(|e| failed(e.to_string()))?;
+    let done = holdfast_cloud_local::rebuild(&dir).map_err(|e| failed(e.to_string()))?;
+    let mut said = String::new();
+    let counts: Vec<String> = done.counts.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+    let counts = if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") };
+    // Writing to a string cannot fail.
+    let _ = match done.changed {
+        true => writeln!(said, "cloud.db was made anew. It accounts for: {counts}."),
+        false => {
+            writeln!(said, "cloud.db accounts for all there is: {counts}. Nothing was changed.")
+        }
+    };
+    if let Some(aside) = &done.aside {
+        let _ = writeln!(said, "The file before is kept: {}", aside.display());
+    }
+    for sentence in &done.left_over {
+        let _ = writeln!(said, "Not accounted for: {sentence}.");
+    }
+    print(&said)
+}
