@@ -174,7 +174,9 @@ impl Cloud for LocalCloud {
     }
 
     fn catalogue(&self) -> BoxFuture<'_, Result<Catalogue, CloudError>> {
-        Box::pin(self.blocking(|inner| Ok(inner.state.look(region::catalogue)?)))
+        Box::pin(self.blocking(|inner| {
+            Ok(inner.state.look(|table| region::catalogue(table, &inner.layout))?)
+        }))
     }
 
     fn observe(&self, query: Query) -> BoxFuture<'_, Result<Page, CloudError>> {

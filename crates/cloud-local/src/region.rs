@@ -1,8 +1,9 @@
 //! Region `local-1` as it is offered: zones, subnets, markets.
 
+use crate::network::VpcLayout;
 use crate::state::{MarketRow, StateError, Table};
 use crate::types::{self, LocalType};
-use holdfast_model::market::{Catalogue, MarketPrice, Subnet};
+use holdfast_model::market::{Catalogue, Cidr, MarketPrice, Subnet};
 use holdfast_model::{Lifecycle, Market, SubnetId, Zone};
 
 /// The region.
@@ -51,7 +52,7 @@ pub(crate) fn market_row(table: &Table<'_>, market: &Market) -> Result<MarketRow
     table.market(&market.instance_type, market.zone.as_str(), market.lifecycle)
 }
 
-pub(crate) fn catalogue(table: &Table<'_>) -> Result<Catalogue, StateError> {
+pub(crate) fn catalogue(table: &Table<'_>, layout: &VpcLayout) -> Result<Catalogue, StateError> {
     let mut prices = Vec::new();
     for (market, usual_usd) in markets() {
         let hourly_usd = market_row(table, &market)?.hourly_usd.unwrap_or(usual_usd);
@@ -66,6 +67,7 @@ pub(crate) fn catalogue(table: &Table<'_>) -> Result<Catalogue, StateError> {
                 id: subnet_of(zone),
                 vpc: VPC.to_owned(),
                 zone: Zone::from(*zone),
+                cidr: layout.subnet_of(zone).and_then(|s| Cidr::new(s.network(), s.prefix())),
             })
             .collect(),
         prices,

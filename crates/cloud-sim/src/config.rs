@@ -1,9 +1,10 @@
 //! Every time, limit and offer of the simulated region.
 
 use crate::rng::SplitMix64;
-use holdfast_model::market::{Catalogue, InstanceType, MarketPrice, Subnet};
+use holdfast_model::market::{Catalogue, Cidr, InstanceType, MarketPrice, Subnet};
 use holdfast_model::time::{HOUR, SECOND};
 use holdfast_model::{ImageId, Lifecycle, Market, SubnetId, Zone};
+use std::net::Ipv4Addr;
 
 /// The region's name.
 pub const REGION: &str = "sim-1";
@@ -257,12 +258,13 @@ impl SimConfig {
         Catalogue {
             region: REGION.to_owned(),
             types: self.types.iter().map(|t| t.offered.clone()).collect(),
-            subnets: ZONES
-                .iter()
-                .map(|zone| Subnet {
+            subnets: (0_u8..)
+                .zip(ZONES)
+                .map(|(index, zone)| Subnet {
                     id: subnet_of(zone),
                     vpc: "vpc-sim".to_owned(),
-                    zone: Zone::from(*zone),
+                    zone: Zone::from(zone),
+                    cidr: Cidr::new(Ipv4Addr::new(10, index, 0, 0), 16),
                 })
                 .collect(),
             prices,

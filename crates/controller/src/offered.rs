@@ -1,6 +1,6 @@
 //! Whether what a spec names is offered in this region, and what its author should know.
 
-use holdfast_model::market::Catalogue;
+use holdfast_model::market::{Catalogue, Subnet};
 use holdfast_model::{FieldError, Spec};
 use std::collections::BTreeSet;
 
@@ -38,7 +38,31 @@ pub fn check(spec: &Spec, catalogue: &Catalogue) -> Vec<FieldError> {
             wrong(field, format!("names \"{name}\", which the region does not offer"), known);
         }
     }
+    errors.extend(check_address(spec, catalogue));
     errors
+}
+
+/// A chosen address lies in one subnet: it must be one of those in which the node may run.
+fn check_address(spec: &Spec, catalogue: &Catalogue) -> Option<FieldError> {
+    let address = spec.private_ip.as_ref()?;
+    let listed: Vec<&Subnet> = spec.subnets.iter().filter_map(|id| catalogue.subnet(id)).collect();
+    if listed.is_empty() || listed.iter().any(|subnet| subnet.may_assign(address)) {
+        return None;
+    }
+    let ranges = listed.iter().filter_map(|s| s.cidr.map(|cidr| format!("{cidr} ({})", s.id)));
+    let ranges: Vec<String> = ranges.take(MAX_NAMED).collect();
+    let first = listed.iter().find_map(|s| s.cidr).map(|cidr| cidr.first());
+    Some(FieldError {
+        field: "compute.privateIp".to_owned(),
+        problem: format!(
+            "is \"{address}\", which no subnet of compute.subnetIds can give to an instance"
+        ),
+        allowed: format!(
+            "an address in {}, but for the first four and the last of each",
+            ranges.join(", ")
+        ),
+        example: first.map(|first| format!("\"{first}\"")).unwrap_or_default(),
+    })
 }
 
 /// What the author of a spec that is accepted should know: an event's code and a sentence each.

@@ -2,6 +2,7 @@
 
 use crate::{SubnetId, Zone};
 use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
 
 /// How an instance is paid for, and whether the cloud may take it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -65,6 +66,72 @@ pub struct MarketPrice {
     pub hourly_usd: f64,
 }
 
+/// A subnet's IPv4 addresses, such as `10.77.1.0/24`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Cidr {
+    network: Ipv4Addr,
+    /// The number of leading bits that all its addresses share, 0 to 32.
+    prefix: u8,
+}
+
+/// The first addresses of a subnet are the cloud's own, and so is the last one (VPC user guide,
+/// "Subnet sizing").
+const RESERVED_AT_START: u32 = 4;
+
+impl Cidr {
+    /// The addresses that share the network's first `prefix` bits; `None` if there are not 0 to 32
+    /// of them, or bits after them are set.
+    #[must_use]
+    pub fn new(network: Ipv4Addr, prefix: u8) -> Option<Cidr> {
+        let cidr = Cidr { network, prefix };
+        (prefix <= 32 && u32::from(network) & !cidr.mask() == 0).then_some(cidr)
+    }
+
+    /// Whether an instance may have the address: it lies in the subnet and is none of those that
+    /// the cloud keeps for itself.
+    #[must_use]
+    pub fn may_assign(&self, address: Ipv4Addr) -> bool {
+        let (first, address) = (u32::from(self.network), u32::from(address));
+        let last = first | !self.mask();
+        address & self.mask() == first && address >= first + RESERVED_AT_START && address < last
+    }
+
+    /// The first address that an instance may have.
+    #[must_use]
+    pub fn first(&self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.network).saturating_add(RESERVED_AT_START))
+    }
+
+    fn mask(&self) -> u32 {
+        u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0)
+    }
+}
+
+impl std::fmt::Display for Cidr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.network, self.prefix)
+    }
+}
+
+impl From<Cidr> for String {
+    fn from(cidr: Cidr) -> String {
+        cidr.to_string()
+    }
+}
+
+impl TryFrom<String> for Cidr {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Cidr, String> {
+        let read = || {
+            let (network, prefix) = text.split_once('/')?;
+            Cidr::new(network.parse().ok()?, prefix.parse().ok()?)
+        };
+        read().ok_or_else(|| format!("\"{text}\" is no range of addresses such as 10.77.1.0/24"))
+    }
+}
+
 /// A subnet and the zone it lies in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subnet {
@@ -74,6 +141,21 @@ pub struct Subnet {
     pub vpc: String,
     /// Its zone.
     pub zone: Zone,
+    /// Its addresses; none: the cloud does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cidr: Option<Cidr>,
+}
+
+impl Subnet {
+    /// Whether an instance in it may have this IPv4 address, as far as that is known.
+    #[must_use]
+    pub fn may_assign(&self, address: &str) -> bool {
+        match (&self.cidr, address.parse()) {
+            (Some(cidr), Ok(address)) => cidr.may_assign(address),
+            (Some(_), Err(_)) => false,
+            (None, _) => true,
+        }
+    }
 }
 
 /// What a region offers. It changes rarely; the controller reads it when it starts and hourly.

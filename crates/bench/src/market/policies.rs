@@ -105,6 +105,7 @@ impl Holdfast {
                     id: SubnetId(subnet(&z.zone)),
                     vpc: "vpc-1".to_owned(),
                     zone: Zone(z.zone.clone()),
+                    cidr: None,
                 })
                 .collect(),
             prices: Vec::new(),

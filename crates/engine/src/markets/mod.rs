@@ -75,6 +75,11 @@ fn choose_among(desk: &Desk<'_>, lifecycles: &[Lifecycle]) -> Choice {
             why_not.push(format!("{subnet} is not in the zone that the node is pinned to"));
             continue;
         }
+        // An address lies in one subnet.
+        if let Some(address) = desk.spec.private_ip.as_ref().filter(|a| !known.may_assign(a)) {
+            why_not.push(format!("{subnet} cannot give {address} (compute.privateIp)"));
+            continue;
+        }
         for (type_rank, name) in desk.spec.types.iter().enumerate() {
             let Some(kind) = desk.scene.catalogue.instance_type(name) else {
                 why_not.push(format!("{name} is not offered in this region"));

@@ -37,6 +37,7 @@ fn catalogue() -> Catalogue {
             id: SubnetId::from("subnet-z"),
             zone: Zone::from("z"),
             vpc: "v".into(),
+            cidr: None,
         }],
         prices: vec![MarketPrice { market: market(), hourly_usd: 0.01 }],
     }

@@ -212,3 +212,45 @@ fn a_node_whose_address_somebody_else_took_meanwhile_asks_a_person() {
         address
     );
 }
+
+#[test]
+fn a_chosen_address_decides_in_which_subnet_the_node_runs() {
+    let mut scene = Scene::empty(9, ROAMING);
+    let mut document = ROAMING.spec();
+    // Of the second of three subnets.
+    document["compute"]["privateIp"] = json!("10.1.0.77");
+    scene.sim.cloud.truth_mut().expect_address(&scene.node);
+    let id = scene.node.clone();
+    let word = scene.sim.say(UserCommand::Create { id, document });
+    scene.wait("ACTIVE", |s, node| s.record(node).is_some_and(|r| r.status() == "ACTIVE"));
+    assert!(scene.sim.answers[&word].is_ok());
+    scene.sim.run_for(2 * MINUTE);
+    let record = scene.sim.record(&scene.node).unwrap();
+    let held = record.interface.clone().unwrap();
+    assert_eq!((held.private_ip.as_str(), held.zone.as_str()), ("10.1.0.77", "sim-1b"));
+    replace(&mut scene, Kind::Lost, ROAMING);
+    scene.judge(Kind::Lost);
+}
+
+#[test]
+fn an_address_that_no_listed_subnet_has_is_refused_and_gives_up_no_instance() {
+    let mut scene = Scene::serving(10, WHOLE);
+    let running = scene.sim.record(&scene.node).unwrap().holder.clone();
+    for address in ["10.1.0.77", "10.0.0.3", "10.0.255.255"] {
+        let mut document = WHOLE.spec();
+        document["compute"]["privateIp"] = json!(address);
+        let create = UserCommand::Create { id: "smi-00000002".into(), document };
+        let patch = json!({"compute": {"privateIp": address}});
+        let update = UserCommand::Update { id: scene.node.clone(), patch };
+        for word in [create, update] {
+            let word = scene.sim.say(word);
+            scene.sim.run_for(MINUTE);
+            let why = format!("{:?}", scene.sim.answers[&word].as_ref().expect_err("refused"));
+            for named in ["compute.privateIp", address, "10.0.0.0/16 (subnet-sim-1a)"] {
+                assert!(why.contains(named), "{why}");
+            }
+        }
+    }
+    let record = scene.sim.record(&scene.node).unwrap();
+    assert_eq!((record.status(), &record.holder), ("ACTIVE", &running));
+}

@@ -76,3 +76,25 @@ fn a_market_that_does_not_exist_is_refused_and_nothing_is_set() {
     }
     assert!(cloud.markets().unwrap().iter().all(|v| !v.is_changed()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_subnet_is_offered_with_its_addresses_and_gives_those_and_no_others() {
+    let scratch = Scratch::new();
+    let cloud = scratch.open();
+    let offered = cloud.catalogue().await.unwrap();
+    for (third, zone) in (1..).zip(["local-1a", "local-1b", "local-1c"]) {
+        let subnet = offered.subnet(&subnet_of(zone)).unwrap();
+        assert_eq!(subnet.cidr.unwrap().to_string(), format!("10.77.{third}.0/24"));
+        for (nth, address) in ["10.77.2.77", "10.77.2.3", "10.77.1.4"].into_iter().enumerate() {
+            let command = Command::CreateNetworkInterface {
+                token: Token(format!("{zone}-{nth}")),
+                subnet: subnet.id.clone(),
+                private_ip: Some(address.to_owned()),
+                groups: Vec::new(),
+                tags: node_tags("interface"),
+            };
+            let given = one(&cloud, command).await.is_ok();
+            assert_eq!(given, subnet.may_assign(address), "{address} in {zone}");
+        }
+    }
+}
