@@ -216,8 +216,8 @@ impl Inner {
             Command::Probe { market, .. } => self.probe(&market),
             Command::Drain { instance, timeout_ms } => self.drain(&instance, timeout_ms),
             Command::TerminateInstances { instance } => self.terminate(&instance),
-            Command::SetDeleteOnTermination { instance, device, value } => {
-                self.set_delete_on_termination(&instance, &device, value)
+            Command::SetDeleteOnTermination { instance, devices, value } => {
+                self.set_delete_on_termination(&instance, &devices, value)
             }
             Command::CreateVolume {
                 ref token, ref zone, size_gib, ref snapshot, ref tags, ..

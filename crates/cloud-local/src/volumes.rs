@@ -272,17 +272,19 @@ impl Inner {
     pub(crate) fn set_delete_on_termination(
         &self,
         instance: &InstanceId,
-        device: &str,
+        devices: &[String],
         value: bool,
     ) -> Answer {
         self.state.change(|table| {
             let mut row = running(table, instance)?;
-            let found = row.fact.attachments.iter_mut().find(|a| a.device == device);
-            let Some(attachment) = found else {
-                let message = format!("{instance} has no volume under {device}");
-                return Err(refused("InvalidInstanceAttributeValue", message));
-            };
-            attachment.delete_on_termination = value;
+            for device in devices {
+                let found = row.fact.attachments.iter_mut().find(|a| &a.device == device);
+                let Some(attachment) = found else {
+                    let message = format!("{instance} has no volume under {device}");
+                    return Err(refused("InvalidInstanceAttributeValue", message));
+                };
+                attachment.delete_on_termination = value;
+            }
             table.put(&row)?;
             Ok::<_, CloudError>(Reply { facts: vec![row.fact()], gone: Vec::new() })
         })

@@ -2,6 +2,7 @@
 //! token and its tags.
 
 use crate::refusal::refused;
+use holdfast_model::command::MAX_DEVICES;
 use holdfast_model::tags::{MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS, Tags};
 use holdfast_model::{CloudError, Command, Token};
 
@@ -32,6 +33,16 @@ pub fn check(command: &Command) -> Result<(), CloudError> {
         | Command::CreateSnapshots { tags, .. }
         | Command::RegisterImage { tags, .. }
         | Command::CreateTags { tags, .. } => check_tags(tags),
+        Command::SetDeleteOnTermination { instance, devices, .. } => {
+            if (1..=MAX_DEVICES).contains(&devices.len()) {
+                return Ok(());
+            }
+            let message = format!(
+                "{} devices of {instance}: one request names 1 to {MAX_DEVICES}",
+                devices.len()
+            );
+            Err(refused("InvalidParameterValue", message))
+        }
         _ => Ok(()),
     }
 }

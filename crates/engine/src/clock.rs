@@ -36,6 +36,8 @@ fn set_row_right(row: &mut RowState, now: Time) {
     row.started_at.iter_mut().for_each(right);
     for call in row.calls.values_mut() {
         right(&mut call.at);
+        // How old an answer is cannot be told any more: it counts as old.
+        call.answered_at.take_if(|at| *at > now);
         if let CallState::Refused { at, .. } = &mut call.state {
             right(at);
         }

@@ -229,9 +229,26 @@ impl<'a> Desk<'a> {
         );
         let command = self.tagged(make(self, token.clone()));
         let at = self.scene.now;
-        if let Some(state) = self.row_mut(row) {
-            let call = Call { command, token, attempt, at, state: CallState::Started };
-            state.calls.insert(name.to_owned(), call.into());
+        if let Some(row) = self.row_mut(row) {
+            let state = CallState::Started;
+            let call = Call { command, token, attempt, at, state, answered_at: None };
+            row.calls.insert(name.to_owned(), call.into());
+        }
+    }
+
+    /// Whether [`Desk::ask`] would make a call now that has no answer on its way and has not been
+    /// done: it was never made, or the pause after its refusal is over and nobody has to decide.
+    #[must_use]
+    pub fn is_due(&self, row: Row, name: &str) -> bool {
+        match self.standing(row, name) {
+            None => true,
+            Some(Asked::Waiting | Asked::Done(_)) => false,
+            Some(Asked::Refused { error, at, attempt }) => {
+                let decides = error.class != ErrorClass::Storage
+                    && attempt.is_multiple_of(MAX_ATTEMPTS)
+                    && !self.retry_wanted(row);
+                !decides && self.scene.now >= at.plus(pause(self.scene.tuning.retry_base, attempt))
+            }
         }
     }
 

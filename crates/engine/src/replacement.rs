@@ -68,7 +68,7 @@ pub const TABLE: &[RowSpec] = &[
         does: "runs the shutdown script and waits for its end, the draining timeout or the notice, whichever is first",
         done_when: "drained", patience_minutes: Some(70), step: steps::drain::step },
     RowSpec { row: Row::Stop, after: &[Row::Drain], kinds: DOWN,
-        does: "checks that no volume that is kept would die with the instance, then terminates it",
+        does: "sets, in one request, that every kept volume outlives the instance, and terminates it as soon as the cloud has said so",
         done_when: "terminated", patience_minutes: Some(15), step: steps::stop::step },
     RowSpec { row: Row::Fence, after: &[Row::Stop], kinds: DOWN,
         does: "nothing but look: from here on the old generation can write no more",

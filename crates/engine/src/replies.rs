@@ -26,6 +26,7 @@ pub fn absorb(
         Ok(reply) => {
             let made = call.command.makes();
             let id = reply.facts.iter().find(|f| Some(f.kind()) == made).map(|f| f.id().to_owned());
+            call.answered_at = Some(now);
             CallState::Done { id }
         }
         Err(error) if error.class.is_definite() => {

@@ -72,6 +72,24 @@ impl Launch {
     }
 }
 
+/// The most devices of one [`Command::SetDeleteOnTermination`]: no instance holds more volumes (EC2
+/// user guide, "Amazon EBS volume limits for Amazon EC2 instances").
+pub const MAX_DEVICES: usize = 128;
+
+/// Reads a list of names, or the one name that older versions wrote in its place.
+fn one_or_many<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Names {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Names::deserialize(from)? {
+        Names::One(name) => vec![name],
+        Names::Many(names) => names,
+    })
+}
+
 /// A command. Each carries all that is needed to repeat it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "PascalCase")]
@@ -99,12 +117,14 @@ pub enum Command {
         /// The instance.
         instance: InstanceId,
     },
-    /// ModifyInstanceAttribute: sets DeleteOnTermination of one device. Idempotent.
+    /// ModifyInstanceAttribute: sets DeleteOnTermination of these devices, of all or of none
+    /// (BlockDeviceMappings takes several). Idempotent.
     SetDeleteOnTermination {
         /// The instance.
         instance: InstanceId,
-        /// Device name.
-        device: String,
+        /// Device names, 1 to [`MAX_DEVICES`]. Older records name one, as `device`.
+        #[serde(alias = "device", deserialize_with = "one_or_many")]
+        devices: Vec<String>,
         /// The new value.
         value: bool,
     },

@@ -168,6 +168,9 @@ pub struct Call {
     pub at: Time,
     /// How far it is. Not flattened: its members have names of their own.
     pub state: CallState,
+    /// When its success was taken in. What it has set may have been changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_at: Option<Time>,
 }
 
 /// How far one row is.

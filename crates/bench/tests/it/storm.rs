@@ -19,7 +19,9 @@ fn row(report: &StormReport, nodes: usize, percent: u32) -> &StormRow {
 fn a_hundred_nodes_taken_back_at_once_are_back_almost_as_soon_as_can_be() {
     let report = storm(&[10, 100], &[Flow::Reattach, Flow::Snapshot], false);
     for row in &report.rows {
-        assert!(row.ratio <= 1.05, "{}", report.table());
+        // The call that lets the volumes outlive the instance is no part of the bound, and passes a
+        // bucket of five a second: the last of a hundred nodes waits ten seconds for it.
+        assert!(row.ratio <= 1.06, "{}", report.table());
         assert!(row.ratio >= 1.0, "nobody is faster than the bound: {}", report.table());
     }
 }
@@ -30,13 +32,13 @@ fn buckets_smaller_than_believed_are_learnt_and_cost_little() {
     let wrong = row(&report, 100, 50);
     assert!(wrong.ratio <= 1.25, "{}", report.table());
     // What is throttled is said again; that may not become a habit.
-    assert!(wrong.mutating_calls_per_replacement <= 14.0, "{}", report.table());
+    assert!(wrong.mutating_calls_per_replacement <= 15.0, "{}", report.table());
 }
 
 #[test]
 fn a_replacement_makes_no_more_calls_than_its_budget_tidying_up_included() {
     for volumes in [0, 1, 4] {
-        for (flow, most) in [(Flow::Reattach, 10 + 2 * volumes), (Flow::Snapshot, 7 + 5 * volumes)]
+        for (flow, most) in [(Flow::Reattach, 11 + 2 * volumes), (Flow::Snapshot, 8 + 5 * volumes)]
         {
             let options = StormOptions {
                 nodes: vec![5],

@@ -199,7 +199,7 @@ impl World {
     pub(crate) fn set_delete_on_termination(
         &mut self,
         id: &InstanceId,
-        device: &str,
+        devices: &[String],
         value: bool,
     ) -> Answer {
         let instance = self.known_instance(id)?;
@@ -208,13 +208,15 @@ impl World {
                 format!("{id} is {:?}: its volumes can no longer be kept", instance.fact.state);
             return Err(refused("IncorrectInstanceState", message));
         }
-        if !instance.fact.attachments.iter().any(|a| a.device == device) {
+        let unknown =
+            |device: &&String| instance.fact.attachments.iter().all(|held| &held.device != *device);
+        if let Some(device) = devices.iter().find(unknown) {
             let message = format!("{id} has no device {device}");
             return Err(refused("InvalidInstanceAttributeValue", message));
         }
         if let Some(instance) = self.instance_mut(id) {
             for attachment in &mut instance.fact.attachments {
-                if attachment.device == device {
+                if devices.contains(&attachment.device) {
                     attachment.delete_on_termination = value;
                 }
             }

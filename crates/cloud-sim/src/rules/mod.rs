@@ -32,8 +32,8 @@ impl World {
             Command::RunInstances(launch) => self.run_instances(command, launch),
             Command::Probe { market, .. } => self.probe(market),
             Command::TerminateInstances { instance } => self.terminate(instance),
-            Command::SetDeleteOnTermination { instance, device, value } => {
-                self.set_delete_on_termination(instance, device, *value)
+            Command::SetDeleteOnTermination { instance, devices, value } => {
+                self.set_delete_on_termination(instance, devices, *value)
             }
             Command::CreateVolume { .. } => self.create_volume(command),
             Command::DeleteVolume { volume } => self.delete_volume(volume),

@@ -219,7 +219,7 @@ fn some(hand: &mut Hand, action: &str) -> Command {
         },
         "ModifyInstanceAttribute" => Command::SetDeleteOnTermination {
             instance: instance(),
-            device: DATA.to_owned(),
+            devices: vec![DATA.to_owned()],
             value: false,
         },
         "AssociateAddress" => Command::AssociateAddress {

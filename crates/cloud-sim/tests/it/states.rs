@@ -234,13 +234,25 @@ fn whether_a_volume_dies_with_its_instance_can_be_changed_until_that_begins_to_e
     hand.attach(&data, &first);
     hand.must(attach(&doomed, &first, "/dev/xvdc"));
     hand.pass(SECOND);
-    let set = |device: &str, value: bool| Command::SetDeleteOnTermination {
+    let set_all = |devices: &[&str], value: bool| Command::SetDeleteOnTermination {
         instance: first.clone(),
-        device: device.to_owned(),
+        devices: devices.iter().map(|device| (*device).to_owned()).collect(),
         value,
     };
+    let set = |device: &str, value: bool| set_all(&[device], value);
     assert_eq!(hand.refused(set("/dev/xvdq", false)).0, REFUSED);
-    hand.must(set("/dev/xvda", false));
+    assert_eq!(hand.refused(set_all(&[], false)).1, "InvalidParameterValue");
+    let flags = |hand: &Hand| match hand.cloud.truly(first.as_str()) {
+        Some(Fact::Instance(i)) => {
+            i.attachments.iter().map(|a| a.delete_on_termination).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    let before = flags(&hand);
+    hand.refused(set_all(&["/dev/xvda", "/dev/xvdq"], false));
+    assert_eq!(flags(&hand), before, "all of them or none");
+    hand.must(set_all(&["/dev/xvda", "/dev/xvdb", "/dev/xvdc"], false));
+    assert_eq!(flags(&hand), [false; 3]);
     hand.must(set("/dev/xvdc", true));
     let root = hand.root(&first);
     hand.must(Command::TerminateInstances { instance: first.clone() });

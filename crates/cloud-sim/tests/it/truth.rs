@@ -120,7 +120,7 @@ fn a_volume_that_dies_with_its_instance_can_be_the_last_copy_too() {
     let (first, data, _) = hand.first();
     hand.must(Command::SetDeleteOnTermination {
         instance: first.clone(),
-        device: DATA.to_owned(),
+        devices: vec![DATA.to_owned()],
         value: true,
     });
     hand.must(Command::TerminateInstances { instance: first });

@@ -118,18 +118,30 @@ async fn states_take_what_fits_them(s: &Subject) {
         Err(e) => assert_eq!(e.class, ErrorClass::Conflict, "{e}"),
         Ok(_) => panic!("an interface in use was deleted"),
     }
+    let keep = |devices: &[&str], value: bool| Command::SetDeleteOnTermination {
+        instance: id.clone(),
+        devices: devices.iter().map(|device| (*device).to_owned()).collect(),
+        value,
+    };
+    // Several devices in one request: of all of them, or of none.
+    let reply = s.must(keep(&["/dev/xvdb"], true)).await;
+    let Some(Fact::Instance(seen)) = reply.facts.first().cloned() else {
+        panic!("the answer shows no instance: {reply:?}")
+    };
+    s.must(keep(&["/dev/xvdb", &seen.root_device], false)).await;
+    assert!(s.one(keep(&["/dev/xvdb", "/dev/xvdq"], true)).await.is_err(), "no such device");
+    assert!(s.one(keep(&[], false)).await.is_err(), "of no device");
+    let root = root_of(s, &id).await;
     terminate(s, &id).await;
     match s.one(attach(&other, &id)).await {
         Err(e) => assert_eq!(e.class, ErrorClass::Refused, "{e}"),
         Ok(_) => panic!("an instance that has ended took a volume"),
     }
-    let keep = Command::SetDeleteOnTermination {
-        instance: id,
-        device: "/dev/xvdb".to_owned(),
-        value: true,
-    };
-    assert!(s.one(keep).await.is_err(), "it was decided too late what dies with an instance");
+    let late = s.one(keep(&["/dev/xvdb"], true)).await;
+    assert!(late.is_err(), "it was decided too late what dies with an instance");
     volume_is(s, &data, VolumeState::Available).await;
+    volume_is(s, &root, VolumeState::Available).await;
+    delete_volume(s, &root).await;
     interface_is(s, &kept, InterfaceState::Available).await;
     s.must(delete).await;
     delete_volume(s, &data).await;

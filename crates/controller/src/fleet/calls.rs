@@ -7,6 +7,7 @@
 use super::queue::Waiting;
 use super::runner::Answered;
 use super::{Departure, Effect, Fleet};
+use holdfast_engine::steps::stop::{self, Leaves};
 use holdfast_model::{
     CallState, CloudError, Command, ErrorClass, Kind, Record, Reply, Row, Time, Token, tags,
 };
@@ -17,6 +18,8 @@ const MOST_TOGETHER: u64 = 100;
 /// A resource whose state will pass is tried again after this part of the time that it has been
 /// waited for: seldom enough, and soon after it has passed.
 const PART_OF_WAIT: u64 = 16;
+/// How soon the answer must come that a termination relies on, in milliseconds.
+const ANSWERED_WITHIN: u64 = 10_000;
 /// EC2's code for an empty bucket. Others of the class throttled speak of one resource.
 const BUCKET_IS_EMPTY: &str = "RequestLimitExceeded";
 
@@ -111,6 +114,22 @@ impl Fleet {
             self.answer(waiting, token.clone(), Err(error));
             return None;
         }
+        let leaves = match (waiting.first_left, waiting.unknown_since) {
+            (Some(_), _) => Leaves::Again,
+            (None, Some(_)) => Leaves::Anew,
+            (None, None) => Leaves::First,
+        };
+        let keep_first =
+            |r: &Record| stop::comes_too_late(r, &waiting.command, leaves, &self.scene(now));
+        if record.as_deref().is_some_and(keep_first) {
+            let error = CloudError {
+                class: ErrorClass::Refused,
+                code: stop::KEEP_FIRST.to_owned(),
+                message: "that its volumes outlive it was set too long ago".to_owned(),
+            };
+            self.answer(waiting, token.clone(), Err(error));
+            return None;
+        }
         if let Some(broken) = record.and_then(|r| self.may_leave(&r, &waiting.command, now).err()) {
             let error = CloudError {
                 class: ErrorClass::Refused,
@@ -148,6 +167,11 @@ impl Fleet {
         }
         self.dirty.insert(waiting.node.clone());
         let error = match result {
+            Ok(_) if is_late(&waiting, now) => CloudError {
+                class: ErrorClass::OutcomeUnknown,
+                code: "AnsweredLate".to_owned(),
+                message: "the answer is so old that it may have been changed since".to_owned(),
+            },
             Ok(reply) => {
                 self.world.absorb_reply(&reply, now);
                 self.answer(waiting, token, Ok(reply));
@@ -231,6 +255,14 @@ impl Fleet {
 fn is_too_late(record: &Record, waiting: &Waiting) -> bool {
     matches!(waiting.command, Command::CreateSnapshots { .. })
         && record.replacement.as_ref().is_some_and(|r| r.kind != Kind::Tidy)
+}
+
+/// Whether an answer came so late that what the call has set may have been changed since: a
+/// termination relies on it. Each time it may take twice as long.
+fn is_late(waiting: &Waiting, now: Time) -> bool {
+    let most = holdfast_engine::desk::pause(ANSWERED_WITHIN, waiting.tries.saturating_add(1));
+    matches!(waiting.command, Command::SetDeleteOnTermination { .. })
+        && now.since(waiting.left) > most
 }
 
 enum Earlier {

@@ -21,6 +21,7 @@ mod scene;
 mod settings;
 mod standby;
 mod swarm;
+mod termination;
 mod upgrades;
 mod upkeep;
 mod words;

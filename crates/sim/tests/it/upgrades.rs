@@ -17,7 +17,7 @@ use holdfast_model::{Command, Installation, Kind, Record, Row, Token, versions};
 use holdfast_sim::Simulation;
 use holdfast_store::memory::MemoryStore;
 use holdfast_store::{Store, StoredRecord};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// The seed of the region that goes on: far from the goldens' own, so that it names nothing twice.
@@ -121,6 +121,35 @@ fn snapshots_that_an_old_version_took_of_running_nodes_are_finished_and_the_node
         found += 1;
     }
     assert!(found >= 2, "{found} goldens of snapshots under way");
+}
+
+#[test]
+fn the_call_by_which_an_old_version_kept_one_device_is_read_and_finished() {
+    for (name, mut golden) in every() {
+        if !name.ends_with("/recycle-stop.json") {
+            continue;
+        }
+        let holder = golden["record"]["holder"]["id"].clone();
+        let stop = &mut golden["record"]["replacement"]["rows"]["stop"];
+        stop["calls"]["keep:/dev/xvdb"] = json!({
+            "command": {
+                "action": "SetDeleteOnTermination",
+                "instance": holder,
+                "device": "/dev/xvdb",
+                "value": false
+            },
+            "token": "hf-old", "attempt": 1, "at": 1, "state": {"state": "started"}
+        });
+        let (mut scene, before) = taken_up(&golden);
+        let call = &before.row(Row::Stop).expect("the row").calls["keep:/dev/xvdb"];
+        assert!(
+            matches!(&call.command, Command::SetDeleteOnTermination { devices, .. }
+                if devices == &["/dev/xvdb"]),
+            "{name}: {call:?}"
+        );
+        scene.wait_for_end(Kind::Recycle, before.generation);
+        scene.judge(Kind::Recycle);
+    }
 }
 
 #[test]

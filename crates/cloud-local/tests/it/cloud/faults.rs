@@ -42,7 +42,7 @@ async fn what_a_node_wrote_on_its_root_travels_by_snapshot_and_image() {
         &cloud,
         Command::SetDeleteOnTermination {
             instance: node.id.clone(),
-            device: node.root_device.clone(),
+            devices: vec![node.root_device.clone()],
             value: false,
         },
     )
