@@ -154,11 +154,19 @@ impl SimCloud {
             (at, Err(throttled(action)))
         } else if world.is_throttled(action, 1) {
             (at, Err(throttled(action)))
+        } else if world.config.blind {
+            (at, Ok(Page::default()))
         } else {
             (at, Ok(world.describe(query)))
         };
         self.log(now, action, query.ids.first().cloned().unwrap_or_default());
         (at, result)
+    }
+
+    /// For a while no Describe shows a resource, and no other call knows it.
+    pub fn hide(&mut self, now: Time, id: &str, until: Time) {
+        self.advance(now);
+        self.world.veil.hide(id, now, until, false);
     }
 
     /// Lets everything happen that is due by `now`.

@@ -136,6 +136,9 @@ pub struct SimConfig {
     /// How large the token buckets are that throttle the calls, in percent of what EC2 publishes
     /// (EC2 developer guide, "Request throttling for the Amazon EC2 API"); `None`: no limit.
     pub throttle: Option<u32>,
+    /// Whether every Describe answers that there is nothing, as it does to the credentials of
+    /// another account.
+    pub blind: bool,
     /// A canary: the cloud breaks its own rule and attaches a volume that another instance holds,
     /// so that a test can see `one-writer` fire. Never set elsewhere.
     pub attaches_twice: bool,
@@ -182,6 +185,7 @@ impl Default for SimConfig {
             spot_vcpus: None,
             on_demand_vcpus: None,
             throttle: None,
+            blind: false,
             attaches_twice: false,
             detaches_by_force: false,
             images: vec![SimImage {

@@ -148,6 +148,8 @@ pub struct Fleet {
     brake: Brake,
     /// Whether what the records need has been looked for since the start.
     looked: bool,
+    /// Since when most of what had vanished shows again, while the fleet is still frozen for it.
+    view_back: Option<Time>,
     /// How many volumes of all nodes have snapshots taken from time to time.
     snapshot_volumes: u64,
 }
@@ -172,6 +174,7 @@ impl Fleet {
             standing: Standing::default(),
             survival: Survival::default(),
             looked: false,
+            view_back: None,
             snapshot_volumes: 0,
         }
     }

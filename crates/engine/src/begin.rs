@@ -262,6 +262,13 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
         }
         return;
     }
+    if kind == Kind::Lost && shows_again(desk) {
+        let id = desk.record.holder.as_ref().map(|h| h.id.to_string()).unwrap_or_default();
+        let message = format!("{id} shows again and runs: it was hidden, and is not replaced");
+        desk.tell(Severity::Info, "found-again", message);
+        close(desk, End::Overtaken);
+        return;
+    }
     let serving = replacement.is_done(Row::Ready);
     let launching = replacement.has_called(Row::Launch);
     let goal = desk.record.goal;
@@ -327,6 +334,21 @@ pub(crate) fn interrupted(desk: &mut Desk<'_>) {
         Goal::Deleted => turn_into(desk, Kind::Delete, "the user gave up the node"),
         Goal::Running => {}
     }
+}
+
+/// Whether the instance that was taken for lost runs, and nothing has been done to it: whoever looked
+/// with the wrong credentials did not see it.
+fn shows_again(desk: &Desk<'_>) -> bool {
+    let (Some(holder), Some(replacement)) = (&desk.record.holder, desk.replacement()) else {
+        return false;
+    };
+    let runs = matches!(
+        desk.scene.world.instance(holder.id.as_str()),
+        Known::Present(i) if i.state == InstanceState::Running
+    );
+    runs && !replacement.has_called(Row::Launch)
+        && ![Row::Drain, Row::Stop].iter().any(|row| replacement.has_called(*row))
+        && !has_open_creations(desk)
 }
 
 /// An instance that is to be let go gets its volumes first, as long as nothing is stuck.

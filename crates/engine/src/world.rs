@@ -114,8 +114,11 @@ pub struct World {
     /// When the answer came that is taken in.
     now: Time,
     seen: BTreeMap<String, Seen>,
-    /// Nothing of this is in `seen`.
+    /// What a command's answer has said to be gone, and when. Nothing of this is in `seen`.
     gone: BTreeMap<String, Time>,
+    /// What has not shown for so long that it is not remembered, and when the sweep was asked that
+    /// made it so. Whoever could not see it may see it again. Nothing of this is in `seen`.
+    forgotten: BTreeMap<String, Time>,
     /// Commands on what is not in `seen`.
     touched: BTreeMap<String, Time>,
     sweeps: BTreeMap<ResourceKind, Sweeps>,
@@ -224,10 +227,11 @@ impl World {
         let sweeps = self.sweeps.entry(kind).or_insert(Sweeps { first: asked, last: asked });
         sweeps.last = sweeps.last.max(asked);
         self.gone.retain(|_, at| asked.since(*at) < REMEMBER_GONE);
+        self.forgotten.retain(|_, at| asked.since(*at) < REMEMBER_GONE);
         self.touched.retain(|_, at| asked.since(*at) < REMEMBER_GONE);
         for id in forgotten {
             self.forget(&id);
-            self.gone.insert(id, asked);
+            self.forgotten.insert(id, asked);
         }
         newly
     }
@@ -260,9 +264,13 @@ impl World {
                 return;
             }
             touched = seen.touched;
-        } else if self.gone.contains_key(fact.id()) {
+        } else if self.gone.contains_key(fact.id())
+            || self.forgotten.get(fact.id()).is_some_and(|since| asked <= *since)
+        {
             return;
         }
+        // It was hidden and not gone.
+        self.forgotten.remove(fact.id());
         let id = fact.id().to_owned();
         touched = touched.max(self.touched.remove(&id).unwrap_or_default());
         if let Some(node) = node_of(&fact) {
@@ -329,7 +337,7 @@ impl World {
 
     /// What is known of something that was never seen, or is gone.
     fn unseen(&self, id: &str) -> Known<&Fact> {
-        if self.gone.contains_key(id) {
+        if self.gone.contains_key(id) || self.forgotten.contains_key(id) {
             return Known::Absent;
         }
         let touched = self.touched.get(id).copied().unwrap_or_default();

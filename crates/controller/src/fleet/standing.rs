@@ -137,7 +137,10 @@ impl Fleet {
     ) {
         if let Some(freeze) = self.standing.freezes.get(&Cause::Vanished) {
             let shown = freeze.ids.iter().filter(|id| self.world.shows(id)).count();
-            if shown * 2 > freeze.ids.len() {
+            if shown * 2 <= freeze.ids.len() {
+                self.view_back = None;
+            } else if self.is_whole_again(now) {
+                self.view_back = None;
                 self.standing.freezes.remove(&Cause::Vanished);
                 let message = "what had vanished shows again".to_owned();
                 self.tell(Severity::Info, "thawed", message, now, effects);
@@ -166,6 +169,32 @@ impl Fleet {
             freeze.ids = missed;
             freeze.ids.truncate(MAX_VANISHED);
         }
+    }
+
+    /// Whether everything has been looked at since the view came back, and shows: until then some of
+    /// what the nodes need is only known as it was while nothing was seen.
+    fn is_whole_again(&mut self, now: Time) -> bool {
+        let back = match self.view_back {
+            Some(back) => back,
+            None => {
+                self.view_back = Some(now);
+                self.reads.sweep_soon(now);
+                now
+            }
+        };
+        let looked = |kind| self.world.swept(kind).is_some_and(|asked| asked >= back);
+        if !ResourceKind::ALL.into_iter().all(looked) {
+            return false;
+        }
+        let (missed, _) = self.missed_at_start();
+        let records = self.runners.values().filter_map(|r| r.record.as_ref());
+        let needed: Vec<&str> = records.flat_map(|r| identity(r)).collect();
+        ResourceKind::ALL.into_iter().all(|kind| {
+            let of_kind = |id: &str| ResourceKind::of_id(id) == Some(kind);
+            let all = needed.iter().filter(|id| of_kind(id)).count();
+            let missed = missed.iter().filter(|id| of_kind(id)).count();
+            missed < VANISHED_AT_ONCE || missed * 2 <= all
+        })
     }
 
     /// What of these the nodes need, and how much else of their kind is shown.

@@ -246,3 +246,26 @@ fn a_command_on_what_was_seen_and_is_looked_for_again_leaves_it_unknown_until_a_
     assert!(matches!(world.volume("vol-1"), Known::Present(_)));
     assert_eq!(world.take_changed().len(), 1, "what became certain is news");
 }
+
+#[test]
+fn what_was_hidden_for_longer_than_it_is_remembered_is_there_again_as_soon_as_it_shows() {
+    let hour = 3_600_000;
+    let mut world = World::new(WINDOW);
+    let sweep = |world: &mut World, facts: Vec<Fact>, asked: u64| {
+        world.answered(Time(asked));
+        world.absorb_page(facts, Time(asked));
+        world.complete_sweep(ResourceKind::Volume, Time(asked));
+    };
+    let seen = || vec![volume(VolumeState::Available)];
+    sweep(&mut world, seen(), 1);
+    for tenths in 1..=30 {
+        sweep(&mut world, Vec::new(), tenths * hour / 10);
+    }
+    assert_eq!(world.volume("vol-1"), Known::Absent);
+    // An answer that is older than that it was forgotten is none.
+    world.absorb_ids(&ids(), seen(), Time(hour));
+    assert_eq!(world.volume("vol-1"), Known::Absent);
+    sweep(&mut world, seen(), 3 * hour + 1);
+    assert!(matches!(world.volume("vol-1"), Known::Present(_)));
+    assert_eq!(ids_of(&world, "smi-1"), ["vol-1"]);
+}

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
 mod adoption;
+mod blind;
 mod crashes;
 mod deallocation;
 mod ec2;
