@@ -165,12 +165,17 @@ pub(crate) fn spare_index(spec: &Spec) -> Option<u32> {
 
 /// Whether an instance has another primary interface than the kept one, which then is beside it:
 /// it was launched while its predecessor still had that. The primary interface never changes, so
-/// that any sighting tells.
-pub(crate) fn is_beside(desk: &Desk<'_>, holder: &Holder, kept: &InterfaceId) -> bool {
+/// that any sighting tells; `None` until there is one, and then nothing may be concluded.
+pub(crate) fn is_beside(desk: &Desk<'_>, holder: &Holder, kept: &InterfaceId) -> Option<bool> {
     match desk.scene.world.last_seen(holder.id.as_str()) {
-        Some(Fact::Instance(i)) => i.interface.as_ref().is_some_and(|primary| primary != kept),
-        _ => false,
+        Some(Fact::Instance(i)) => i.interface.as_ref().map(|primary| primary != kept),
+        _ => None,
     }
+}
+
+/// Waits until it is known which interface of an instance is its primary one.
+pub(crate) fn watch_primary(desk: &mut Desk<'_>, holder: &Holder) {
+    desk.watch(holder.id.as_str(), format!("the primary interface of {}", holder.id));
 }
 
 /// Attaches the further interfaces, and the kept first one where it is not the primary one, side
@@ -183,10 +188,17 @@ pub(crate) fn attach(desk: &mut Desk<'_>, holder: &Holder) -> bool {
     };
     let mut wanted: Vec<(u32, Option<HeldInterface>)> =
         desk.spec.secondary.iter().map(|index| held(desk, *index)).collect();
-    if let Some(kept) = desk.record.interface.clone()
-        && is_beside(desk, holder, &kept.id)
-    {
-        wanted.extend(spare_index(&desk.spec).map(|index| (index, Some(kept))));
+    if let Some(kept) = desk.record.interface.clone() {
+        match is_beside(desk, holder, &kept.id) {
+            Some(true) => {
+                wanted.extend(spare_index(&desk.spec).map(|index| (index, Some(kept))));
+            }
+            Some(false) => {}
+            None => {
+                watch_primary(desk, holder);
+                complete = false;
+            }
+        }
     }
     for (index, held) in wanted {
         let Some(held) = held else {
@@ -246,7 +258,7 @@ pub(crate) fn associate(desk: &mut Desk<'_>, holder: &Holder) -> bool {
         Known::Absent | Known::Unknown => None,
     });
     let Some(interface) = primary else {
-        desk.watch(holder.id.as_str(), format!("the primary interface of {}", holder.id));
+        watch_primary(desk, holder);
         return false;
     };
     let Known::Present(fact) = desk.scene.world.interface(interface.as_str()) else {

@@ -4,6 +4,7 @@
 use crate::canary::Canary;
 use crate::desk::Desk;
 use crate::joined;
+use crate::release;
 use crate::replacement::Progress;
 use crate::retention::supersede;
 use crate::rollback;
@@ -15,7 +16,7 @@ use holdfast_model::{Kind, Known, Lifecycle, Row, VolumeId, tags};
 /// Looks at every volume and the interface; then the identity has no holder any more.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
     if desk.lets_instance_go() {
-        return Progress::Done;
+        return if release::is_seen(desk) { Progress::Done } else { Progress::Waiting };
     }
     standby::look_elsewhere(desk);
     if !find_root(desk) {

@@ -14,8 +14,17 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     let Some(holder) = desk.record.holder.clone() else { return Progress::Waiting };
     let Some(manifest) = manifest(desk) else { return Progress::Waiting };
     let instance = holder.id.clone();
-    let kept = desk.record.interface.as_ref().map(|i| i.id.clone());
-    let interface = kept.filter(|kept| network::is_beside(desk, &holder, kept));
+    let mut interface = None;
+    if let Some(kept) = desk.record.interface.as_ref().map(|i| i.id.clone()) {
+        match network::is_beside(desk, &holder, &kept) {
+            Some(beside) => interface = beside.then_some(kept),
+            None => {
+                // A gate that opens without it would have the node known by another address.
+                network::watch_primary(desk, &holder);
+                return Progress::Waiting;
+            }
+        }
+    }
     let asked =
         desk.ask(Row::Ready, "gate", |_, _| Command::OpenGate { instance, manifest, interface });
     if !matches!(asked, Asked::Done(_)) {
@@ -45,7 +54,12 @@ fn manifest(desk: &mut Desk<'_>) -> Option<Vec<Mount>> {
         let DataHead::Volume { id, .. } = data.head else { return None };
         let seen = match desk.scene.world.volume(id.as_str()) {
             Known::Present(v) => v.fs_uuid.clone(),
-            _ => None,
+            // The node mounts what has the filesystem that is known, and nothing else.
+            _ if data.fs_uuid.is_some() => None,
+            _ => {
+                desk.watch(id.as_str(), format!("a look at the filesystem of {id}"));
+                return None;
+            }
         };
         if let (Some(known), Some(seen)) = (&data.fs_uuid, &seen)
             && known != seen

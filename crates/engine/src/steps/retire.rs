@@ -33,6 +33,11 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             if !release::is_seen(desk) {
                 return Progress::Waiting;
             }
+        } else if desk.record.holder.is_some() {
+            // It was to be let go, and has ended or been stopped meanwhile: it is ended, and what it
+            // held is looked at, before any of that is given up.
+            stop_after_all(desk);
+            return Progress::Waiting;
         } else if !network::let_address_go(desk) {
             return Progress::Waiting;
         }
@@ -69,6 +74,18 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         left += 1;
     }
     if left == 0 { Progress::Done } else { Progress::Waiting }
+}
+
+/// The rows that end the instance were done because it was to be let go: they run after all.
+fn stop_after_all(desk: &mut Desk<'_>) {
+    if let Some(r) = desk.record.replacement.as_mut() {
+        for row in [Row::Drain, Row::Stop, Row::Fence] {
+            if let Some(state) = r.rows.get_mut(&row) {
+                (state.started_at, state.done_at) = (None, None);
+            }
+        }
+    }
+    desk.wait("the instance to be ended, which cannot be let go any more");
 }
 
 /// Asks for a deletion; a refusal is tried again after a pause, and at last left to later.

@@ -23,6 +23,7 @@ mod settings;
 mod standby;
 mod swarm;
 mod termination;
+mod unknown;
 mod upgrades;
 mod upkeep;
 mod words;

@@ -1,0 +1,70 @@
+//! What is not known satisfies no guard: resources that a new controller has not seen yet.
+
+use crate::scene::{LIGHT, Scene};
+use holdfast_model::facts::Fact;
+use holdfast_model::time::{MINUTE, SECOND};
+use holdfast_model::user::{Deallocation, UserCommand};
+use holdfast_model::{Kind, Row};
+
+/// How long Describe is behind at most (`Tuning::ec2`): absence is no fact until then.
+const WINDOW: u64 = 30 * SECOND;
+
+/// Waits until a row of the replacement is done, and the node has an instance.
+fn until_done(scene: &mut Scene, row: Row) {
+    scene.wait("past the row", |s, node| {
+        s.record(node).is_some_and(|r| {
+            r.replacement.as_ref().is_some_and(|p| p.is_done(row)) && r.holder.is_some()
+        })
+    });
+}
+
+/// The address by which the node is known, and the instance that holds it.
+fn address(scene: &Scene) -> (String, bool) {
+    let record = scene.sim.record(&scene.node).unwrap();
+    let (kept, holder) = (record.interface.clone().unwrap(), record.holder.clone().unwrap());
+    match scene.sim.cloud.truly(kept.id.as_str()) {
+        Some(Fact::Interface(i)) => (i.private_ip.clone(), i.attached_to == Some(holder.id)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_instance_that_is_not_seen_yet_after_a_restart_gets_the_kept_interface_before_its_gate_opens()
+{
+    for row in [Row::Launch, Row::Attach] {
+        let mut scene = Scene::serving(41, LIGHT);
+        let (before, generation) = (address(&scene), scene.generation());
+        scene.trigger(Kind::Recycle, LIGHT);
+        until_done(&mut scene, row);
+        let record = scene.sim.record(&scene.node).unwrap();
+        let holder = record.holder.clone().unwrap().id;
+        let stood_by = record.standby_generation;
+        assert_eq!(stood_by, record.generation, "its primary interface is not the kept one");
+        let now = scene.sim.now;
+        scene.sim.cloud.hide(now, holder.as_str(), now.plus(WINDOW - SECOND));
+        scene.sim.kill_controller();
+        scene.wait_for_end(Kind::Recycle, generation);
+        assert_eq!(address(&scene), before, "{row:?}: {}", scene.sim.told());
+        scene.judge(Kind::Recycle);
+    }
+}
+
+#[test]
+fn an_instance_that_is_not_seen_yet_is_not_let_go_before_it_is_seen_to_live() {
+    let mut scene = Scene::serving(42, LIGHT);
+    let holder = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().id;
+    let now = scene.sim.now;
+    scene.sim.cloud.hide(now, holder.as_str(), now.plus(WINDOW - SECOND));
+    scene.sim.kill_controller();
+    scene.sim.run_for(5 * SECOND);
+    let deallocation = Deallocation::default();
+    scene.sim.say(UserCommand::Delete { id: scene.node.clone(), deallocation });
+    scene.sim.run_for(5 * SECOND);
+    let record = scene.sim.record(&scene.node).unwrap();
+    let replacement = record.replacement.clone().unwrap();
+    assert_eq!(replacement.kind, Kind::Delete);
+    assert!(!replacement.is_done(Row::Stop), "nobody knows whether it lives");
+    scene.wait("let go", |s, node| s.record(node).is_none_or(|r| r.let_go));
+    scene.sim.run_for(5 * MINUTE);
+    assert_eq!(scene.sim.cloud.truth().serving(&scene.node), [holder], "without Holdfast");
+}
