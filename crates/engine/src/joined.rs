@@ -90,7 +90,11 @@ fn join(desk: &mut Desk<'_>, instance: &InstanceFact, attachment: &Attachment) -
         head: DataHead::Volume { id: volume.clone(), zone: seen.zone.clone() },
         fs_uuid: seen.fs_uuid.clone(),
         restore: None,
-        joined: Some(Joined { size_gib: seen.size_gib, mount: mount.clone() }),
+        joined: Some(Joined {
+            size_gib: seen.size_gib,
+            mount: mount.clone(),
+            since: desk.scene.now,
+        }),
     });
     let message = format!(
         "{volume} was attached as {device}: it belongs to the node from now on, at {mount}"

@@ -57,6 +57,7 @@ pub(crate) fn hear(record: &mut Record, to: &Target, data: Option<bool>) -> Resu
         return Err(nothing_there(record, &why));
     }
     let mut returning = BTreeMap::new();
+    let mut staying = Vec::new();
     if data.unwrap_or(spec.persistence.data == Some(BlockDevicesMode::OnLaunch)) {
         for wanted in &spec.data {
             match of(&wanted.device) {
@@ -68,9 +69,23 @@ pub(crate) fn hear(record: &mut Record, to: &Target, data: Option<bool>) -> Resu
                     );
                     return Err(nothing_there(record, &why));
                 }
-                None => {}
+                None => staying.push(wanted.device.clone()),
             }
         }
+        for volume in &record.data {
+            let Some(joined) = &volume.joined else { continue };
+            if spec.data.iter().any(|wanted| wanted.device == volume.device) {
+                continue;
+            }
+            // Before it joined, the device was another volume's, or nobody's.
+            match of(&volume.device).filter(|point| point.taken_at >= joined.since) {
+                Some(f) => drop(returning.insert(volume.device.clone(), f.snapshot)),
+                None => staying.push(volume.device.clone()),
+            }
+        }
+    } else {
+        staying.extend(spec.data.iter().map(|wanted| wanted.device.clone()));
+        staying.extend(record.data.iter().filter(|d| d.joined.is_some()).map(|d| d.device.clone()));
     }
     if root.is_none() && returning.is_empty() {
         let why = format!("generation {generation} left nothing that the node keeps");
@@ -85,7 +100,13 @@ pub(crate) fn hear(record: &mut Record, to: &Target, data: Option<bool>) -> Resu
     }
     let mut parts: Vec<&str> = root.iter().map(|_| "root").collect();
     parts.extend(returning.keys().map(String::as_str));
-    let reason = format!("the user returns to generation {generation} ({})", parts.join(", "));
+    let mut reason = format!("the user returns to generation {generation} ({})", parts.join(", "));
+    staying.sort();
+    staying.dedup();
+    if !staying.is_empty() {
+        let newest = if staying.len() == 1 { "stays at its" } else { "stay at their" };
+        reason.push_str(&format!("; {} {newest} newest content", staying.join(", ")));
+    }
     record.goal = Goal::Running;
     record.recycle_wanted = false;
     record.rollback = Some(Rollback { generation, root, data: returning, reason });
@@ -234,8 +255,11 @@ pub(crate) fn put_in_place(desk: &mut Desk<'_>) -> bool {
     let mut head = None;
     if let Some(point) = &rollback.root {
         let Some(image) = image_of(desk, point) else { return false };
-        let seen = desk.scene.world.image(image.as_str()).present();
-        let root_device = seen.map_or_else(|| device_of(&desk.record), |i| i.root_device.clone());
+        let Known::Present(seen) = desk.scene.world.image(image.as_str()) else {
+            desk.watch(image.as_str(), format!("a look at the image {image}"));
+            return false;
+        };
+        let root_device = seen.root_device.clone();
         head = Some(RootHead::Captured { snapshot: point.snapshot.clone(), image, root_device });
     }
     let (last, first) = (desk.record.generation, rollback.root.is_some());

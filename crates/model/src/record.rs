@@ -118,6 +118,10 @@ pub struct Joined {
     pub size_gib: u32,
     /// Where it is mounted in the node.
     pub mount: String,
+    /// When it joined: what was saved under its device name before is not of it. Older versions did
+    /// not note it.
+    #[serde(default)]
+    pub since: Time,
 }
 
 /// A persisted interface.

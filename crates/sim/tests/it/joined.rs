@@ -4,7 +4,7 @@ use crate::scene::{ROAMING, SNAPSHOTS, Scene, Shape, WHOLE};
 use holdfast_model::facts::Fact;
 use holdfast_model::record::DataHead;
 use holdfast_model::time::{HOUR, MINUTE};
-use holdfast_model::user::{Deallocation, UserCommand};
+use holdfast_model::user::{Deallocation, Target, UserCommand};
 use holdfast_model::{Command, InstanceId, Kind, Token, VolumeId, Zone, tags};
 use serde_json::{Map, json};
 
@@ -230,4 +230,56 @@ fn a_controller_that_died_meanwhile_finds_it_on_the_instance() {
     scene.wait_for_end(Kind::Lost, before);
     assert_eq!(head(&scene), Some(id));
     scene.judge(Kind::Lost);
+}
+
+#[test]
+fn a_rollback_with_data_takes_it_back_too_and_names_what_was_not_saved_then() {
+    let (mut scene, _) = joined(12, SNAPSHOTS);
+    let saved = scene.sim.record(&scene.node).unwrap();
+    let to = saved.generation - 1;
+    let wanted = saved.finals.iter().find(|f| f.generation == to && f.of == DEVICE);
+    let wanted = wanted.expect("it was saved when that generation ended").snapshot.clone();
+    // Another one joins, of which nothing was saved then.
+    let other = volume(&mut scene, "later", tags::Tags::new());
+    let (volume, instance) = (other.clone(), holder(&scene));
+    let device = "/dev/xvdg".to_owned();
+    as_user(&mut scene, &Command::AttachVolume { volume, instance, device });
+    scene.sim.run_for(3 * MINUTE);
+    let node = scene.node.clone();
+    scene.sim.cloud.truth_mut().returns(&node);
+    let (before, to) = (scene.generation(), Target::Generation(to));
+    let word = scene.sim.say(UserCommand::Rollback { id: node, to, data: Some(true) });
+    scene.wait_for_end(Kind::Rollback, before);
+    assert!(scene.sim.answers.get(&word).is_some_and(Result::is_ok));
+    let head = head(&scene).unwrap();
+    match scene.sim.cloud.truly(head.as_str()) {
+        Some(Fact::Volume(v)) => assert_eq!(v.snapshot, Some(wanted), "{}", scene.sim.told()),
+        fact => panic!("{fact:?}"),
+    }
+    let told = scene.sim.story.iter().find(|e| e.code == "rollback").unwrap();
+    assert!(told.message.contains("/dev/xvdf"), "{}", told.message);
+    assert!(told.message.contains("/dev/xvdg stays at its newest content"), "{}", told.message);
+    scene.judge(Kind::Rollback);
+}
+
+#[test]
+fn what_was_saved_under_its_device_name_before_it_joined_is_not_put_in_its_place() {
+    let (mut scene, first) = joined(13, SNAPSHOTS);
+    let to = scene.generation() - 1;
+    let now = head(&scene).unwrap();
+    assert_ne!(now, first, "it travels as a snapshot");
+    scene.sim.cloud.truth_mut().expect(&scene.node, SNAPSHOTS.kept());
+    detach(&mut scene, &now);
+    let second = volume(&mut scene, "second", tags::Tags::new());
+    attach(&mut scene, &second);
+    assert_eq!(head(&scene).as_ref(), Some(&second), "{}", scene.sim.told());
+    let node = scene.node.clone();
+    scene.sim.cloud.truth_mut().returns(&node);
+    let before = scene.generation();
+    let to = Target::Generation(to);
+    scene.sim.say(UserCommand::Rollback { id: node, to, data: Some(true) });
+    scene.wait_for_end(Kind::Rollback, before);
+    let told = scene.sim.story.iter().find(|e| e.code == "rollback").unwrap();
+    assert!(told.message.contains("/dev/xvdf stays at its newest content"), "{}", told.message);
+    scene.judge(Kind::Rollback);
 }
