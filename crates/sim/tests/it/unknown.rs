@@ -1,22 +1,16 @@
 //! What is not known satisfies no guard: resources that a new controller has not seen yet.
 
 use crate::scene::{LIGHT, Scene};
+use holdfast_cloud_sim::{Fault, When};
 use holdfast_model::facts::Fact;
+use holdfast_model::record::DataHead;
 use holdfast_model::time::{MINUTE, SECOND};
 use holdfast_model::user::{Deallocation, UserCommand};
-use holdfast_model::{Kind, Row};
+use holdfast_model::{Command, Kind, Row};
+use std::sync::Arc;
 
 /// How long Describe is behind at most (`Tuning::ec2`): absence is no fact until then.
 const WINDOW: u64 = 30 * SECOND;
-
-/// Waits until a row of the replacement is done, and the node has an instance.
-fn until_done(scene: &mut Scene, row: Row) {
-    scene.wait("past the row", |s, node| {
-        s.record(node).is_some_and(|r| {
-            r.replacement.as_ref().is_some_and(|p| p.is_done(row)) && r.holder.is_some()
-        })
-    });
-}
 
 /// The address by which the node is known, and the instance that holds it.
 fn address(scene: &Scene) -> (String, bool) {
@@ -31,22 +25,33 @@ fn address(scene: &Scene) -> (String, bool) {
 #[test]
 fn an_instance_that_is_not_seen_yet_after_a_restart_gets_the_kept_interface_before_its_gate_opens()
 {
-    for row in [Row::Launch, Row::Attach] {
-        let mut scene = Scene::serving(41, LIGHT);
-        let (before, generation) = (address(&scene), scene.generation());
-        scene.trigger(Kind::Recycle, LIGHT);
-        until_done(&mut scene, row);
-        let record = scene.sim.record(&scene.node).unwrap();
-        let holder = record.holder.clone().unwrap().id;
-        let stood_by = record.standby_generation;
-        assert_eq!(stood_by, record.generation, "its primary interface is not the kept one");
-        let now = scene.sim.now;
-        scene.sim.cloud.hide(now, holder.as_str(), now.plus(WINDOW - SECOND));
-        scene.sim.kill_controller();
-        scene.wait_for_end(Kind::Recycle, generation);
-        assert_eq!(address(&scene), before, "{row:?}: {}", scene.sim.told());
-        scene.judge(Kind::Recycle);
-    }
+    let mut scene = Scene::serving(41, LIGHT);
+    let (before, generation) = (address(&scene), scene.generation());
+    // The kept interface is asked for in vain until the volumes are attached.
+    let moves = |command: &Command| command.action() == "AttachNetworkInterface";
+    scene.sim.cloud.faults().add(When::Matches(Arc::new(moves), 4), Fault::LostRequest);
+    scene.trigger(Kind::Recycle, LIGHT);
+    scene.wait("all but the interface attached", |s, node| {
+        let record = s.record(node).unwrap();
+        let Some(holder) = record.holder.clone().filter(|_| record.generation > generation) else {
+            return false;
+        };
+        record.data.iter().all(|data| {
+            let DataHead::Volume { id, .. } = &data.head else { return false };
+            matches!(s.cloud.truly(id.as_str()), Some(Fact::Volume(v)) if v.attachment_settled
+                && v.attached_to.as_ref().is_some_and(|(instance, _)| instance == &holder.id))
+        })
+    });
+    let record = scene.sim.record(&scene.node).unwrap();
+    let holder = record.holder.clone().unwrap().id;
+    let stood_by = record.standby_generation;
+    assert_eq!(stood_by, record.generation, "its primary interface is not the kept one");
+    let now = scene.sim.now;
+    scene.sim.cloud.hide(now, holder.as_str(), now.plus(WINDOW - SECOND));
+    scene.sim.kill_controller();
+    scene.wait_for_end(Kind::Recycle, generation);
+    assert_eq!(address(&scene), before, "{}", scene.sim.told());
+    scene.judge(Kind::Recycle);
 }
 
 #[test]
