@@ -2,6 +2,7 @@
 //! the wall is not, if that can be shown without harm.
 
 mod calls;
+mod init;
 mod memory;
 mod shared;
 mod terminal;
