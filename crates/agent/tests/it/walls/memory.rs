@@ -5,13 +5,13 @@ use std::process::Command;
 
 use crate::machine::{Machine, eventually, program};
 
-/// Fills what lies in memory, and then the rest of it by processes that are smaller than init, until
-/// the kernel has ended one of them.
+/// Fills what lies in memory, and then the rest of it, many times over, by processes that are smaller
+/// than init. They hold no stream of the command's, which would keep it from ending.
 const USE_UP: &str = "for d in /tmp /dev/shm /run; do \
                           dd if=/dev/zero of=$d/fill bs=64k 2>/dev/null; done; \
-                      perl -e 'use POSIX \":sys_wait_h\"; for (1 .. 1000) { my $p = fork; \
-                          last if !defined $p || waitpid(-1, WNOHANG) > 0; \
-                          if (!$p) { my $x = \"x\" x 400000; sleep 600; exit } }'";
+                      perl -e 'for (1 .. 300) { my $p = fork; last if !defined $p; \
+                          if (!$p) { my $x = \"x\" x 400000; sleep 600; exit } }' \
+                          < /dev/null > /dev/null 2>&1";
 
 fn score(pid: i32) -> String {
     fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap().trim().to_owned()
