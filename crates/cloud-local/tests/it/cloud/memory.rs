@@ -316,12 +316,12 @@ async fn a_damaged_row_stops_only_what_it_is_about() {
     let saved = snapshot_of(&cloud, &data).await;
     let before = volume(&cloud, &flipped).await;
     close(&scratch, cloud).await;
-    // One letter of a tag, which is JSON still; a row that is none, of which the label is gone, too;
-    // and the row of the node that runs.
+    // A word that is JSON still, and would delete the volume; a row that is none, of which the label is
+    // gone, too; and the row of the node that runs.
     tamper(
         &scratch,
         &format!(
-            "UPDATE resources SET json = replace(json, 'smi-0000beef', 'smi-0000beeg')
+            "UPDATE resources SET json = replace(json, '\"available\"', '\"deleting\"')
              WHERE id = '{flipped}';
              UPDATE resources SET json = '{{' WHERE id IN ('{lost}', '{}')",
             node.id
