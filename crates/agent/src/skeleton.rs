@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn of_the_hosts_etc_nothing_is_copied_that_a_node_should_not_know() {
-        let (host, etc) = (tempfile::tempdir().expect("a host"), tempfile::tempdir().expect("etc"));
+        let (host, etc) = (holdfast_scratch::Scratch::new(), holdfast_scratch::Scratch::new());
         let write = |name: &str, text: &str, mode: u32| {
             let path = host.path().join(name);
             fs::create_dir_all(path.parent().expect("it has one")).expect("can be made");

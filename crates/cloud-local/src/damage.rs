@@ -65,6 +65,7 @@ pub(crate) fn shown(kind: ResourceKind, id: &str, why: &str) -> Option<Fact> {
                 attachments: Vec::new(),
                 health: Health::Impaired,
                 health_why: Some(why),
+                no_successor: None,
                 interruption_at: None,
                 drained: false,
                 tags: Tags::new(),

@@ -39,7 +39,16 @@ impl Scratch {
     /// If it cannot be made.
     #[must_use]
     pub fn new() -> Scratch {
-        let made = tempfile::Builder::new().prefix("holdfast-test-").tempdir();
+        Scratch::within(&std::env::temp_dir())
+    }
+
+    /// An empty directory in `parent`, which must outlive it.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn within(parent: &Path) -> Scratch {
+        let made = tempfile::Builder::new().prefix("holdfast-test-").tempdir_in(parent);
         let dir = made.unwrap_or_else(|e| panic!("no temporary directory: {e}"));
         Scratch { dir, end: None }
     }
@@ -51,9 +60,14 @@ impl Scratch {
     /// If it cannot be made.
     #[must_use]
     pub fn with_end(end: impl FnOnce(&Path) + Send + Sync + 'static) -> Scratch {
-        let mut scratch = Scratch::new();
-        scratch.end = Some(Box::new(end));
-        scratch
+        Scratch::new().ending(end)
+    }
+
+    /// The same, and what is to be done with it at the end, as with [`Scratch::with_end`].
+    #[must_use]
+    pub fn ending(mut self, end: impl FnOnce(&Path) + Send + Sync + 'static) -> Scratch {
+        self.end = Some(Box::new(end));
+        self
     }
 
     /// Where it is.

@@ -43,8 +43,12 @@ struct Scratch {
 
 impl Scratch {
     fn new() -> Scratch {
+        Scratch::within(&std::env::temp_dir())
+    }
+
+    fn within(parent: &Path) -> Scratch {
         assert!(nix::unistd::geteuid().is_root(), "these tests need root: run them with sudo");
-        let dir = holdfast_scratch::Scratch::with_end(|dir| {
+        let dir = holdfast_scratch::Scratch::within(parent).ending(|dir| {
             if let Err(e) = reset(&dir.join("local")) {
                 eprintln!("cleaning up {}: {e}", dir.display());
             }

@@ -108,7 +108,7 @@ fn a_command_in_a_node_types_on_no_terminal_and_opens_no_file_of_its_caller() {
 
 #[test]
 fn control_the_same_attack_succeeds_where_the_terminal_and_the_files_are_handed_over() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = holdfast_scratch::Scratch::new();
     let dir = dir.path();
     if !Person::kernel_lets_type() {
         eprintln!(

@@ -46,7 +46,7 @@ fn options_at(target: &Path) -> String {
 
 /// A pool without a cloud, taken down whatever happens.
 struct Bare {
-    dir: tempfile::TempDir,
+    dir: holdfast_scratch::Scratch,
     pool: Pool,
     volume: VolumeId,
 }
@@ -61,7 +61,7 @@ impl Drop for Bare {
 
 impl Bare {
     fn new() -> Bare {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = holdfast_scratch::Scratch::new();
         let pool = Pool::open(dir.path(), &PoolOptions { size_bytes: 1 << 30 }).unwrap();
         let volume = VolumeId::from("vol-1");
         pool.create_blank(&volume, 1).unwrap();

@@ -33,7 +33,7 @@ struct SmallDisk {
     _mounted: Mounted,
 }
 
-struct Mounted(tempfile::TempDir);
+struct Mounted(holdfast_scratch::Scratch);
 
 impl Drop for Mounted {
     fn drop(&mut self) {
@@ -46,7 +46,7 @@ impl Drop for Mounted {
 
 impl SmallDisk {
     fn new(mib: u64) -> SmallDisk {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = holdfast_scratch::Scratch::new();
         let (image, disk) = (dir.path().join("disk.img"), dir.path().join("disk"));
         std::fs::File::create(&image).unwrap().set_len(mib << 20).unwrap();
         std::fs::create_dir(&disk).unwrap();
@@ -54,7 +54,7 @@ impl SmallDisk {
         must(Program::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(&image));
         must(Program::new("mount").args(["-o", "loop"]).arg(&image).arg(&disk));
         let mounted = Mounted(dir);
-        let scratch = Scratch { dir: tempfile::tempdir_in(&disk).unwrap() };
+        let scratch = Scratch::within(&disk);
         SmallDisk { scratch, _mounted: mounted }
     }
 }
