@@ -27,8 +27,9 @@ pub struct Ledger {
     pub cgroups: BTreeSet<String>,
     /// Processes of nodes.
     pub processes: BTreeSet<String>,
-    /// Files, but for the memory (cloud.db), the consoles of terminated instances, which are kept for
-    /// an hour, and what blank roots are copied from.
+    /// Files, but for the memory (cloud.db, and the labels of what was set for markets, which stays set),
+    /// the consoles of terminated instances, which are kept for an hour, and what blank roots are
+    /// copied from.
     pub files: BTreeSet<String>,
 }
 
@@ -121,7 +122,8 @@ fn walk(root: &Path, dir: &Path, found: &mut BTreeSet<String>) {
         let path = entry.path();
         let name = path.strip_prefix(root).unwrap_or(&path).to_owned();
         let ours = name.as_os_str().to_string_lossy();
-        let stays = ["nodes", "pool/masters"].contains(&&*ours) || ours.starts_with("cloud.db");
+        let stays = ["nodes", "pool/masters"].contains(&&*ours)
+            || ["cloud.db", "pool/labels/market-"].iter().any(|kept| ours.starts_with(kept));
         if stays || found.len() >= MAX_ENTRIES {
             continue;
         }
@@ -141,11 +143,12 @@ mod tests {
     fn what_is_new_is_a_difference_and_what_has_gone_is_none() {
         let dir = tempfile::tempdir().unwrap();
         let before = Ledger::of(dir.path()).unwrap();
-        std::fs::create_dir(dir.path().join("pool")).unwrap();
+        std::fs::create_dir_all(dir.path().join("pool/labels")).unwrap();
+        std::fs::write(dir.path().join("pool/labels/market-m5.label"), "").unwrap();
         std::fs::write(dir.path().join("pool/left"), "").unwrap();
         std::fs::write(dir.path().join("cloud.db"), "").unwrap();
         let after = Ledger::of(dir.path()).unwrap();
-        assert_eq!(after.differences(&before), ["files: pool", "files: pool/left"]);
+        assert_eq!(after.differences(&before), ["files: pool", "files: pool/labels", "files: pool/left"]);
         assert_eq!(before.differences(&after), [] as [String; 0]);
     }
 }
