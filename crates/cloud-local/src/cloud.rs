@@ -97,6 +97,7 @@ impl LocalCloud {
     pub fn open(options: &LocalOptions) -> Result<LocalCloud, LocalError> {
         let overcommit = check_overcommit(options.overcommit)?;
         let pool = Pool::open(&options.dir, &options.pool)?;
+        pool.hold_still_with(&options.shim_program);
         let dir = pool.dir().to_owned();
         for name in ["mounts", "nodes"] {
             make_private_dir(&dir.join(name))?;

@@ -166,6 +166,7 @@ impl Inner {
                 mounted.push(target);
             }
         }
+        let _turn = self.pool.turn_to_stand_still();
         let still = match mounted.len() {
             0 | 1 => None,
             _ => Some(Standstill::begin(&self.shim_program, &mounted).map_err(no_standstill)?),

@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 const GIB: u64 = 1 << 30;
@@ -41,9 +41,26 @@ pub struct Pool {
     dir: PathBuf,
     /// When everything that is free was last given back, for want of space.
     pub(super) reclaimed: Mutex<Option<Instant>>,
+    /// The program that holds filesystems still; without one, those of volumes are not trimmed.
+    pub(super) holder: OnceLock<PathBuf>,
+    /// Who holds a filesystem still has this: a second standstill of the same would be refused.
+    standing: Mutex<()>,
 }
 
 impl Pool {
+    /// Lets this program hold filesystems still (one whose `main` begins with
+    /// [`holdfast_agent::dispatch`]).
+    pub fn hold_still_with(&self, program: &Path) {
+        // The first one stays: all are the same program.
+        let _ = self.holder.set(program.to_owned());
+    }
+
+    /// Waits until nobody holds a filesystem still, and keeps others from it.
+    pub(crate) fn turn_to_stand_still(&self) -> MutexGuard<'_, ()> {
+        // Holds nothing that a panic could leave half done.
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Opens the pool below a directory: makes it if it is not there, mounts it if it is not
     /// mounted (replaying its journal), adopts it if it is.
     ///
@@ -59,7 +76,8 @@ impl Pool {
         make_dir(dir)?;
         let dir = dir.canonicalize().map_err(StorageError::io("resolving", dir))?;
         mounts::isolate(&dir)?;
-        let pool = Pool { dir, reclaimed: Mutex::new(None) };
+        let (holder, standing) = (OnceLock::new(), Mutex::new(()));
+        let pool = Pool { dir, reclaimed: Mutex::new(None), holder, standing };
         if !pool.file().exists() {
             pool.format(options)?;
         }

@@ -6,9 +6,14 @@
 //!
 //! Asked for now and then, and not by the mount option `discard`: with that, every commit of a node's
 //! journal makes holes, and writing many small files took three quarters longer.
+//!
+//! What a filesystem calls free need not be free: when its journal cannot be written any more, ext4
+//! takes the last deletions for done, and the next mount brings the files back. So a volume is trimmed
+//! only while its filesystem stands still, which it does only after everything is in its journal.
 
 use super::loops::{LOOP_MAJOR, LoopDevice};
 use super::{Pool, StorageError, ioctl, mounts};
+use holdfast_agent::Standstill;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -19,6 +24,8 @@ use std::time::{Duration, Instant};
 /// So much of a filesystem is gone through at a time, in bytes; between two steps others have their
 /// turn.
 const STEP_BYTES: u64 = 8 << 30;
+/// So much of a volume is gone through at a time, in bytes: its node stands still meanwhile.
+const STILL_STEP_BYTES: u64 = 4 << 30;
 /// Smaller free pieces are left alone as a rule, in bytes: each costs as much as a large one.
 const WORTHWHILE_BYTES: u64 = 64 << 10;
 /// Where every block counts: a block, in bytes.
@@ -28,6 +35,9 @@ const BETWEEN_RECLAIMS: Duration = Duration::from_secs(2);
 /// XFS frees the blocks of a deleted file a little later: so long it is waited for that.
 const AFTER_DELETION: Duration = Duration::from_millis(50);
 
+const GIVING: &str = "giving back what is free of";
+const STANDING: &str = "holding still";
+
 impl Pool {
     /// Gives back to the disk what the pool has free; how many bytes it was told are free. Before
     /// each step `go_on` is asked, and may wait; `false` ends it.
@@ -35,11 +45,19 @@ impl Pool {
     /// # Errors
     /// What the kernel says; a disk that cannot give space back is no error.
     pub fn trim_pool(&self, go_on: &mut dyn FnMut() -> bool) -> Result<u64, StorageError> {
-        trim_at(&self.root(), WORTHWHILE_BYTES, go_on)
+        self.trim_root(WORTHWHILE_BYTES, go_on)
+    }
+
+    fn trim_root(&self, least: u64, go_on: &mut dyn FnMut() -> bool) -> Result<u64, StorageError> {
+        let root = self.root();
+        let trim = |opened: &File, start, len| {
+            ioctl::trim(opened, start, len, least).map_err(StorageError::io(GIVING, &root))
+        };
+        in_steps(&root, STEP_BYTES, go_on, trim)
     }
 
     /// Gives back to the pool what the filesystems of mounted volumes have free. Bytes and `go_on` as
-    /// for [`Pool::trim_pool`]. A volume whose filesystem has been given up is passed over.
+    /// for [`Pool::trim_pool`]. A volume to which a write has failed is passed over.
     ///
     /// # Errors
     /// If the kernel's list of mounts cannot be read.
@@ -54,12 +72,44 @@ impl Pool {
     ) -> Result<u64, StorageError> {
         let mut given = 0_u64;
         for target in self.mounted_volumes()? {
-            match trim_at(&target, least, go_on) {
+            match self.trim_still(&target, least, go_on) {
                 Ok(bytes) => given = given.saturating_add(bytes),
                 Err(e) => tracing::debug!(error = %e, "what a volume has free stays with it"),
             }
         }
         Ok(given)
+    }
+
+    /// Goes through a volume's filesystem while it stands still.
+    fn trim_still(
+        &self,
+        target: &Path,
+        least: u64,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<u64, StorageError> {
+        let Some(holder) = self.holder.get() else { return Ok(0) };
+        in_steps(target, STILL_STEP_BYTES, go_on, |opened, start, len| {
+            let giving = StorageError::io(GIVING, target);
+            if let Some(fault) = self.fault(target)? {
+                return Err(giving(io::Error::other(fault)));
+            }
+            let turn = self.turn_to_stand_still();
+            let still = Standstill::begin(holder, &[target.to_owned()]);
+            let still =
+                still.map_err(|e| StorageError::io(STANDING, target)(io::Error::other(e)))?;
+            // One that is read-only already stands still for nothing.
+            let given = match self.fault(target)? {
+                Some(fault) => Err(io::Error::other(fault)),
+                None => ioctl::trim(opened, start, len, least),
+            };
+            let held = still.end();
+            drop(turn);
+            match held {
+                Ok(true) => given.map_err(giving),
+                Ok(false) => Err(giving(io::Error::other("it could not stand still for so long"))),
+                Err(e) => Err(giving(io::Error::other(e))),
+            }
+        })
     }
 
     /// Gives back everything that can be, down to single blocks, before something is refused for want
@@ -86,7 +136,7 @@ impl Pool {
         nix::unistd::syncfs(&opened)
             .map_err(|e| StorageError::io("syncing", &root)(io::Error::from(e)))?;
         std::thread::sleep(AFTER_DELETION);
-        let in_pool = trim_at(&root, BLOCK_BYTES, &mut go_on)?;
+        let in_pool = self.trim_root(BLOCK_BYTES, &mut go_on)?;
         tracing::info!(in_volumes, in_pool, "free blocks were given back, in bytes");
         Ok(in_volumes.saturating_add(in_pool))
     }
@@ -108,11 +158,12 @@ impl Pool {
     }
 }
 
-/// Goes through one mounted filesystem.
-fn trim_at(
+/// Goes through one mounted filesystem, so many bytes at a time; what `trim` was told is free.
+fn in_steps(
     target: &Path,
-    least: u64,
+    step: u64,
     go_on: &mut dyn FnMut() -> bool,
+    mut trim: impl FnMut(&File, u64, u64) -> Result<u64, StorageError>,
 ) -> Result<u64, StorageError> {
     let opened = File::open(target).map_err(StorageError::io("opening", target))?;
     let stat = nix::sys::statvfs::fstatvfs(&opened)
@@ -120,13 +171,17 @@ fn trim_at(
     let size = stat.blocks() * stat.fragment_size();
     let (mut start, mut given) = (0_u64, 0_u64);
     while start < size && go_on() {
-        let next = start.saturating_add(STEP_BYTES);
+        let next = start.saturating_add(step);
         // The last step takes what the filesystem has beyond the size that it tells.
-        let len = if next < size { STEP_BYTES } else { u64::MAX - start };
-        match ioctl::trim(&opened, start, len, least) {
+        let len = if next < size { step } else { u64::MAX - start };
+        match trim(&opened, start, len) {
             Ok(bytes) => given = given.saturating_add(bytes),
-            Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => return Ok(given),
-            Err(e) => return Err(StorageError::io("giving back what is free of", target)(e)),
+            Err(StorageError::Io { cause, .. })
+                if cause.raw_os_error() == Some(libc::EOPNOTSUPP) =>
+            {
+                return Ok(given);
+            }
+            Err(e) => return Err(e),
         }
         start = next;
     }

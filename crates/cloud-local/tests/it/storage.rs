@@ -136,6 +136,38 @@ fn a_file_is_never_longer_than_what_could_be_written_to_it() {
     unmount_and_detach(&pool, &volume, &target);
 }
 
+/// A deletion that never became durable is none: at the next mount the file is there. What its
+/// filesystem called free meanwhile must not have been given back, or zeros stand in its place.
+#[test]
+fn what_was_deleted_in_vain_is_not_given_back() {
+    let scratch = Scratch::new();
+    let pool = scratch.open();
+    pool.hold_still_with(Path::new(env!("CARGO_BIN_EXE_holdfast-local-shim")));
+    let volume = vol("0i");
+    pool.create_blank(&volume, 1).unwrap();
+    let target = scratch.target("0i");
+    attach_and_mount(&pool, &volume, &target);
+    let content = vec![7_u8; 8 << 20];
+    write_synced(&target.join("kept"), &content);
+    nix::unistd::syncfs(&File::open(&target).unwrap()).unwrap();
+    let ballast = fill(&pool.dir().join("pool"));
+
+    fs::remove_file(target.join("kept")).unwrap();
+    let committed = File::open(&target).unwrap().sync_all();
+    assert!(committed.is_err(), "the pool was not full");
+    pool.reclaim().unwrap();
+    pool.trim_volumes(&mut || true).unwrap();
+
+    pool.power_cut(&target).unwrap();
+    unmount_and_detach(&pool, &volume, &target);
+    fs::remove_file(ballast).unwrap();
+    attach_and_mount(&pool, &volume, &target);
+    let found = fs::read(target.join("kept")).unwrap();
+    let zeros = found.iter().filter(|byte| **byte == 0).count();
+    assert!(found == content, "{zeros} zeros in {} bytes", found.len());
+    unmount_and_detach(&pool, &volume, &target);
+}
+
 /// Two blocks at once, as a database's log has them, where there is room for one: what a volume's
 /// device calls written is there in whole. (Since Linux 6.15 a loop device that writes through the
 /// page cache calls a write done that its file took in part.)

@@ -148,7 +148,10 @@ mod tests {
         std::fs::write(dir.path().join("pool/left"), "").unwrap();
         std::fs::write(dir.path().join("cloud.db"), "").unwrap();
         let after = Ledger::of(dir.path()).unwrap();
-        assert_eq!(after.differences(&before), ["files: pool", "files: pool/labels", "files: pool/left"]);
+        assert_eq!(
+            after.differences(&before),
+            ["files: pool", "files: pool/labels", "files: pool/left"]
+        );
         assert_eq!(before.differences(&after), [] as [String; 0]);
     }
 }
