@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use holdfast_controller::Refusal;
-use holdfast_model::{FieldError, NodeId};
+use holdfast_model::{FieldError, NodeId, text};
 use serde_json::{Map, Value, json};
 
 /// A success, still without its envelope.
@@ -122,9 +122,10 @@ impl Failure {
     }
 }
 
-/// A text of the request as an error may repeat it: short, and without control characters.
+/// A text of the request as an error may repeat it: short, and in one line.
 fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(64).collect()
+    let short: String = text.chars().take(64).collect();
+    text::one_line(&short).into_owned()
 }
 
 impl From<Refusal> for Failure {

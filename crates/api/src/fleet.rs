@@ -2,6 +2,7 @@
 
 use crate::App;
 use crate::envelope::{Answer, Failure};
+use crate::limits::MAX_REASON;
 use crate::nodes::{json, say};
 use crate::render;
 use crate::schema::{AdoptRequest, Answered, FleetStatus, FreezeRequest, Status, Unaccounted};
@@ -14,7 +15,7 @@ use holdfast_controller::View;
 use holdfast_model::adoption::Heads;
 use holdfast_model::record::SCHEMA;
 use holdfast_model::user::UserCommand;
-use holdfast_model::{FieldError, NodeId, Standing, Time};
+use holdfast_model::{FieldError, NodeId, Standing, Time, text};
 use serde_json::{Value, json as item};
 use std::collections::BTreeMap;
 
@@ -106,9 +107,33 @@ fn standing(standing: &Standing) -> Value {
     request_body = FreezeRequest, responses((status = 200, body = Answered<FleetStatus>)))]
 pub(crate) async fn freeze(State(app): State<App>, body: Bytes) -> Result<Answer, Failure> {
     let body = json(&body)?;
-    let reason = body.get("reason").and_then(Value::as_str).unwrap_or_default();
-    let now = app.handle.freeze(reason.to_owned()).await?;
+    let reason = reason(body.get("reason"))?;
+    let now = app.handle.freeze(reason).await?;
     Ok(Answer::item("holdfast:fleet", standing(&now)))
+}
+
+/// Why, in a sentence that may stand in a log and on a terminal; empty if nobody says.
+fn reason(given: Option<&Value>) -> Result<String, Failure> {
+    let wrong = |problem: String| {
+        Failure::invalid(vec![FieldError {
+            field: "reason".to_owned(),
+            problem,
+            allowed: format!(
+                "a text of at most {MAX_REASON} characters, in one line, without any that cannot \
+                 be seen"
+            ),
+            example: "{\"reason\": \"the network is being moved\"}".to_owned(),
+        }])
+    };
+    match given {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(reason)) => match reason.chars().find(|c| text::is_hidden(*c)) {
+            Some(bad) => Err(wrong(format!("has the character {}", bad.escape_unicode()))),
+            None if reason.chars().count() > MAX_REASON => Err(wrong("is too long".to_owned())),
+            None => Ok(reason.clone()),
+        },
+        Some(_) => Err(wrong("is no text".to_owned())),
+    }
 }
 
 /// Lifts a freeze, as far as a person can: credentials of another account are put right only by a

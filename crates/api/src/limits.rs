@@ -32,3 +32,5 @@ pub const MAX_LOG_READS: usize = 20;
 pub const DEFAULT_EVENTS: usize = 100;
 /// How many random ids are tried for a new node.
 pub const MAX_ID_TRIES: usize = 16;
+/// The most characters of the reason of a freeze.
+pub const MAX_REASON: usize = 1_024;

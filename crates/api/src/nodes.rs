@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use holdfast_controller::{NodeView, Refusal};
+use holdfast_model::depth::{Unread, read_sent};
 use holdfast_model::user::{Deallocation, UserCommand};
 use holdfast_model::{FieldError, NodeId, Record, Spec, document};
 use serde::Deserialize;
@@ -25,7 +26,7 @@ pub(crate) async fn create(State(app): State<App>, body: Bytes) -> Result<Answer
     let mut document = managed_instance(&body)?;
     let conforms = shape::conform(&mut document);
     let document = document::without_nulls(&document);
-    check_whole(conforms, &document)?;
+    check_whole(conforms, &document, None)?;
     for _ in 0..MAX_ID_TRIES {
         let id = free_id(&app)?;
         let word = UserCommand::Create { id, document: document.clone() };
@@ -107,7 +108,7 @@ pub(crate) async fn update(
     let conforms = shape::conform(&mut patch);
     let mut merged = (*node.record.document).clone();
     document::merge(&mut merged, &patch);
-    check_whole(conforms, &merged)?;
+    check_whole(conforms, &merged, Some(&node.record.document))?;
     let record = say(&app, UserCommand::Update { id, patch }).await?;
     Ok(answer_with_remarks(&app, &record))
 }
@@ -241,8 +242,10 @@ fn no_free_id() -> Failure {
 }
 
 pub(crate) fn json(body: &[u8]) -> Result<Value, Failure> {
-    serde_json::from_slice(body)
-        .map_err(|e| Failure::bad_request(format!("the body is not JSON: {e}")))
+    read_sent(body).map_err(|e| match e {
+        Unread::NotJson(why) => Failure::bad_request(format!("the body is not JSON: {why}")),
+        Unread::TooDeep(error) => Failure::invalid(vec![error]),
+    })
 }
 
 /// What stands under `managedInstance` in a body.
@@ -265,14 +268,18 @@ fn managed_instance(body: &[u8]) -> Result<Value, Failure> {
 
 /// Refuses what the controller would not see, and then with its mistakes too, so that a client
 /// learns all at once.
-fn check_whole(conforms: Result<(), Vec<FieldError>>, document: &Value) -> Result<(), Failure> {
+fn check_whole(
+    conforms: Result<(), Vec<FieldError>>,
+    document: &Value,
+    before: Option<&Value>,
+) -> Result<(), Failure> {
     let mut errors = conforms.err().unwrap_or_default();
     errors.extend(shape::incomplete_requirements(document));
     if errors.is_empty() {
         return Ok(());
     }
     let known: BTreeSet<String> = errors.iter().map(|e| e.field.clone()).collect();
-    if let Err(more) = Spec::read(document) {
+    if let Err(more) = Spec::accept(document, before) {
         errors.extend(more.into_iter().filter(|e| !known.contains(&e.field)));
     }
     Err(Failure::invalid(errors))

@@ -8,6 +8,7 @@ use crate::state::Table;
 use crate::volumes::{Answer, NewVolume};
 use holdfast_agent::ShimHandle;
 use holdfast_model::facts::{ResourceKind, VolumeFact};
+use holdfast_model::spec::limits::{is_device, mount_mistake};
 use holdfast_model::tags::{self, Tags};
 use holdfast_model::{CloudError, Command, InstanceId, Reply, Spec, Token, VolumeId, Zone};
 
@@ -24,7 +25,8 @@ impl LocalCloud {
         mount: Option<&str>,
     ) -> Result<VolumeFact, LocalError> {
         if mount.is_some_and(|m| !is_mount(m)) {
-            let message = "a mount point is an absolute path without \"..\", such as /srv/data";
+            let message = "a mount point is an absolute, normalised path that the node itself does \
+                           not need, such as /srv/data";
             return Err(refused("InvalidParameterValue", message).into());
         }
         let tags: Tags =
@@ -71,7 +73,7 @@ impl LocalCloud {
         let row = inner.free_hand(volume)?;
         let target = row.fact.tags.get(tags::MOUNT).cloned();
         let target = target.unwrap_or_else(|| Spec::default_mount(device));
-        let known = device.starts_with("/dev/") && is_mount(device) && device.len() <= 32;
+        let known = is_device(device);
         if !known {
             let message = format!("{device:?} is no device name, such as /dev/xvdf");
             return Err(refused("InvalidParameterValue", message).into());
@@ -118,8 +120,7 @@ impl LocalCloud {
 
 /// Absolute, and nothing in it leads elsewhere.
 fn is_mount(path: &str) -> bool {
-    let parts = || path.split('/').skip(1);
-    path.starts_with('/') && parts().all(|part| !part.is_empty() && part != "." && part != "..")
+    mount_mistake(path).is_none()
 }
 
 impl Inner {

@@ -263,7 +263,7 @@ impl Fleet {
                 return;
             }
             let document = holdfast_model::document::without_nulls(document);
-            match self.check_spec(&document) {
+            match Spec::accept(&document, None).and_then(|spec| self.check_spec(&spec)) {
                 Ok(()) => {
                     let record = Record::new(node.clone(), document, now);
                     let mut runner = Runner::new(Arc::new(record));
@@ -288,13 +288,9 @@ impl Fleet {
         }
     }
 
-    /// A spec must be readable, and what it names must exist in this region.
-    fn check_spec(
-        &self,
-        document: &serde_json::Value,
-    ) -> Result<(), Vec<holdfast_model::FieldError>> {
-        let spec = Spec::read(document)?;
-        let errors = crate::offered::check(&spec, &self.catalogue);
+    /// What a spec names must exist in this region.
+    fn check_spec(&self, spec: &Spec) -> Result<(), Vec<holdfast_model::FieldError>> {
+        let errors = crate::offered::check(spec, &self.catalogue);
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 

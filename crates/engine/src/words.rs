@@ -80,7 +80,7 @@ fn update(record: &mut Record, patch: &serde_json::Value, now: Time) -> Result<(
     if !fixed.is_empty() {
         return Err(NotDone::Invalid(fixed));
     }
-    Spec::read(&merged).map_err(NotDone::Invalid)?;
+    Spec::accept(&merged, Some(&record.document)).map_err(NotDone::Invalid)?;
     if merged != *record.document {
         record.document = merged.into();
         record.spec_revision += 1;

@@ -6,6 +6,7 @@
 
 pub mod adoption;
 pub mod command;
+pub mod depth;
 pub mod document;
 pub mod event;
 pub mod facts;
@@ -19,6 +20,7 @@ pub mod shared;
 pub mod spec;
 pub mod standing;
 pub mod tags;
+pub mod text;
 pub mod time;
 pub mod user;
 pub mod versions;

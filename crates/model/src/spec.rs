@@ -4,6 +4,7 @@
 //! Field names and defaults are those of Spot's published `managedInstance`.
 
 mod interfaces;
+pub mod limits;
 mod order;
 mod reader;
 pub mod revert;
@@ -160,12 +161,22 @@ pub const MAX_DEVICE_INDEX: u32 = 7;
 pub const MAX_CHOICES: usize = 50;
 
 impl Spec {
-    /// Reads a document (what stands under `managedInstance`).
+    /// Reads a document (what stands under `managedInstance`), however old it is.
     ///
     /// # Errors
     /// Every mistake at once, each with its field's path.
     pub fn read(document: &Value) -> Result<Spec, Vec<FieldError>> {
         reader::read(document)
+    }
+
+    /// Reads a document that somebody sends: it must be a spec, and within the limits of what is
+    /// sent ([`limits`], [`crate::depth`]). `before` is the node's document as it is, if there is
+    /// one: what is in there already was accepted once, and is not held against the new one.
+    ///
+    /// # Errors
+    /// As [`Spec::read`].
+    pub fn accept(document: &Value, before: Option<&Value>) -> Result<Spec, Vec<FieldError>> {
+        limits::accept(document, before)
     }
 
     /// Where a device is mounted in the node if no tag says so: `/mnt/xvdb` for `/dev/xvdb`.

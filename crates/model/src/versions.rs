@@ -1,6 +1,7 @@
 //! Records of older versions. Each schema has one step to the next; a golden file per schema is
 //! taken up in the tests. An unknown schema stops its node and nothing else.
 
+use crate::depth;
 use crate::record::{Record, SCHEMA};
 
 /// Why a stored record cannot be used.
@@ -27,7 +28,7 @@ pub enum RecordError {
 /// [`RecordError`] if it is damaged or newer.
 pub fn read(json: &str) -> Result<Record, RecordError> {
     let value: serde_json::Value =
-        serde_json::from_str(json).map_err(|e| RecordError::Damaged(e.to_string()))?;
+        depth::read_stored(json).map_err(|e| RecordError::Damaged(e.to_string()))?;
     let schema = value
         .get("schema")
         .and_then(serde_json::Value::as_u64)

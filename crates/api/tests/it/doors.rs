@@ -77,7 +77,7 @@ fn a_body_that_is_too_large_is_refused_announced_or_not() {
         assert!(answer.contains("\"code\":\"BODY_TOO_LARGE\""), "{answer}");
     }
     let mut largest = sample("a");
-    largest["description"] = json!("x".repeat(limits::MAX_BODY - 2_000));
+    largest["remark"] = json!("x".repeat(limits::MAX_BODY - 2_000));
     assert_eq!(server.post(&largest).status, 200);
 }
 
@@ -96,7 +96,8 @@ fn a_body_is_not_read_for_somebody_without_the_token() {
 fn deeply_nested_json_is_refused() {
     let server = Server::start();
     let reply = server.ask("POST", NODES, Some(&"[".repeat(100_000)));
-    assert_eq!((reply.status, reply.codes()), (400, vec!["INVALID_REQUEST"]));
+    assert_eq!((reply.status, reply.codes()), (400, vec!["INVALID_VALUE"]));
+    assert!(reply.fields()[0].starts_with("[0][0]"), "{}", reply.body);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use holdfast_model::adoption::Stray;
 use holdfast_model::record::Goal;
 use holdfast_model::standing::Cause;
 use holdfast_model::user::UserCommand;
-use holdfast_model::{CallState, Event, NodeId, Record, Time};
+use holdfast_model::{CallState, Event, NodeId, Record, Spec, Time};
 use std::sync::Arc;
 
 impl Fleet {
@@ -60,7 +60,10 @@ impl Fleet {
         }
         if let Some(document) = document {
             let document = holdfast_model::document::without_nulls(document);
-            self.check_spec(&document).map_err(Refusal::Invalid)?;
+            // The limits of what is sent are not asked of it: the node was accepted once, maybe by
+            // a version that had others, and must not be lost to them.
+            let checked = Spec::read(&document).and_then(|spec| self.check_spec(&spec));
+            checked.map_err(Refusal::Invalid)?;
         }
         let record = match (self.runners.get(node), document) {
             (Some(runner), _) => match &runner.record {

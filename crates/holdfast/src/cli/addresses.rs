@@ -3,8 +3,7 @@
 use super::client::printable;
 use super::exit::{Code, Failure};
 use super::options::ServerOptions;
-use super::print;
-use super::tables;
+use super::{print, print_line_of_json, tables};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
@@ -57,7 +56,7 @@ pub fn run(command: &AddressCommand) -> Result<(), Failure> {
             let answer = client.send("POST", &path(), None)?;
             let address = answer.pointer("/items/0").cloned().unwrap_or_default();
             if command.json {
-                return print(&format!("{address}\n"));
+                return print_line_of_json(&address);
             }
             let text = |name: &str| address[name].as_str().map(printable).unwrap_or_default();
             print(&format!("{}  {}\n", text("allocationId"), text("publicIp")))
@@ -67,7 +66,7 @@ pub fn run(command: &AddressCommand) -> Result<(), Failure> {
             let addresses = answer.get("items").and_then(Value::as_array).cloned();
             let addresses = addresses.unwrap_or_default();
             if command.json {
-                return print(&format!("{}\n", Value::Array(addresses)));
+                return print_line_of_json(&Value::Array(addresses));
             }
             print(&tables::addresses(&addresses))
         }

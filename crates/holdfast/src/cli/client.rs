@@ -1,8 +1,9 @@
 //! Speaks to the server, and turns what it answers into sentences and exit codes.
 
 use super::exit::{Code, Failure};
+use holdfast_model::depth::read_stored;
 use holdfast_model::facts::{InstanceFact, InterfaceFact, VolumeFact};
-use holdfast_model::{Market, Record};
+use holdfast_model::{Market, Record, text};
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::BufReader;
@@ -146,10 +147,13 @@ impl Client {
     fn body(&self, mut response: Response<Body>) -> Result<Value, Failure> {
         let read = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
         let bytes = read.map_err(|e| self.unreachable(&e))?;
-        serde_json::from_slice(&bytes).map_err(|_| {
+        let foreign = || {
             let why = format!("what answers at {} is no holdfast server", self.base);
             Failure::new(Code::Failed, why)
-        })
+        };
+        // An answer holds records, which are deeper than what may be sent.
+        let text = std::str::from_utf8(&bytes).map_err(|_| foreign())?;
+        read_stored(text).map_err(|_| foreign())
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Failure {
@@ -232,9 +236,9 @@ impl Client {
     }
 }
 
-/// A text of the server without what would change a terminal's state.
+/// A text of the server as it may stand in a line on a terminal.
 pub fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || *c == '\n').collect()
+    text::one_line(text).into_owned()
 }
 
 /// A node by its id, or by its name; nodes that have been given up only if no other is meant.

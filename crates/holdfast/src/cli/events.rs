@@ -3,6 +3,7 @@
 use super::client::{Client, printable};
 use super::exit::{Code, Failure};
 use super::{complain, print};
+use holdfast_model::text;
 use serde_json::Value;
 use std::io::{BufRead, Read};
 use std::time::{Duration, Instant};
@@ -64,15 +65,16 @@ fn stream(client: &Client, path: &str, after: &mut u64, json: bool) -> Result<()
             continue;
         };
         *after = event["sequence"].as_u64().unwrap_or(*after);
-        print(&if json { line } else { human(&event) })?;
+        let shown = if json { text::json(&line).into_owned() } else { human(&event) };
+        print(&shown)?;
     }
 }
 
 fn human(event: &Value) -> String {
     let text = |member: &str| printable(event[member].as_str().unwrap_or_default());
     let at = text("at").replace('T', " ").replace('Z', "");
-    let message = text("message").replace('\n', " ");
-    format!("{at}  {:<5}  {:<18}  {message}\n", text("severity"), text("code"))
+    let (severity, code, message) = (text("severity"), text("code"), text("message"));
+    format!("{at}  {severity:<5}  {code:<18}  {message}\n")
 }
 
 #[cfg(test)]
@@ -86,7 +88,8 @@ mod tests {
             "sequence": 7, "at": "2020-05-05T08:53:12.007Z", "node": "smi-1", "severity": "WARN",
             "code": "interrupted", "message": "two\nlines\x1b[2J",
         });
-        let expected = "2020-05-05 08:53:12.007  WARN   interrupted         two lines[2J\n";
+        let expected =
+            "2020-05-05 08:53:12.007  WARN   interrupted         two\\nlines\\u{1b}[2J\n";
         assert_eq!(human(&event), expected);
     }
 }

@@ -133,7 +133,7 @@ fn tell(strays: &[Stray]) -> String {
         text.push_str(&format!("{}: {}\n", printable(node), printable(&stray.why)));
         if let Some(found) = &stray.found {
             let found = printable(found);
-            text.push_str(&format!("  holdfast adopt {} finds: {found}\n", stray.node));
+            text.push_str(&format!("  holdfast adopt {} finds: {found}\n", printable(node)));
         }
         for question in &stray.questions {
             text.push_str(&format!("  to decide: {}\n", printable(&question.to_string())));

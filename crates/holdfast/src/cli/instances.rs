@@ -3,7 +3,7 @@
 use super::client::printable;
 use super::exit::{Code, Failure};
 use super::options::ServerOptions;
-use super::{confirm, local_tables, print};
+use super::{confirm, local_tables, print, print_line_of_json};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
@@ -53,7 +53,7 @@ pub fn run(command: &InstanceCommand) -> Result<(), Failure> {
             let instances = answer.get("items").and_then(Value::as_array).cloned();
             let instances = instances.unwrap_or_default();
             if command.json {
-                return print(&format!("{}\n", Value::Array(instances)));
+                return print_line_of_json(&Value::Array(instances));
             }
             print(&local_tables::local_instances(&instances))
         }

@@ -1,7 +1,7 @@
 //! The server's side of `holdfast local market`.
 
 use super::market::ALL;
-use super::routes::{Local, MAX_NOTICE_MS, failed};
+use super::routes::{Local, MAX_NOTICE_MS, failed, read};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -72,12 +72,9 @@ pub async fn list(State(local): State<Local>) -> Result<Answer, Failure> {
 
 /// Changes markets, and says what runs beyond what they take.
 pub async fn set(State(local): State<Local>, body: Bytes) -> Result<Answer, Failure> {
-    let setting: Setting = serde_json::from_slice(&body).map_err(|e| {
-        Failure::bad_request(format!(
-            "the body must be like {{\"instanceType\": \"t3.small\", \"zone\": \"local-1a\", \
-             \"spot\": {{\"capacity\": 0}}}}: {e}"
-        ))
-    })?;
+    let like =
+        "{\"instanceType\": \"t3.small\", \"zone\": \"local-1a\", \"spot\": {\"capacity\": 0}}";
+    let setting: Setting = read(&body, like)?;
     if setting.notice_ms.is_some_and(|n| n > MAX_NOTICE_MS) {
         let why = format!("a notice is at most {MAX_NOTICE_MS} milliseconds");
         return Err(Failure::bad_request(why));

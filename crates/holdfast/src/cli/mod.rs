@@ -16,6 +16,7 @@
 //! user_volumes.rs  holdfast local volume                volume_routes.rs   its routes
 //! unaccounted.rs   holdfast local unaccounted, rebuild  unaccounted_routes.rs  their routes
 //! backup.rs      holdfast backup, rolling copies
+//! log_lines.rs   the server's log
 //! ```
 
 mod address_routes;
@@ -35,6 +36,7 @@ mod instance_routes;
 mod instances;
 mod local;
 mod local_tables;
+mod log_lines;
 mod market;
 mod market_routes;
 mod nodes;
@@ -55,6 +57,7 @@ mod whereabouts;
 use arguments::{Arguments, Command, LocalCommand};
 use clap::Parser;
 use exit::{Code, Failure};
+use holdfast_model::text;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -113,8 +116,10 @@ pub fn run() -> ExitCode {
     })
 }
 
-/// Prints to standard output. A reader who has gone away is no failure (`holdfast … | head`).
+/// Prints lines to standard output, with nothing in them that controls a terminal. A reader who has
+/// gone away is no failure (`holdfast … | head`).
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let text = text::lines(text);
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Err(Failure::silent(Code::Failed)),
@@ -127,13 +132,18 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Failure::new(Code::Failed, e.to_string()))?;
-    print(&(text + "\n"))
+    print(&(text::json(&text).into_owned() + "\n"))
+}
+
+/// Prints a value as JSON in one line.
+pub(crate) fn print_line_of_json(value: &serde_json::Value) -> Result<(), Failure> {
+    print(&(text::json(&value.to_string()).into_owned() + "\n"))
 }
 
 /// Prints to standard error, as far as that can be done.
 pub(crate) fn complain(text: &str) {
     if !text.is_empty() {
-        let _ = writeln!(std::io::stderr(), "{text}");
+        let _ = writeln!(std::io::stderr(), "{}", text::lines(text));
     }
 }
 
@@ -144,7 +154,7 @@ pub(crate) fn confirm(question: &str) -> Result<bool, Failure> {
         let why = format!("{question} Say so with --yes: there is no terminal to ask at.");
         return Err(Failure::new(Code::Usage, why));
     }
-    let _ = write!(std::io::stderr(), "{question} [y/N] ");
+    let _ = write!(std::io::stderr(), "{} [y/N] ", text::lines(question));
     let mut answer = String::new();
     std::io::stdin()
         .read_line(&mut answer)

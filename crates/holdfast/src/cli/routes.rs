@@ -8,8 +8,10 @@ use axum::{Router, body::Bytes};
 use holdfast_api::{Answer, Failure};
 use holdfast_cloud_local::{LocalCloud, LocalError};
 use holdfast_controller::Handle;
+use holdfast_model::depth::{Unread, read_sent};
 use holdfast_model::{ErrorClass, InstanceId, NodeId};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::time::Duration;
 
@@ -60,9 +62,7 @@ async fn interrupt(
     let asked: Interruption = if body.trim_ascii().is_empty() {
         Interruption::default()
     } else {
-        serde_json::from_slice(&body).map_err(|_| {
-            Failure::bad_request("the body must be like {\"noticeMs\": 120000}, or empty")
-        })?
+        read(&body, "{\"noticeMs\": 120000}, or empty")?
     };
     if asked.notice_ms.is_some_and(|n| n > MAX_NOTICE_MS) {
         let why = format!("a notice is at most {MAX_NOTICE_MS} milliseconds");
@@ -94,6 +94,16 @@ async fn exec(State(local): State<Local>, Path(id): Path<String>) -> Result<Answ
     let dir = dir.to_str().ok_or_else(|| failed("the node's directory is not UTF-8"))?;
     let item = json!({ "instanceId": instance, "instanceDir": dir });
     Ok(Answer::item("holdfast:exec", item))
+}
+
+/// Reads a request's body, which is nested no deeper than any that is sent. `like`: an example.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8], like: &str) -> Result<T, Failure> {
+    let wrong = |why: String| Failure::bad_request(format!("the body must be like {like}: {why}"));
+    let value = read_sent(body).map_err(|e| match e {
+        Unread::NotJson(why) => wrong(why),
+        Unread::TooDeep(error) => Failure::invalid(vec![error]),
+    })?;
+    serde_json::from_value(value).map_err(|e| wrong(e.to_string()))
 }
 
 /// The server's own failure.

@@ -2,6 +2,7 @@
 
 use super::arguments::{CloudKind, ServeOptions};
 use super::exit::{Code, Failure};
+use super::log_lines::LogLines;
 use super::routes;
 use holdfast_api::{Auth, TOKEN_FILE};
 use holdfast_cloud::Cloud;
@@ -33,7 +34,7 @@ pub fn run(options: &ServeOptions) -> Result<(), Failure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| LogLines(std::io::stderr()))
         .with_ansi(false)
         .init();
     if !rustix::process::geteuid().is_root() {

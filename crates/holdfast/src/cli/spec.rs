@@ -1,8 +1,10 @@
 //! Spec files: JSON or YAML, with or without the outer `managedInstance`.
 
+use super::client::printable;
 use super::exit::{Code, Failure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use holdfast_model::depth::{Sent, Unread, read_sent};
 use holdfast_model::spec::MAX_DOCUMENT;
 use serde_json::Value;
 use std::io::Read;
@@ -46,16 +48,21 @@ pub fn read(path: &Path) -> Result<SpecFile, Failure> {
 /// A sentence.
 fn parse(text: &str) -> Result<SpecFile, String> {
     let value: Value = if text.trim_start().starts_with('{') {
-        serde_json::from_str(text).map_err(|e| format!("is not JSON: {e}"))?
+        read_sent(text.as_bytes()).map_err(|e| match e {
+            Unread::NotJson(why) => format!("is not JSON: {why}"),
+            Unread::TooDeep(error) => error.to_string(),
+        })?
     } else {
-        serde_saphyr::from_str(text).map_err(|e| format!("is neither JSON nor YAML: {e}"))?
+        let read: Result<Sent, _> = serde_saphyr::from_str(text);
+        read.map_err(|e| format!("is neither JSON nor YAML that is taken: {e}"))?.0
     };
     let mut document = match value {
         Value::Object(mut members) => match members.remove("managedInstance") {
             Some(inner) if members.is_empty() => inner,
             Some(_) => {
                 let others: Vec<&str> = members.keys().map(String::as_str).collect();
-                return Err(format!("has members beside managedInstance: {}", others.join(", ")));
+                let others = printable(&others.join(", "));
+                return Err(format!("has members beside managedInstance: {others}"));
             }
             None => Value::Object(members),
         },
@@ -73,8 +80,9 @@ fn parse(text: &str) -> Result<SpecFile, String> {
         }
     }
     let unknown = holdfast_api::unknown_members(&document);
-    let remarks =
-        unknown.iter().map(|path| format!("{path} is not known; it is kept, but does nothing"));
+    let remark =
+        |path: &String| format!("{} is not known; it is kept, but does nothing", printable(path));
+    let remarks = unknown.iter().map(remark);
     Ok(SpecFile { remarks: remarks.collect(), document })
 }
 
@@ -87,6 +95,7 @@ fn is_plain(script: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use holdfast_model::depth::MAX_DEPTH;
     use serde_json::json;
 
     #[test]
@@ -131,6 +140,22 @@ mod tests {
     }
 
     #[test]
+    fn a_document_that_is_too_deep_is_refused_with_its_path_in_json_and_in_yaml() {
+        let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        for text in ["{\"name\": \"a\", \"deep\": DEEP}", "name: a\ndeep: DEEP\n"] {
+            let text = |levels: usize| text.replace("DEEP", &nested(levels));
+            assert!(parse(&text(MAX_DEPTH - 1)).is_ok());
+            for levels in [MAX_DEPTH, 124, 200] {
+                let why = parse(&text(levels)).unwrap_err();
+                assert!(why.contains("deep[0][0]"), "{why}");
+                assert!(why.contains("more than 32 levels"), "{why}");
+            }
+            // So deep that the YAML reader refuses it by itself.
+            assert!(parse(&text(100_000)).is_err());
+        }
+    }
+
+    #[test]
     fn the_examples_are_specs_without_mistakes() {
         for text in [
             include_str!("../../../../examples/postgres.yaml"),
@@ -138,7 +163,7 @@ mod tests {
         ] {
             let spec = parse(text).unwrap();
             assert_eq!(spec.remarks, [""; 0]);
-            holdfast_model::Spec::read(&spec.document).unwrap();
+            holdfast_model::Spec::accept(&spec.document, None).unwrap();
         }
     }
 }

@@ -17,7 +17,9 @@ pub fn table(header: Vec<String>, rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
-    table.add_rows(rows);
+    // A cell is one line, whatever the server says.
+    let safe = |row: Vec<String>| row.iter().map(|cell| printable(cell)).collect::<Vec<_>>();
+    table.add_rows(rows.into_iter().map(safe));
     // Every cell has a space before it, the first ones too.
     let lines = table.lines().map(|line| {
         let line = line.trim_end();
@@ -481,13 +483,13 @@ Replacements
     }
 
     #[test]
-    fn nodes_are_listed_and_control_characters_are_not_shown() {
+    fn nodes_are_listed_and_what_is_hidden_is_shown() {
         let mut node = sample().summary;
         node.waits_for = None;
-        node.name = "d\x1b[31mb".to_owned();
+        node.name = "d\x1b[31m\nb".to_owned();
         let expected = "\
-NAME    ID            STATUS     MARKET                     PRIVATE IP  GEN  WAITS FOR
-d[31mb  smi-00000001  RECYCLING  m5.large spot in local-1a  10.77.1.20  1
+NAME            ID            STATUS     MARKET                     PRIVATE IP  GEN  WAITS FOR
+d\\u{1b}[31m\\nb  smi-00000001  RECYCLING  m5.large spot in local-1a  10.77.1.20  1
 ";
         assert_eq!(list(&[node]), expected);
         assert!(list(&[]).contains("holdfast node create"));

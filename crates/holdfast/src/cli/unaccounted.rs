@@ -6,7 +6,7 @@ use super::client::printable;
 use super::exit::{Code, Failure};
 use super::options::ServerOptions;
 use super::serve::CLOUD_DIR;
-use super::{confirm, local_tables, print};
+use super::{confirm, local_tables, print, print_line_of_json};
 use clap::{Args, Subcommand};
 use holdfast_store::sqlite::DirectoryHold;
 use serde_json::{Value, json};
@@ -77,7 +77,7 @@ pub fn run(command: &UnaccountedCommand) -> Result<(), Failure> {
             let answer = client.get(&path())?;
             let found = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
             if command.json {
-                return print(&format!("{}\n", Value::Array(found)));
+                return print_line_of_json(&Value::Array(found));
             }
             print(&local_tables::unaccounted(&found))
         }

@@ -1,7 +1,7 @@
 //! The server's routes for what this host's cloud does not account for.
 
 use super::address_routes::blocking;
-use super::routes::Local;
+use super::routes::{Local, read};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use holdfast_api::{Answer, Failure};
@@ -31,9 +31,7 @@ pub async fn adopt(
     let asked: Adoption = if body.trim_ascii().is_empty() {
         Adoption::default()
     } else {
-        serde_json::from_slice(&body).map_err(|_| {
-            Failure::bad_request("the body must be like {\"zone\": \"local-1a\"}, or empty")
-        })?
+        read(&body, "{\"zone\": \"local-1a\"}, or empty")?
     };
     let work = move |cloud: &LocalCloud| cloud.adopt_unaccounted(&id, asked.zone.as_ref());
     blocking(local.cloud, work).await?;

@@ -3,7 +3,7 @@
 use super::client::printable;
 use super::exit::{Code, Failure};
 use super::options::ServerOptions;
-use super::{local_tables, print, tables};
+use super::{local_tables, print, print_line_of_json, tables};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -93,7 +93,7 @@ pub fn run(command: &VolumeCommand) -> Result<(), Failure> {
             let body = json!({ "zone": zone, "sizeGib": size, "mount": mount });
             let volume = first(&client.send("POST", &path(""), Some(&body))?);
             if command.json {
-                return print(&format!("{volume}\n"));
+                return print_line_of_json(&volume);
             }
             print(&format!("{}\n", volume["volumeId"].as_str().unwrap_or_default()))
         }
@@ -102,7 +102,7 @@ pub fn run(command: &VolumeCommand) -> Result<(), Failure> {
             let volumes = answer.get("items").and_then(Value::as_array).cloned();
             let volumes = volumes.unwrap_or_default();
             if command.json {
-                return print(&format!("{}\n", Value::Array(volumes)));
+                return print_line_of_json(&Value::Array(volumes));
             }
             print(&local_tables::local_volumes(&volumes))
         }
@@ -111,7 +111,7 @@ pub fn run(command: &VolumeCommand) -> Result<(), Failure> {
             let body = json!({ "nodeId": node.id, "device": device });
             let attached = first(&client.send("POST", &of(volume, "/attach")?, Some(&body))?);
             if command.json {
-                return print(&format!("{attached}\n"));
+                return print_line_of_json(&attached);
             }
             let mount = attached["mount"].as_str().map(printable).unwrap_or_default();
             print(&format!("{volume} is mounted at {mount} in {}.\n", tables::title(&node)))

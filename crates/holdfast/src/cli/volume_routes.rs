@@ -1,7 +1,7 @@
 //! The server's routes for what people do with volumes of their own on this host.
 
 use super::address_routes::blocking;
-use super::routes::{Local, instance};
+use super::routes::{Local, instance, read};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use holdfast_api::{Answer, Failure};
@@ -39,11 +39,6 @@ fn shown(volume: &VolumeFact) -> Value {
         "nodeId": volume.tags.get(tags::NODE),
         "mount": volume.tags.get(tags::MOUNT),
     })
-}
-
-fn read<'a, T: Deserialize<'a>>(body: &'a Bytes, like: &str) -> Result<T, Failure> {
-    serde_json::from_slice(body)
-        .map_err(|_| Failure::bad_request(format!("the body must be like {like}")))
 }
 
 /// Every volume of the host.

@@ -165,7 +165,7 @@ impl Progress {
     fn show(&mut self, node: &Whole, doing: &str, elapsed: Duration) {
         let title = tables::title(&node.summary);
         if self.terminal {
-            let doing = doing.replace('\n', " ");
+            let doing = printable(doing);
             let elapsed = duration::show(millis(elapsed));
             // The line must not wrap, or it could not be overwritten.
             let line: String = format!("{title}: {doing} ({elapsed} in all)");

@@ -23,3 +23,4 @@ mod snapshots;
 mod soak;
 mod standby;
 mod user_volumes;
+mod walls;

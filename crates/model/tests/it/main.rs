@@ -5,3 +5,4 @@ mod document;
 mod record;
 mod shared;
 mod spec;
+mod walls;

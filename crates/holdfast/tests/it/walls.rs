@@ -1,0 +1,3 @@
+//! Attacks on people and on what they keep, through the program as people use it.
+
+mod terminal;
