@@ -15,9 +15,11 @@ mod queue;
 mod reads;
 mod runner;
 mod standing;
+mod unreadable;
 
 pub use buckets::{Belief, BucketSize, CallLimits};
 pub use config::{FleetConfig, VOLUNTARY_PER_HOUR};
+pub use unreadable::Unreadable;
 
 use crate::handle::{NodeView, Refusal};
 use brake::Brake;
@@ -44,7 +46,7 @@ pub const MAX_NODES: usize = 200_000;
 #[derive(Debug, Clone)]
 pub enum Input {
     /// Records as they were stored; `Err` where one cannot be read. Once, first.
-    Loaded(Vec<(NodeId, Result<Record, String>)>),
+    Loaded(Vec<(NodeId, Result<Record, Unreadable>)>),
     /// What the region offers; at the start and from time to time.
     Catalogue(Catalogue),
     /// The answer to [`Effect::Observe`].
@@ -224,7 +226,7 @@ impl Fleet {
         self.next_id
     }
 
-    fn load(&mut self, records: Vec<(NodeId, Result<Record, String>)>, now: Time) {
+    fn load(&mut self, records: Vec<(NodeId, Result<Record, Unreadable>)>, now: Time) {
         for (id, record) in records {
             let runner = match record {
                 Ok(mut record) => {
@@ -236,7 +238,7 @@ impl Fleet {
                     self.brake.load(&record, now);
                     Runner::new(Arc::new(record))
                 }
-                Err(why) => Runner::stopped(why),
+                Err(unreadable) => Runner::stopped(unreadable),
             };
             self.dirty.insert(id.clone());
             self.runners.insert(id, runner);
@@ -280,6 +282,9 @@ impl Fleet {
         match self.runners.get_mut(&node) {
             None => {
                 effects.push(Effect::Answer { id, answer: Err(Refusal::NoSuchNode(node)) });
+            }
+            Some(runner) if runner.is_damaged() && matches!(word, UserCommand::Delete { .. }) => {
+                self.forget(id, node, now, effects);
             }
             Some(runner) => {
                 runner.words.push_back((id, word));
@@ -326,7 +331,7 @@ impl Fleet {
             self.brake.follow(&draft.before, draft.record.as_deref());
             let id = self.id();
             self.commits.insert(id, node.clone());
-            let expected = runner.record.as_ref().map_or(0, |r| r.revision);
+            let expected = runner.stored_revision();
             effects.push(Effect::Commit {
                 id,
                 node: node.clone(),
@@ -355,9 +360,13 @@ impl Fleet {
             self.waiting.remove(node);
         }
         effects.push(Effect::Show(node.clone()));
-        if !runner.is_unborn() {
-            self.runners.insert(node.clone(), runner);
+        if runner.is_unborn() {
+            // What was to take its place was refused: a damaged record is what there still is.
+            let damaged = runner.replaces.take();
+            let Some(damaged) = damaged else { return };
+            runner = Runner::stopped(damaged);
         }
+        self.runners.insert(node.clone(), runner);
     }
 
     fn committed(&mut self, id: u64, outcome: Outcome, now: Time, effects: &mut Vec<Effect>) {
@@ -383,6 +392,7 @@ impl Fleet {
                     }
                 }
                 runner.record.clone_from(&draft.record);
+                runner.replaces = None;
                 if draft.record.is_none() {
                     self.runners.remove(&node);
                     effects.push(Effect::Show(node));
@@ -406,7 +416,11 @@ impl Fleet {
                     effects.push(Effect::Answer { id: word, answer });
                 }
                 if unborn {
+                    let damaged = runner.replaces.take();
                     self.runners.remove(&node);
+                    if let Some(damaged) = damaged {
+                        self.runners.insert(node.clone(), Runner::stopped(damaged));
+                    }
                     effects.push(Effect::Show(node));
                     return;
                 }

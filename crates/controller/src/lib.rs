@@ -14,6 +14,7 @@ pub mod standing;
 
 pub use fleet::{
     Belief, BucketSize, CallLimits, Departure, Effect, Fleet, FleetConfig, Input, Outcome,
+    Unreadable,
 };
 pub use handle::{Ask, Handle, NodeView, Refusal, View};
 pub use orders::Order;

@@ -1,12 +1,13 @@
 //! The driver for real life: one task owns the fleet; calls, reads and commits run beside it and
 //! come back as inputs.
 
-use crate::fleet::{Effect, Fleet, FleetConfig, Input, Outcome};
+use crate::fleet::{Effect, Fleet, FleetConfig, Input, Outcome, Unreadable};
 use crate::handle::{Ask, Handle, MAX_EVENTS_BEHIND, MAX_WAITING_WORDS, Refusal, View};
 use crate::orders::{MAX_WAITING_ORDERS, Order};
 use crate::standing::{self, StandingError};
 use holdfast_cloud::Cloud;
 use holdfast_model::standing::Cause;
+use holdfast_model::versions::RecordError;
 use holdfast_model::{
     CloudError, Command, ErrorClass, Event, NodeId, Record, Standing, Time, versions,
 };
@@ -135,7 +136,7 @@ pub async fn start(
     Ok(Controller { handle, task })
 }
 
-type Loaded = Vec<(NodeId, Result<Record, String>)>;
+type Loaded = Vec<(NodeId, Result<Record, Unreadable>)>;
 
 fn load(store: &dyn Store) -> Result<Loaded, StoreError> {
     let stored = store.load()?;
@@ -143,17 +144,16 @@ fn load(store: &dyn Store) -> Result<Loaded, StoreError> {
         .into_iter()
         .map(|s| {
             let record = match s.fault {
-                Some(fault) => Err(format!("the record is damaged ({fault})")),
-                None => versions::read(&s.json).map_err(|e| e.to_string()),
+                Some(fault) => Err(RecordError::Damaged(fault.to_string())),
+                None => versions::read(&s.json),
             };
-            let record = record.and_then(|record| {
-                if record.revision == s.revision && record.id == s.node {
-                    Ok(record)
-                } else {
-                    Err("the record is damaged (its revision or id is another's)".to_owned())
-                }
-            });
-            if let Err(why) = &record {
+            let another = || RecordError::Damaged("its revision or id is another's".to_owned());
+            let record = record
+                .and_then(|r| {
+                    if r.revision == s.revision && r.id == s.node { Ok(r) } else { Err(another()) }
+                })
+                .map_err(|e| Unreadable::of(&e, s.revision));
+            if let Err(Unreadable { why, .. }) = &record {
                 tracing::error!(node = %s.node, %why, "a node is stopped");
             }
             (s.node, record)

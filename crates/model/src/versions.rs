@@ -9,7 +9,8 @@ use crate::record::{Record, SCHEMA};
 pub enum RecordError {
     /// It is not JSON, or not a record.
     #[error(
-        "the record is damaged ({0}); restore it from a backup, nothing of the node was touched"
+        "the record is damaged ({0}), and nothing of the node was touched; have it made anew with \
+         \"holdfast adopt NODE --spec FILE\", or restore it from a backup"
     )]
     Damaged(String),
     /// It was written by a newer version.

@@ -8,7 +8,9 @@ use crate::digest::Digest;
 use crate::tally::Tally;
 use crate::watch::Watch;
 use holdfast_cloud_sim::{Class, SimCloud};
-use holdfast_controller::{Effect, Fleet, FleetConfig, Input, Outcome, Refusal, standing};
+use holdfast_controller::{
+    Effect, Fleet, FleetConfig, Input, Outcome, Refusal, Unreadable, standing,
+};
 use holdfast_model::facts::Page;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::UserCommand;
@@ -353,7 +355,10 @@ impl Simulation {
         let stored = self.store.load().unwrap_or_default();
         let records = stored
             .into_iter()
-            .map(|s| (s.node, versions::read(&s.json).map_err(|e| e.to_string())))
+            .map(|s| {
+                let read = versions::read(&s.json);
+                (s.node, read.map_err(|e| Unreadable::of(&e, s.revision)))
+            })
             .collect::<Vec<_>>();
         self.watch.stored(&records);
         let catalogue = self.cloud.catalogue();

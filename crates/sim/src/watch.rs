@@ -4,7 +4,7 @@
 
 use crate::tally::Durable;
 use holdfast_cloud_sim::SimCloud;
-use holdfast_controller::Fleet;
+use holdfast_controller::{Fleet, Unreadable};
 use holdfast_engine::replacement::TABLE;
 use holdfast_engine::retention::{FINALS_KEPT, SET_ASIDE_KEPT, SETS_KEPT};
 use holdfast_model::facts::{Fact, InstanceState, ResourceKind};
@@ -56,7 +56,7 @@ impl Watch {
     }
 
     /// A controller starts: these are the records in its store.
-    pub(crate) fn stored(&mut self, records: &[(NodeId, Result<Record, String>)]) {
+    pub(crate) fn stored(&mut self, records: &[(NodeId, Result<Record, Unreadable>)]) {
         self.durable.clear();
         for (node, record) in records {
             if let Ok(record) = record {

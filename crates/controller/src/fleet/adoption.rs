@@ -33,7 +33,14 @@ impl Fleet {
             Ok(unborn) => {
                 let node = word.node().clone();
                 if let Some(record) = unborn {
-                    self.runners.insert(node.clone(), Runner::new(Arc::new(record)));
+                    let record = Arc::new(record);
+                    // It was tried only with a damaged one, or with none.
+                    let damaged = self.runners.remove(&node).and_then(|r| r.replaces);
+                    let runner = match damaged {
+                        Some(damaged) => Runner::instead(record, damaged),
+                        None => Runner::new(record),
+                    };
+                    self.runners.insert(node.clone(), runner);
                 }
                 // Whoever adopts takes over: from here on the other controller, if there still is
                 // one, sees that it is no longer the newest.
@@ -66,8 +73,9 @@ impl Fleet {
             checked.map_err(Refusal::Invalid)?;
         }
         let record = match (self.runners.get(node), document) {
-            (Some(runner), _) => match &runner.record {
-                Some(record) if runner.stopped.is_none() => (**record).clone(),
+            (Some(runner), document) => match (&runner.record, document) {
+                (Some(record), _) if runner.stopped.is_none() => (**record).clone(),
+                (None, Some(document)) if runner.is_damaged() => unknown(node, document, now),
                 _ => return Err(conflict(runner.stopped.clone().unwrap_or_default())),
             },
             (None, Some(document)) => unknown(node, document, now),

@@ -1,6 +1,6 @@
 //! One node's runner: what waits to be planned, and what is being committed.
 
-use super::{Effect, adoption};
+use super::{Effect, Unreadable, adoption};
 use crate::handle::Refusal;
 use crate::offered;
 use holdfast_engine::words::{self, NotDone};
@@ -53,6 +53,9 @@ pub(super) struct Runner {
     pub(super) waits_for: Option<String>,
     pub(super) watch: Vec<String>,
     pub(super) stopped: Option<String>,
+    /// A damaged record that is stored in this one's place, until this one is committed; without a
+    /// record: that is stored, and stops the node.
+    pub(super) replaces: Option<Unreadable>,
     /// It was asked to plan while a draft of it was being committed.
     pub(super) again: bool,
     /// The draft that has just been committed is all that there is to say: a plan is made until
@@ -67,8 +70,28 @@ impl Runner {
         Runner { record: Some(record), ..Runner::default() }
     }
 
-    pub(super) fn stopped(why: String) -> Runner {
-        Runner { stopped: Some(why), ..Runner::default() }
+    pub(super) fn stopped(unreadable: Unreadable) -> Runner {
+        let stopped = Some(unreadable.why.clone());
+        Runner { stopped, replaces: Some(unreadable), ..Runner::default() }
+    }
+
+    /// A record that takes the place of one that is damaged.
+    pub(super) fn instead(record: Arc<Record>, damaged: Unreadable) -> Runner {
+        Runner { replaces: Some(damaged), ..Runner::new(record) }
+    }
+
+    /// Whether its stored record is damaged, so that a person may have it replaced.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.record.is_none() && self.replaces.as_ref().is_some_and(|d| d.damaged.is_some())
+    }
+
+    /// The revision that is stored; 0: none is.
+    pub(super) fn stored_revision(&self) -> u64 {
+        let damaged = || self.replaces.as_ref().and_then(|d| d.damaged).unwrap_or(0);
+        match self.record.as_ref().map_or(0, |r| r.revision) {
+            0 => damaged(),
+            revision => revision,
+        }
     }
 
     /// Whether only the last look before its record goes is missing.
@@ -176,7 +199,7 @@ impl Runner {
             }
             return None;
         }
-        record.revision = before.revision + 1;
+        record.revision = self.stored_revision() + 1;
         Some(Draft {
             record: (!forget).then(|| Arc::new(record)),
             before,

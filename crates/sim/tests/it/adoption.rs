@@ -6,9 +6,10 @@ use holdfast_model::adoption::{Heads, Stray};
 use holdfast_model::facts::Fact;
 use holdfast_model::record::{DataHead, RootHead};
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
-use holdfast_model::user::UserCommand;
+use holdfast_model::user::{Deallocation, UserCommand};
 use holdfast_model::{Kind, NodeId, Record};
 use holdfast_store::memory::MemoryStore;
+use holdfast_store::{Store, Write};
 use std::sync::Arc;
 
 const SHAPES: [Shape; 3] = [WHOLE, ROAMING, SNAPSHOTS];
@@ -314,4 +315,115 @@ fn another_installations_resources_are_shown_and_can_be_taken_over_by_its_name()
     scene.sim.run_for(2 * MINUTE);
     adopt(&mut scene, document, &[]).expect("ours");
     lives_on(&mut scene, WHOLE);
+}
+
+/// The node's record is now this text, and the controller starts again on it.
+fn damage(scene: &mut Scene, text: &str) {
+    let store = scene.sim.store.copy();
+    let stored = store.load().expect("a store");
+    let expected = stored.iter().find(|r| r.node == scene.node).map_or(0, |r| r.revision);
+    let record = Some(text.to_owned());
+    let write = Write { node: scene.node.clone(), expected, record, events: Vec::new() };
+    store.commit(&[write]).expect("it is written");
+    scene.sim.restore(store);
+    scene.sim.run_for(2 * MINUTE);
+    assert!(scene.sim.fleet().stopped(&scene.node).is_some(), "the node is stopped");
+    assert!(scene.sim.record(&scene.node).is_none());
+}
+
+fn stored(scene: &Scene) -> Vec<String> {
+    scene.sim.store.load().expect("a store").into_iter().map(|r| r.json).collect()
+}
+
+#[test]
+fn a_damaged_record_is_made_anew_from_a_spec_and_what_the_cloud_shows() {
+    for (seed, shape) in (70..).zip(SHAPES) {
+        for paused in [false, true] {
+            let mut scene = Scene::serving(seed, shape);
+            if paused {
+                scene.trigger(Kind::Pause, shape);
+                scene.wait_for_end(Kind::Pause, 0);
+                scene.sim.run_for(2 * MINUTE);
+            }
+            damage(&mut scene, "{\"schema\": 1, \"id\": ");
+            let serving = scene.sim.cloud.truth().serving(&scene.node);
+            let calls = scene.sim.calls.len();
+            let refused = adopt(&mut scene, None, &[]).expect_err("without a spec").to_string();
+            assert!(refused.contains("--spec"), "{refused}");
+            let mistaken = adopt(&mut scene, Some(serde_json::json!({})), &[]);
+            assert!(matches!(mistaken, Err(Refusal::Invalid(_))), "{mistaken:?}");
+            assert!(scene.sim.fleet().stopped(&scene.node).is_some(), "still stopped");
+
+            let record = adopt(&mut scene, Some(shape.spec()), &[]).expect("with its spec");
+            assert_eq!(record.status(), if paused { "PAUSED" } else { "ACTIVE" });
+            assert!(scene.sim.fleet().stopped(&scene.node).is_none());
+            scene.sim.run_for(10 * MINUTE);
+            assert_eq!(scene.sim.cloud.truth().serving(&scene.node), serving, "it serves on");
+            assert_eq!(scene.sim.calls[calls..], [] as [&str; 0], "nothing was changed");
+            // What is stored now is whole.
+            scene.sim.kill_controller();
+            scene.sim.run_for(2 * MINUTE);
+            if paused {
+                let before = scene.generation();
+                scene.trigger(Kind::Resume, shape);
+                scene.wait_for_end(Kind::Resume, before);
+            }
+            lives_on(&mut scene, shape);
+        }
+    }
+}
+
+#[test]
+fn a_spec_that_an_earlier_version_accepted_is_adopted_whatever_limits_there_are_now() {
+    let mut scene = Scene::serving(76, WHOLE);
+    damage(&mut scene, "{");
+    let mut spec = WHOLE.spec();
+    spec["description"] = "x".repeat(5_000).into();
+    assert!(holdfast_model::Spec::accept(&spec, None).is_err(), "it would not be taken anew");
+    let record = adopt(&mut scene, Some(spec), &[]).expect("it was accepted once");
+    assert_eq!(record.status(), "ACTIVE");
+    lives_on(&mut scene, WHOLE);
+}
+
+#[test]
+fn a_newer_versions_record_is_never_replaced() {
+    let mut scene = Scene::serving(73, WHOLE);
+    let newer = "{\"schema\": 99}";
+    damage(&mut scene, newer);
+    let refused = adopt(&mut scene, Some(WHOLE.spec()), &[]).expect_err("it is whole").to_string();
+    assert!(refused.contains("newer version"), "{refused}");
+    let number = scene
+        .sim
+        .say(UserCommand::Delete { id: scene.node.clone(), deallocation: Deallocation::default() });
+    scene.sim.run_for(SECOND);
+    assert!(scene.sim.answers.remove(&number).expect("an answer").is_err());
+    assert_eq!(stored(&scene), [newer]);
+}
+
+#[test]
+fn a_node_whose_record_is_damaged_is_deleted_if_nothing_is_left_of_it_and_else_adopted_first() {
+    let delete = |scene: &mut Scene| {
+        let (id, deallocation) = (scene.node.clone(), Deallocation::default());
+        let number = scene.sim.say(UserCommand::Delete { id, deallocation });
+        scene.sim.run_for(SECOND);
+        scene.sim.answers.remove(&number).expect("an answer")
+    };
+    let mut scene = Scene::serving(74, WHOLE);
+    damage(&mut scene, "not JSON at all");
+    let there = scene.sim.cloud.resources(&scene.node).len();
+    let refused = delete(&mut scene).expect_err("something is left").to_string();
+    assert!(refused.contains("holdfast adopt smi-00000001 --spec"), "{refused}");
+    assert_eq!(stored(&scene), ["not JSON at all"]);
+    adopt(&mut scene, Some(WHOLE.spec()), &[]).expect("with its spec");
+    delete(&mut scene).expect("now it can be deleted");
+    assert!(there > 0 && scene.status().starts_with("DEALLOCAT"), "{}", scene.status());
+
+    let mut scene = Scene::empty(75, WHOLE);
+    scene.sim.run_for(MINUTE);
+    damage(&mut scene, "");
+    delete(&mut scene).expect("nothing is left of it");
+    assert_eq!(stored(&scene), [""; 0]);
+    assert!(scene.sim.fleet().stopped(&scene.node).is_none());
+    scene.create(WHOLE);
+    scene.wait("ACTIVE", |s, n| s.record(n).is_some_and(|r| r.status() == "ACTIVE"));
 }
