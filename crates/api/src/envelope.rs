@@ -3,6 +3,7 @@
 //! Success is 200 and nothing else; every body is JSON with `request` and `response`, and
 //! `response.status.code` is the HTTP status. Existing clients decide by these.
 
+use crate::limits::{MAX_FIELDS, MAX_HEAD};
 use crate::time;
 use axum::Json;
 use axum::extract::Request;
@@ -229,6 +230,36 @@ pub(crate) fn seal(about: About, mut response: Response) -> Response {
         sealed.headers_mut().insert(header::ALLOW, allow);
     }
     sealed
+}
+
+/// The whole answer, as bytes, to what could not be read as a request: the HTTP layer refuses it
+/// before anything here sees it, so neither its address nor its method is known.
+pub(crate) fn unread(status: StatusCode) -> Vec<u8> {
+    let message = match status {
+        StatusCode::URI_TOO_LONG => {
+            format!("the request's address is longer than {MAX_HEAD} bytes")
+        }
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => format!(
+            "the request's head is larger than {MAX_HEAD} bytes or has more than {MAX_FIELDS} fields"
+        ),
+        _ => "this is no request of HTTP/1.1; see RFC 9112 for what one looks like".to_owned(),
+    };
+    let envelope = json!({
+        "request": {
+            "id": uuid(),
+            "url": "",
+            "method": "",
+            "timestamp": time::rfc3339(time::now()),
+        },
+        "response": failure_body(&Failure::new(status, "INVALID_REQUEST", message)),
+    });
+    let body = envelope.to_string();
+    let length = body.len();
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    );
+    answer.into_bytes()
 }
 
 fn status_member(status: StatusCode, message: &str) -> Value {

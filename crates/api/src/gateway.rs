@@ -4,6 +4,7 @@
 use crate::App;
 use crate::envelope::{About, Failure, seal};
 use crate::limits::{MAX_AT_ONCE, MAX_BODY, REQUEST_TIMEOUT};
+use crate::places::Seat;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
@@ -11,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 /// The one path that needs no token.
 pub(crate) const HEALTH: &str = "/health";
@@ -45,13 +47,17 @@ pub(crate) async fn gateway(State(app): State<App>, request: Request, next: Next
 }
 
 async fn admit(app: &App, request: Request, next: Next) -> Response {
-    let Ok(_permit) = app.at_once.try_acquire() else {
-        let message = format!("{MAX_AT_ONCE} requests are under way; try again in a second");
-        return Failure::new(StatusCode::SERVICE_UNAVAILABLE, "BUSY", message).into_response();
-    };
     if let Err(failure) = check_token(app, &request) {
         return failure.into_response();
     }
+    // A request that did not come over a connection of `serve` has no place.
+    let seat = request.extensions().get::<Arc<Seat>>();
+    if seat.is_some_and(|seat| !seat.becomes_a_members()) {
+        return busy("as many connections are open as may be; close some, and try again");
+    }
+    let Ok(_permit) = app.at_once.try_acquire() else {
+        return busy(format!("{MAX_AT_ONCE} requests are under way; try again in a second"));
+    };
     let (parts, body) = request.into_parts();
     let announced = parts
         .headers
@@ -66,6 +72,10 @@ async fn admit(app: &App, request: Request, next: Next) -> Response {
         Err(e) if is_too_large(&e) => too_large(),
         Err(_) => Failure::bad_request("the body did not arrive whole").into_response(),
     }
+}
+
+fn busy(message: impl Into<String>) -> Response {
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "BUSY", message).into_response()
 }
 
 fn is_too_large(error: &axum::Error) -> bool {

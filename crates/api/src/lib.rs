@@ -10,7 +10,8 @@
 //! fleet.rs     the fleet as a whole, adoption
 //! generations.rs   what a node can return to
 //! auth.rs      the token                                 serve.rs      connections
-//! openapi.rs, schema.rs   /openapi.json
+//! openapi.rs, schema.rs   /openapi.json                  places.rs     how many of them
+//!                                                        wire.rs       what nobody reads
 //! ```
 //!
 //! **Invariant:** nothing here calls a cloud or writes a record. Words go to the controller, and
@@ -30,17 +31,20 @@ mod log;
 mod nodes;
 mod openapi;
 mod own;
+mod places;
 mod render;
 pub mod schema;
 mod serve;
 mod shape;
 mod time;
+mod wire;
 
 pub use auth::{Auth, AuthError, TOKEN_FILE};
 pub use envelope::{Answer, Failure, Reason};
 pub use openapi::description;
+pub use places::Bounds;
 pub use render::name as node_name;
-pub use serve::serve;
+pub use serve::{serve, serve_within};
 pub use shape::unknown_members;
 pub use time::rfc3339;
 

@@ -1,16 +1,21 @@
 //! Connections: accepted, limited, and let go in order.
 
-use crate::limits::{HEAD_TIMEOUT, MAX_CONNECTIONS, MAX_HEAD, SHUTDOWN_GRACE};
+use crate::limits::{HEAD_TIMEOUT, MAX_HEAD, SHUTDOWN_GRACE};
+use crate::places::{Bounds, Notice, Places, Seat};
+use crate::wire::Wire;
 use axum::{Extension, Router};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// How long to wait when the system has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -33,30 +38,42 @@ pub async fn serve(
     router: Router,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    serve_within(Bounds::default(), listener, router, shutdown).await;
+}
+
+/// [`serve`] with other bounds for connections.
+pub async fn serve_within(
+    bounds: Bounds,
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    let places = Places::new(bounds);
     let (closing, closed) = watch::channel(false);
     let router = router.layer(Extension(Closing(closed.clone())));
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = async {
-            let permit = Arc::clone(&room).acquire_owned().await;
-            (permit, listener.accept().await)
+            let (stream, peer) = listener.accept().await?;
+            Ok::<_, std::io::Error>((stream, places.seat(peer.ip()).await))
         };
-        let (permit, stream) = tokio::select! {
+        let accepted = tokio::select! {
             () = &mut shutdown => break,
             accepted = accepted => accepted,
         };
-        match (permit, stream) {
-            (Ok(permit), Ok((stream, _))) => {
+        match accepted {
+            Ok((stream, Some((seat, notice)))) => {
+                let seated = Seated { service: TowerToHyperService::new(router.clone()), seat };
+                let wire = Wire::new(stream, places.bounds().write_patience);
                 let closing = Closing(closed.clone());
-                tokio::spawn(connection(stream, router.clone(), closing, permit));
+                tokio::spawn(connection(wire, seated, closing, notice));
             }
-            (_, Err(error)) => {
+            Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-            // The semaphore is never closed.
-            (Err(_), _) => break,
+            // There are places as long as this runs.
+            Ok((_, None)) => break,
         }
     }
     drop(listener);
@@ -67,23 +84,41 @@ pub async fn serve(
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    router: Router,
-    mut closing: Closing,
-    _permit: OwnedSemaphorePermit,
-) {
+/// The interface, for one connection: each request knows its connection's place.
+struct Seated {
+    service: TowerToHyperService<Router>,
+    seat: Arc<Seat>,
+}
+
+impl Service<Request<Incoming>> for Seated {
+    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(Arc::clone(&self.seat));
+        self.service.call(request)
+    }
+}
+
+async fn connection(wire: Wire, seated: Seated, mut closing: Closing, notice: Notice) {
     // Answers are small and are waited for.
-    let _ = stream.set_nodelay(true);
+    let _ = wire.set_nodelay();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        // The buffer may grow beyond its size by what one read brings.
+        .max_header_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(wire), seated);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => Some(ended),
         () = closing.wait() => None,
+        why = notice.must_go() => {
+            tracing::debug!(why, "a connection without a token is dropped");
+            return;
+        }
     };
     let ended = match ended {
         Some(ended) => ended,

@@ -8,3 +8,4 @@ mod nodes;
 mod rules;
 mod sdk;
 mod server;
+mod walls;

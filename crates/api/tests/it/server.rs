@@ -1,7 +1,7 @@
 //! A server on a free port, with the real interface and, in the controller's place, a responder
 //! that does to records what the engine's words do, and nothing else.
 
-use holdfast_api::{Auth, router, serve};
+use holdfast_api::{Auth, Bounds, router, serve_within};
 use holdfast_controller::{Ask, Handle, NodeView, Order, Refusal, View};
 use holdfast_engine::words::{self, NotDone};
 use holdfast_model::record::{Goal, Holder, Record};
@@ -77,6 +77,10 @@ impl Server {
     }
 
     pub fn with_local(local: Option<axum::Router>) -> Server {
+        Server::within(Bounds::default(), local)
+    }
+
+    pub fn within(bounds: Bounds, local: Option<axum::Router>) -> Server {
         let store = Arc::new(MemoryStore::new());
         let (handle, words, view) = Handle::detached(Arc::clone(&store) as Arc<dyn Store>);
         let (handle, orders) = handle.with_orders();
@@ -94,7 +98,7 @@ impl Server {
                 tokio::spawn(obey(orders, Arc::clone(&shown)));
                 tokio::spawn(respond(words, shown, written));
                 let router = router(handle, Auth::of_token(TOKEN), local);
-                serve(listener, router, async {
+                serve_within(bounds, listener, router, async {
                     let _ = stopped.await;
                 })
                 .await;
@@ -262,7 +266,7 @@ fn take(
     let mut record = match &word {
         UserCommand::Create { document, .. } => {
             let document = document::without_nulls(document);
-            Spec::read(&document).map_err(Refusal::Invalid)?;
+            Spec::accept(&document, None).map_err(Refusal::Invalid)?;
             Record::new(id.clone(), document, NOW)
         }
         other => {

@@ -1,0 +1,4 @@
+//! Attacks on the interface, each with a control: without its wall the same attack succeeds.
+
+mod connections;
+mod malformed;
