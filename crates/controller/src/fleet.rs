@@ -10,6 +10,7 @@ pub mod brake;
 pub mod buckets;
 mod calls;
 mod config;
+mod kept;
 pub mod priority;
 mod queue;
 mod reads;
@@ -363,6 +364,8 @@ impl Fleet {
         if runner.is_unborn() {
             // What was to take its place was refused: a damaged record is what there still is.
             let damaged = runner.replaces.take();
+            self.runners.insert(node.clone(), runner);
+            self.forget_runner(node);
             let Some(damaged) = damaged else { return };
             runner = Runner::stopped(damaged);
         }
@@ -394,7 +397,7 @@ impl Fleet {
                 runner.record.clone_from(&draft.record);
                 runner.replaces = None;
                 if draft.record.is_none() {
-                    self.runners.remove(&node);
+                    self.forget_runner(&node);
                     effects.push(Effect::Show(node));
                     return;
                 }
@@ -417,7 +420,7 @@ impl Fleet {
                 }
                 if unborn {
                     let damaged = runner.replaces.take();
-                    self.runners.remove(&node);
+                    self.forget_runner(&node);
                     if let Some(damaged) = damaged {
                         self.runners.insert(node.clone(), Runner::stopped(damaged));
                     }

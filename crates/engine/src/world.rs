@@ -426,6 +426,13 @@ impl World {
         self.of_node(node).filter(move |f| f.tags().get(tags::INSTALLATION) == ours.as_ref())
     }
 
+    /// How many resources are remembered: those that were seen, and those of which only the id is
+    /// kept. What is gone is remembered for two hours.
+    #[must_use]
+    pub fn remembers(&self) -> usize {
+        self.seen.len() + self.gone.len() + self.touched.len()
+    }
+
     /// Everything visible.
     pub fn all(&self) -> impl Iterator<Item = &Fact> {
         self.seen.values().filter(|seen| seen.missing.is_none()).map(|seen| &seen.fact)

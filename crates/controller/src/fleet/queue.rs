@@ -225,6 +225,11 @@ impl Queue {
         later.into_iter().chain(tokens).min()
     }
 
+    /// How many calls are kept, waiting or under way.
+    pub(super) fn kept(&self) -> usize {
+        self.waiting.len() + self.under_way.len() + self.suspects.len()
+    }
+
     /// How many calls of an action wait to leave.
     pub(super) fn waiting(&self, action: &str) -> usize {
         self.lines.get(action).map_or(0, BTreeSet::len)

@@ -118,6 +118,14 @@ impl Reads {
         }
     }
 
+    /// How many ids are looked for, and nodes wait for a whole look.
+    pub(super) fn kept(&self) -> usize {
+        let wanted = self.wanted.values().map(BTreeSet::len);
+        let hinted = self.hinted.values().map(BTreeMap::len);
+        let watched = self.watched.values().map(BTreeMap::len);
+        wanted.chain(hinted).chain(watched).sum::<usize>() + self.for_sweep.len()
+    }
+
     fn is_sweeping(&self, kind: ResourceKind) -> bool {
         let under_way = self.under_way.values().any(|r| r.sweep.is_some() && r.query.kind == kind);
         under_way || self.more.iter().any(|(query, _)| query.kind == kind)

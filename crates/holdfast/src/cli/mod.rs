@@ -16,7 +16,7 @@
 //! user_volumes.rs  holdfast local volume                volume_routes.rs   its routes
 //! unaccounted.rs   holdfast local unaccounted, rebuild  unaccounted_routes.rs  their routes
 //! backup.rs      holdfast backup, rolling copies
-//! log_lines.rs   the server's log
+//! log_lines.rs   the server's log                       memory.rs   its memory
 //! ```
 
 mod address_routes;
@@ -39,6 +39,7 @@ mod local_tables;
 mod log_lines;
 mod market;
 mod market_routes;
+mod memory;
 mod nodes;
 mod options;
 mod pool;

@@ -3,7 +3,7 @@
 use super::arguments::{CloudKind, ServeOptions};
 use super::exit::{Code, Failure};
 use super::log_lines::LogLines;
-use super::routes;
+use super::{memory, routes};
 use holdfast_api::{Auth, TOKEN_FILE};
 use holdfast_cloud::Cloud;
 use holdfast_cloud_local::{LocalCloud, LocalOptions};
@@ -37,6 +37,7 @@ pub fn run(options: &ServeOptions) -> Result<(), Failure> {
         .with_writer(|| LogLines(std::io::stderr()))
         .with_ansi(false)
         .init();
+    memory::share_between_threads();
     if !rustix::process::geteuid().is_root() {
         return Err(failed(
             "the server needs root: nodes are real machines of this host; start it as root",

@@ -11,6 +11,7 @@ mod ec2;
 mod faults;
 mod goldens;
 mod joined;
+mod kept;
 mod markets;
 mod matrix;
 mod network;
