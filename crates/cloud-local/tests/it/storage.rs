@@ -149,7 +149,7 @@ fn what_was_deleted_in_vain_is_not_given_back() {
     attach_and_mount(&pool, &volume, &target);
     let content = vec![7_u8; 8 << 20];
     write_synced(&target.join("kept"), &content);
-    nix::unistd::syncfs(&File::open(&target).unwrap()).unwrap();
+    nix::unistd::syncfs(File::open(&target).unwrap()).unwrap();
     let ballast = fill(&pool.dir().join("pool"));
 
     fs::remove_file(target.join("kept")).unwrap();
