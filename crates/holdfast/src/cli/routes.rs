@@ -121,3 +121,19 @@ pub(super) fn instance(handle: &Handle, id: &NodeId) -> Result<InstanceId, Failu
         Failure::new(StatusCode::CONFLICT, "MANAGED_INSTANCE_STATE_CONFLICT", why)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_model::depth::MAX_DEPTH;
+    use serde_json::Value;
+
+    #[test]
+    fn a_body_of_a_local_route_is_nested_no_deeper_than_any_other() {
+        let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(read::<Value>(nested(MAX_DEPTH).as_bytes(), "1").is_ok());
+        for levels in [MAX_DEPTH + 1, 120, 100_000] {
+            assert!(read::<Value>(nested(levels).as_bytes(), "1").is_err(), "{levels}");
+        }
+    }
+}
