@@ -70,6 +70,7 @@ pub use exec::{Wanted, exec_in};
 pub use filesystem::filesystem_uuid;
 pub use handle::{ShimHandle, clear, exit_status, spawn};
 pub use init::init_main;
+pub use mountinfo::unescape as unescape_mountinfo;
 pub use network::{METADATA_ADDRESS, METADATA_PORT};
 pub use protocol::{
     ExitStatus, LINE_MAX_BYTES, MANIFEST_MAX, ManifestEntry, NodeStatus, Request, Response,

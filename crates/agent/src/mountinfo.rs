@@ -52,8 +52,10 @@ fn parse(line: &[u8]) -> Option<(Placed, PathBuf)> {
     Some((Placed { mount_id, device }, unescape(fields.nth(1)?)))
 }
 
-/// Undoes the octal escapes of space, tab, newline and backslash.
-fn unescape(bytes: &[u8]) -> PathBuf {
+/// A path as the kernel's lists of mounts write it, without the octal escapes of space, tab, newline
+/// and backslash (proc(5)).
+#[must_use]
+pub fn unescape(bytes: &[u8]) -> PathBuf {
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some((first, after)) = rest.split_first() {

@@ -1,11 +1,11 @@
 //! Mounting, unmounting and the kernel's list of mounts.
 
 use super::StorageError;
+use holdfast_agent::unescape_mountinfo;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ fn parse(line: &[u8]) -> Option<MountEntry> {
     let id = text(fields.next()?)?.parse().ok()?;
     let device = text(fields.nth(1)?)?.split_once(':')?;
     let device = (device.0.parse().ok()?, device.1.parse().ok()?);
-    let target = unescape(fields.nth(1)?);
+    let target = unescape_mountinfo(fields.nth(1)?);
     let super_options = fields.by_ref().skip_while(|field| field != b"-").nth(3);
     let super_options = super_options.and_then(text).unwrap_or_default().to_owned();
     Some(MountEntry { id, device, target, super_options })
@@ -65,26 +65,6 @@ fn parse(line: &[u8]) -> Option<MountEntry> {
 
 fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
-}
-
-/// Undoes the octal escapes of space, tab, newline and backslash.
-fn unescape(bytes: &[u8]) -> PathBuf {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((first, after)) = rest.split_first() {
-        let octal = after.get(..3).and_then(text).and_then(|o| u8::from_str_radix(o, 8).ok());
-        match octal {
-            Some(byte) if *first == b'\\' => {
-                out.push(byte);
-                rest = &after[3..];
-            }
-            _ => {
-                out.push(*first);
-                rest = after;
-            }
-        }
-    }
-    PathBuf::from(OsString::from_vec(out))
 }
 
 /// Binds a directory onto itself and cuts it off from the host's mounts: nothing mounted below it

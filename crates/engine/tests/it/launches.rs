@@ -225,25 +225,35 @@ fn a_launch_waits_for_every_new_volume_whichever_is_answered_last() {
     }
 }
 
-/// A status check that fails does not end an instance in whose place nothing could be made: it may
-/// serve all the same.
-#[test]
-fn an_unwell_instance_is_kept_until_another_could_be_made_in_its_place() {
+/// A node whose first instance runs, and what was seen of that.
+fn running() -> (Played, InstanceFact) {
     let mut node = Played::new(&json!({ "persistRootDevice": true }), &[]);
     node.plan();
     node.answer(is_launch, |launch| instance(launch, InstanceState::Running, None));
     node.plan();
+    node.record.replacement = None;
     let Some(Fact::Instance(seen)) = node.world.last_seen("i-1").cloned() else {
         panic!("it runs")
     };
+    (node, (*seen).clone())
+}
+
+/// The instance is seen once more, as this; what is planned then.
+fn sees(node: &mut Played, instance: InstanceFact) -> Plan {
+    node.now = node.now.plus(1);
+    node.world.absorb_ids(&["i-1".to_owned()], vec![Fact::Instance(instance.into())], node.now);
+    node.plan()
+}
+
+/// A status check that fails does not end an instance in whose place nothing could be made: it may
+/// serve all the same.
+#[test]
+fn an_unwell_instance_is_kept_until_another_could_be_made_in_its_place() {
+    let (mut node, seen) = running();
     let show = |node: &mut Played, health: Health, no_successor: Option<&str>| {
-        let mut now = (*seen).clone();
-        (now.health, now.no_successor) = (health, no_successor.map(str::to_owned));
-        node.now = node.now.plus(1);
-        node.world.absorb_ids(&["i-1".to_owned()], vec![Fact::Instance(now.into())], node.now);
-        node.plan()
+        let no_successor = no_successor.map(str::to_owned);
+        sees(node, InstanceFact { health, no_successor, ..seen.clone() })
     };
-    node.record.replacement = None;
     let full = Some("the pool is full");
     show(&mut node, Health::Impaired, full);
     node.now = node.now.plus(10 * 60_000);
@@ -259,21 +269,12 @@ fn an_unwell_instance_is_kept_until_another_could_be_made_in_its_place() {
 /// Nor does a recycling that a person asks for: it waits before anything is given up.
 #[test]
 fn a_recycling_gives_nothing_up_before_another_instance_could_be_made() {
-    let mut node = Played::new(&json!({ "persistRootDevice": true }), &[]);
-    node.plan();
-    node.answer(is_launch, |launch| instance(launch, InstanceState::Running, None));
-    node.plan();
-    let Some(Fact::Instance(seen)) = node.world.last_seen("i-1").cloned() else {
-        panic!("it runs")
-    };
-    node.record.replacement = None;
+    let (mut node, seen) = running();
     node.record.recycle_wanted = true;
     let mut show = |no_successor: Option<&str>| {
-        let mut now = (*seen).clone();
-        (now.health, now.no_successor) = (Health::Ok, no_successor.map(str::to_owned));
-        node.now = node.now.plus(1);
-        node.world.absorb_ids(&["i-1".to_owned()], vec![Fact::Instance(now.into())], node.now);
-        let planned = node.plan();
+        let no_successor = no_successor.map(str::to_owned);
+        let planned =
+            sees(&mut node, InstanceFact { health: Health::Ok, no_successor, ..seen.clone() });
         (planned.waits_for.unwrap_or_default(), node.row(Row::Stop).is_some())
     };
     let (waits, stops) = show(Some("the pool is full"));

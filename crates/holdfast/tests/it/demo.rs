@@ -3,22 +3,29 @@
 use crate::played::holdfast;
 use holdfast_scratch::Scratch;
 
-#[test]
-fn a_control_whose_torn_log_keeps_it_from_starting_has_lost_everything() {
+/// Plays the demonstration with further words; its report, and all that it said.
+fn played(words: &[&str]) -> (serde_json::Value, String) {
     let scratch = Scratch::new();
     let report = scratch.path().join("report.json");
     let output = holdfast()
-        .args(["demo", "--rounds", "1", "--tear-control", "--data-dir"])
+        .arg("demo")
+        .args(words)
+        .arg("--data-dir")
         .arg(scratch.path().join("data"))
         .arg("--report")
         .arg(&report)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let why = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{why}");
-    let report: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    let report = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    (report, format!("{said}\n{why}"))
+}
+
+#[test]
+fn a_control_whose_torn_log_keeps_it_from_starting_has_lost_everything() {
+    let (report, said) = played(&["--rounds", "1", "--tear-control"]);
     let control = &report["control"];
     assert!(control["acked"].as_u64().unwrap() > 0, "{report}");
     assert_eq!(control["lost"], control["acked"], "{report}");
@@ -35,20 +42,7 @@ fn a_control_whose_torn_log_keeps_it_from_starting_has_lost_everything() {
 
 #[test]
 fn the_demonstration_loses_nothing_and_its_control_does() {
-    let scratch = Scratch::new();
-    let report = scratch.path().join("report.json");
-    let output = holdfast()
-        .args(["demo", "--rounds", "3", "--data-dir"])
-        .arg(scratch.path().join("data"))
-        .arg("--report")
-        .arg(&report)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let why = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}\n{why}");
-    let report: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    let (report, said) = played(&["--rounds", "3"]);
     assert!(report["control"]["lost"].as_u64().unwrap() > 0, "{report}");
     let nodes = report["nodes"].as_array().unwrap();
     assert_eq!(nodes.len(), 2);
@@ -61,5 +55,5 @@ fn the_demonstration_loses_nothing_and_its_control_does() {
         }
         assert!(node["blackout_ms"]["median"].as_u64().unwrap() > 0, "{node}");
     }
-    assert!(why.contains("killed with -9"), "{why}");
+    assert!(said.contains("killed with -9"), "{said}");
 }
