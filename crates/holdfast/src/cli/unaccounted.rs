@@ -117,7 +117,13 @@ pub fn rebuild(options: &RebuildOptions) -> Result<(), Failure> {
     let _held = DirectoryHold::take(&options.data_dir).map_err(|e| failed(e.to_string()))?;
     let done = holdfast_cloud_local::rebuild(&dir).map_err(|e| failed(e.to_string()))?;
     let mut said = String::new();
-    let counts: Vec<String> = done.counts.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+    let plural = |kind: &str, n| match n {
+        1 => "",
+        _ if kind.ends_with('s') => "es",
+        _ => "s",
+    };
+    let counts = done.counts.iter().map(|(kind, n)| format!("{n} {kind}{}", plural(kind, *n)));
+    let counts: Vec<String> = counts.collect();
     let counts = if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") };
     // Writing to a string cannot fail.
     let _ = match done.changed {
