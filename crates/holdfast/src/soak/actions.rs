@@ -1,7 +1,7 @@
 //! What is done to nodes, and how it must end.
 
 use super::faults::{self, FullPool, GoodCopy};
-use super::field::{Field, InUse, lock};
+use super::field::{Field, InUse, Look, lock};
 use super::subjects::Kept;
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -12,6 +12,8 @@ const NOTICE: &str = "2s";
 const FULL_FOR: Duration = Duration::from_secs(2);
 /// How long a node may take to say what it cannot do by itself.
 const SAYS_SO: Duration = Duration::from_secs(90);
+/// How often a node is taken back in one drought, at most.
+const MAX_IN_DROUGHT: u32 = 3;
 
 /// Something that is done to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -181,17 +183,28 @@ fn drought(field: &Field, node: &InUse, zone: &str) -> Result<(), String> {
     let name = node.subject.name.as_str();
     let _alone = lock(&field.markets);
     field.set_markets(&["set", "all", zone, "--spot-capacity", "0"])?;
-    let came_back = field.see(name).and_then(|before| {
-        field.insist(&["interrupt", name])?;
-        field.comes_back(node, before.generation)
-    });
+    let came_back = dries_out(field, node, zone);
     field.set_markets(&["set", "all", "all", "--usual"])?;
     let now = came_back?;
-    if now.lifecycle == "spot" && (zone == "all" || now.zone == zone) {
-        return Err(format!("{name} runs as spot in {} in spite of the drought", now.zone));
-    }
     field.say(&format!("{name}: went to {} in {}", now.lifecycle, now.zone));
     Ok(())
+}
+
+/// The node is taken back until it is elsewhere: of a replacement that was under way when the drought
+/// began, as of a node found unwell, the next instance may have been launched before.
+fn dries_out(field: &Field, node: &InUse, zone: &str) -> Result<Look, String> {
+    let name = node.subject.name.as_str();
+    let mut dry = String::new();
+    for _ in 0..MAX_IN_DROUGHT {
+        let before = field.see(name)?;
+        field.insist(&["interrupt", name])?;
+        let now = field.comes_back(node, before.generation)?;
+        if now.lifecycle != "spot" || (zone != "all" && now.zone != zone) {
+            return Ok(now);
+        }
+        dry = now.zone;
+    }
+    Err(format!("{name} runs as spot in {dry} in spite of the drought"))
 }
 
 /// While a node runs, its content is on its volumes: its snapshots are all older.
