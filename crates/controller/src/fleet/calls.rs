@@ -8,6 +8,7 @@ use super::queue::Waiting;
 use super::runner::Answered;
 use super::{Departure, Effect, Fleet};
 use holdfast_engine::steps::stop::{self, Leaves};
+use holdfast_model::record::Goal;
 use holdfast_model::{
     CallState, CloudError, Command, ErrorClass, Kind, Record, Reply, Row, Time, Token, tags,
 };
@@ -110,6 +111,15 @@ impl Fleet {
                 class: ErrorClass::Refused,
                 code: "NodeIsReplaced".to_owned(),
                 message: "its node is being replaced, which saves it anyway".to_owned(),
+            };
+            self.answer(waiting, token.clone(), Err(error));
+            return None;
+        }
+        if record.as_ref().is_some_and(|r| is_unwanted(r, &waiting)) {
+            let error = CloudError {
+                class: ErrorClass::Refused,
+                code: "NotWantedAnyMore".to_owned(),
+                message: "its user wants no instance any more".to_owned(),
             };
             self.answer(waiting, token.clone(), Err(error));
             return None;
@@ -255,6 +265,15 @@ impl Fleet {
 fn is_too_late(record: &Record, waiting: &Waiting) -> bool {
     matches!(waiting.command, Command::CreateSnapshots { .. })
         && record.replacement.as_ref().is_some_and(|r| r.kind != Kind::Tidy)
+}
+
+/// Whether a launch has never left and its user has said since that no instance is wanted. One that
+/// may have left is repeated all the same: what it made must not be forgotten.
+fn is_unwanted(record: &Record, waiting: &Waiting) -> bool {
+    matches!(waiting.command, Command::RunInstances(_))
+        && record.goal != Goal::Running
+        && waiting.first_left.is_none()
+        && waiting.unknown_since.is_none()
 }
 
 /// Whether an answer came so late that what the call has set may have been changed since: a
