@@ -53,6 +53,15 @@ pub(crate) fn hear(record: &mut Record, accept_loss: bool) -> Result<(), NotDone
     Ok(())
 }
 
+/// What an undelete would not bring back, in words for people.
+pub(crate) fn losses(record: &Record) -> Vec<String> {
+    let mut lost = Vec::new();
+    if let Some(was) = record.given_up.as_deref().filter(|_| record.deallocated) {
+        put_together(record, was, &kept(record), &mut lost);
+    }
+    lost
+}
+
 fn back(record: &mut Record) {
     record.goal = Goal::Paused;
     record.deallocation = None;

@@ -54,6 +54,16 @@ pub fn apply(record: &mut Record, word: &UserCommand, now: Time) -> Result<(), N
     Ok(())
 }
 
+/// What of the node a word would not bring back that brings it back: named when it is accepted, too,
+/// for more may be gone by then than when it was refused.
+#[must_use]
+pub fn losses(record: &Record, word: &UserCommand) -> Vec<String> {
+    match word {
+        UserCommand::Undelete { .. } => undelete::losses(record),
+        _ => Vec::new(),
+    }
+}
+
 fn update(record: &mut Record, patch: &serde_json::Value, now: Time) -> Result<(), NotDone> {
     let mut merged = (*record.document).clone();
     document::merge(&mut merged, patch);

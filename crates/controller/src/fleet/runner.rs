@@ -166,8 +166,9 @@ impl Runner {
             let told = if let UserCommand::Adopt { .. } = word {
                 adoption::hear(&mut record, &word, scene).map(|event| vec![event])
             } else {
+                let lost = words::losses(&record, &word);
                 let done = hear(&mut record, &word, catalogue, scene.now);
-                done.map(|()| echo(&record, &word, catalogue, scene.now))
+                done.map(|()| echo(&record, &word, &lost, catalogue, scene.now))
             };
             match told {
                 Ok(told) => {
@@ -269,8 +270,14 @@ fn hear(
     Ok(())
 }
 
-/// What people are told of a word that was heard.
-fn echo(record: &Record, word: &UserCommand, catalogue: &Catalogue, now: Time) -> Vec<Event> {
+/// What people are told of a word that was heard; `lost` is what it does not bring back.
+fn echo(
+    record: &Record,
+    word: &UserCommand,
+    lost: &[String],
+    catalogue: &Catalogue,
+    now: Time,
+) -> Vec<Event> {
     let (code, message) = match word {
         UserCommand::Create { .. } => ("created", "the node was created".to_owned()),
         UserCommand::Update { .. } => {
@@ -285,7 +292,11 @@ fn echo(record: &Record, word: &UserCommand, catalogue: &Catalogue, now: Time) -
         UserCommand::Rollback { .. } => ("rollback-asked", "a rollback was asked for".to_owned()),
         UserCommand::Delete { .. } => ("delete-asked", "the deletion was asked for".to_owned()),
         UserCommand::Undelete { .. } => {
-            ("undelete-asked", "the deletion was taken back; the node is paused".to_owned())
+            let mut message = "the deletion was taken back; the node is paused".to_owned();
+            if !lost.is_empty() {
+                message.push_str(&format!("; this is lost: {}", lost.join("; ")));
+            }
+            ("undelete-asked", message)
         }
         UserCommand::DeleteVolume { volume, .. } => {
             ("volume-deleted", format!("{volume} is deleted, with what is on it, as was asked"))
