@@ -12,8 +12,8 @@ use holdfast_model::command::Launch;
 use holdfast_model::facts::{Fact, Health, InstanceState, Page, Query, ResourceKind, VolumeState};
 use holdfast_model::market::Catalogue;
 use holdfast_model::{
-    AllocationId, CloudError, Command, ErrorClass, InstanceId, Market, NodeId, Reply, Time,
-    VolumeId, tags,
+    AllocationId, CloudError, Command, ErrorClass, InstanceId, Market, NodeId, Reply, SnapshotId,
+    Time, VolumeId, tags,
 };
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -330,6 +330,16 @@ impl SimCloud {
     #[must_use]
     pub fn launch_of(&self, instance: &InstanceId) -> Option<&Launch> {
         self.world.instances.get(instance)?.launch.as_ref()
+    }
+
+    /// Whether a volume or a snapshot truly holds every write that was acknowledged to a node on a
+    /// device.
+    #[must_use]
+    pub fn holds_all(&self, node: &NodeId, device: &str, id: &str) -> bool {
+        let volume = self.world.volumes.get(&VolumeId::from(id)).map(|v| &v.content);
+        let snapshot = self.world.snapshots.get(&SnapshotId::from(id)).map(|s| &s.content);
+        let content = volume.or(snapshot);
+        content.is_some_and(|c| self.world.truth.is_held(node, device, &c.writes))
     }
 
     /// What a volume was asked to be: type, iops, encryption.

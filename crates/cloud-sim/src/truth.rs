@@ -154,6 +154,13 @@ impl Truth {
         self.acknowledged.get(&lineage).map_or(0, Writes::count)
     }
 
+    /// Whether these are all writes that were acknowledged on a device, as far as they have been
+    /// worked out.
+    pub(crate) fn is_held(&self, node: &NodeId, device: &str, writes: &Writes) -> bool {
+        let lineage = (node.clone(), device.to_owned());
+        self.acknowledged.get(&lineage).is_none_or(|acknowledged| writes.holds(acknowledged))
+    }
+
     /// The instances whose gates are open and whose workloads write, in the order of their ids.
     #[must_use]
     pub fn serving(&self, node: &NodeId) -> Vec<InstanceId> {

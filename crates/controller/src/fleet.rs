@@ -11,6 +11,7 @@ pub mod buckets;
 mod calls;
 mod config;
 mod kept;
+mod overlooked;
 pub mod priority;
 mod queue;
 mod reads;

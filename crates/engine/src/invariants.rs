@@ -5,8 +5,10 @@ use crate::plan::Scene;
 use crate::quarantine;
 use crate::retention;
 use crate::steps::standby;
+use holdfast_model::command::Launch;
 use holdfast_model::facts::{Fact, InstanceFact, InstanceState};
-use holdfast_model::{Command, Invariant, Known, Record};
+use holdfast_model::record::Superseded;
+use holdfast_model::{Command, Invariant, Known, Record, tags};
 
 /// A broken invariant: its name and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,7 @@ pub struct Broken {
 /// The invariant that it would break.
 pub fn may_leave(record: &Record, command: &Command, scene: &Scene<'_>) -> Result<(), Broken> {
     let target = match command {
+        Command::RunInstances(launch) => return may_launch(record, launch, scene),
         Command::TerminateInstances { instance } => instance.as_str(),
         Command::DeleteVolume { volume } => volume.as_str(),
         Command::DeleteSnapshot { snapshot } => snapshot.as_str(),
@@ -51,7 +54,36 @@ pub fn may_leave(record: &Record, command: &Command, scene: &Scene<'_>) -> Resul
             what: format!("{} of {target}, which {} needs", command.action(), record.id),
         });
     }
+    let in_grace = |kept: &&Superseded| kept.id == target && kept.grace_ms > 0;
+    let kept = record.superseded.iter().find(in_grace);
+    if let Some(kept) = kept.filter(|_| record.deallocation.is_some()) {
+        return Err(Broken {
+            name: Invariant::GraceKept,
+            what: format!(
+                "{} of {target}, of whose time of grace {} ms are left",
+                command.action(),
+                kept.grace_ms
+            ),
+        });
+    }
     Ok(())
+}
+
+/// Whether a launch may leave: not with the number of another instance that lives.
+fn may_launch(record: &Record, launch: &Launch, scene: &Scene<'_>) -> Result<(), Broken> {
+    let number = launch.tags.get(tags::GENERATION);
+    let twin = scene.world.ours(&record.id, scene.installation).find_map(|fact| match fact {
+        Fact::Instance(i) if i.state <= InstanceState::Running => {
+            let is_it = i.tags.get(tags::TOKEN) == Some(&launch.token.0);
+            (!is_it && i.tags.get(tags::GENERATION) == number).then_some(&i.id)
+        }
+        _ => None,
+    });
+    let (Some(twin), Some(number)) = (twin, number) else { return Ok(()) };
+    Err(Broken {
+        name: Invariant::GenerationOnce,
+        what: format!("a launch as generation {number} of {}, which {twin} is", record.id),
+    })
 }
 
 /// What is wrong with a node as it is seen.

@@ -25,13 +25,27 @@ pub enum Invariant {
     UserTold,
     /// Never a call that is not, byte for byte, in a durable record.
     CommitBeforeAct,
+    /// Never the number of a generation given to two launches that may have come to something.
+    GenerationOnce,
+    /// Never a launch that leaves for the first time after its user has said that none is wanted.
+    NoUnwantedLaunch,
+    /// Never a time of grace that a jump of the clock ends.
+    GraceKept,
+    /// Never an instance ended with which a kept volume would die.
+    VolumesOutlive,
+    /// Never a loss that an undelete does not name.
+    LossesNamed,
+    /// Never a choice offered that is refused, or leads nowhere.
+    ChoicesWork,
+    /// Never a node that waits for what is so already.
+    NoLostWake,
     /// Once faults stop, every node reaches what its spec asks for, within a named time.
     Converges,
 }
 
 impl Invariant {
     /// Every invariant.
-    pub const ALL: [Invariant; 10] = [
+    pub const ALL: [Invariant; 17] = [
         Invariant::OneWriter,
         Invariant::NoWriteLost,
         Invariant::LastCopyKept,
@@ -41,6 +55,13 @@ impl Invariant {
         Invariant::WithinLimits,
         Invariant::UserTold,
         Invariant::CommitBeforeAct,
+        Invariant::GenerationOnce,
+        Invariant::NoUnwantedLaunch,
+        Invariant::GraceKept,
+        Invariant::VolumesOutlive,
+        Invariant::LossesNamed,
+        Invariant::ChoicesWork,
+        Invariant::NoLostWake,
         Invariant::Converges,
     ];
 
@@ -57,6 +78,13 @@ impl Invariant {
             Invariant::WithinLimits => "within-limits",
             Invariant::UserTold => "user-told",
             Invariant::CommitBeforeAct => "commit-before-act",
+            Invariant::GenerationOnce => "generation-once",
+            Invariant::NoUnwantedLaunch => "no-unwanted-launch",
+            Invariant::GraceKept => "grace-kept",
+            Invariant::VolumesOutlive => "volumes-outlive",
+            Invariant::LossesNamed => "losses-named",
+            Invariant::ChoicesWork => "choices-work",
+            Invariant::NoLostWake => "no-lost-wake",
             Invariant::Converges => "converges",
         }
     }

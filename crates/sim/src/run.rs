@@ -102,21 +102,37 @@ pub fn calm_within(class: Class) -> u64 {
 /// Runs a seed.
 #[must_use]
 pub fn run(seed: u64, mix: &Mix) -> RunReport {
-    play(seed, mix, false)
+    play(seed, mix, false, |_, _| {})
+}
+
+/// The same in a region, and with a fleet, of which something is changed first.
+#[must_use]
+pub fn run_in(
+    seed: u64,
+    mix: &Mix,
+    change: impl FnOnce(&mut SimConfig, &mut FleetConfig),
+) -> RunReport {
+    play(seed, mix, false, change)
 }
 
 /// The same, and tells what happened.
 #[must_use]
 pub fn told(seed: u64, mix: &Mix) -> RunReport {
-    play(seed, mix, true)
+    play(seed, mix, true, |_, _| {})
 }
 
-fn play(seed: u64, mix: &Mix, told: bool) -> RunReport {
+fn play(
+    seed: u64,
+    mix: &Mix,
+    told: bool,
+    change: impl FnOnce(&mut SimConfig, &mut FleetConfig),
+) -> RunReport {
     let scenario = Scenario::draw(seed, mix);
     let mut world = SimConfig::default();
     let mut config = FleetConfig::ec2(Installation::from("0123abcd"));
     config.tuning.revert_interval = scenario.revert_interval;
     canary::plant(mix.canary, &mut world, &mut config);
+    change(&mut world, &mut config);
     let mut sim = Simulation::starting_at(BEGIN, SimCloud::new(seed, world), config);
     sim.canary = mix.canary;
     sim.reads_back = seed.is_multiple_of(READ_BACK);

@@ -387,6 +387,18 @@ impl Simulation {
         self.take(input);
     }
 
+    /// Something is done as if the fleet had wanted it: so what may never happen is tried.
+    pub fn pretend(&mut self, effect: Effect) {
+        self.carry_out(effect);
+    }
+
+    /// The watch looks at every node as if so many milliseconds had passed, and the fleet had not
+    /// heard of it.
+    pub fn look_later(&mut self, millis: u64) {
+        let then = self.now.plus(millis);
+        self.watch.look(then, self.skew, &self.fleet, &mut self.cloud);
+    }
+
     /// Another controller, which starts on this store when its first turn comes.
     #[must_use]
     pub fn second(&self, store: MemoryStore) -> Brain {

@@ -2,6 +2,12 @@
 //! commit, and on every node from time to time. What the cloud alone can see stands in
 //! `cloud-sim`'s `truth`.
 
+mod endings;
+mod graces;
+mod launches;
+mod losses;
+mod questions;
+
 use crate::tally::Durable;
 use holdfast_cloud_sim::SimCloud;
 use holdfast_controller::{Fleet, Unreadable};
@@ -11,7 +17,7 @@ use holdfast_model::facts::{Fact, InstanceState, ResourceKind};
 use holdfast_model::record::{DataHead, Goal, RootHead};
 use holdfast_model::time::{MINUTE, SECOND};
 use holdfast_model::{
-    CallState, Command, Event, Invariant, NodeId, Record, SnapshotId, Time, tags,
+    CallState, CloudError, Command, Event, Invariant, NodeId, Record, Reply, SnapshotId, Time, tags,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -47,6 +53,11 @@ pub(crate) struct Watch {
     pub is_shared: bool,
     /// What has been told already: each wrong of a node once.
     told: BTreeSet<(Invariant, NodeId)>,
+    launches: launches::Launches,
+    graces: graces::Graces,
+    endings: endings::Endings,
+    /// Nodes that have begun to ask a person.
+    asking: BTreeSet<NodeId>,
 }
 
 impl Watch {
@@ -58,8 +69,10 @@ impl Watch {
     /// A controller starts: these are the records in its store.
     pub(crate) fn stored(&mut self, records: &[(NodeId, Result<Record, Unreadable>)]) {
         self.durable.clear();
+        self.graces.started();
         for (node, record) in records {
             if let Ok(record) = record {
+                self.launches.stored(record);
                 self.durable.insert(node.clone(), Arc::new(record.clone()));
             }
         }
@@ -87,6 +100,7 @@ impl Watch {
             let what = format!("{snapshot} is deleted, to which its node can return");
             self.tell(Invariant::LastCopyKept, now, node, what, cloud);
         }
+        self.leaves(now, node, command, cloud);
         // To delete what many launches in a row have left takes a call for each, at any pace that the
         // buckets allow; the same one again is a repetition like any other.
         let removal =
@@ -104,6 +118,48 @@ impl Watch {
             let what = format!("{} calls in a minute, the last is {command:?}", recent.len());
             self.tell(Invariant::WithinLimits, now, node, what, cloud);
         }
+    }
+
+    /// What the parts of the watch say of a call that leaves.
+    fn leaves(&mut self, now: Time, node: &NodeId, command: &Command, cloud: &mut SimCloud) {
+        if self.is_shared {
+            return;
+        }
+        let mut wrong = Vec::new();
+        if let Command::RunInstances(launch) = command {
+            wrong = self.launches.leaves(node, launch);
+        }
+        // What was to be deleted before, and could not be, is left alone for a while: no grace.
+        let again = command.touches().into_iter().any(|id| self.removed.contains(id));
+        let early = self.graces.leaves(now, node, command).filter(|_| !again);
+        wrong.extend(early.map(|what| (Invariant::GraceKept, what)));
+        let record = self.durable.get(node);
+        let dies = record.and_then(|record| self.endings.leaves(now, record, command, cloud));
+        wrong.extend(dies.map(|what| (Invariant::VolumesOutlive, what)));
+        for (which, what) in wrong {
+            self.tell(which, now, node, what, cloud);
+        }
+    }
+
+    /// A call was answered.
+    pub(crate) fn answered(
+        &mut self,
+        now: Time,
+        node: &NodeId,
+        command: &Command,
+        result: &Result<Reply, CloudError>,
+    ) {
+        if let Command::RunInstances(launch) = command {
+            self.launches.answered(node, launch, result);
+        }
+        if result.is_ok() {
+            self.endings.done(now, node, command);
+        }
+    }
+
+    /// A word was accepted: the record is durable.
+    pub(crate) fn heard(&mut self, record: &Record) {
+        self.launches.heard(record);
     }
 
     /// A record is durable: what it no longer speaks of, nobody will ever delete.
@@ -124,8 +180,10 @@ impl Watch {
             cloud.truth_mut().broken(which, now, node, what);
         }
         self.written.insert(node.clone(), now);
+        self.graces.committed(now, node, record.as_deref());
         match record {
             Some(record) => {
+                self.compare(now, &record, events, cloud);
                 if record.replacement.is_none() {
                     self.rests(now, node, &record, cloud);
                 }
@@ -135,6 +193,36 @@ impl Watch {
                 self.durable.remove(node);
                 self.written.remove(node);
                 self.recent.remove(node);
+                self.launches.forget(node);
+                self.endings.forget(node);
+            }
+        }
+    }
+
+    /// What is wrong between what was durable of a node, and what is now.
+    fn compare(&mut self, now: Time, after: &Record, events: &[Event], cloud: &mut SimCloud) {
+        let Some(before) = self.durable.get(&after.id).cloned().filter(|_| !self.is_shared) else {
+            return;
+        };
+        for what in losses::unnamed(&before, after, events, &self.removed, cloud) {
+            self.tell(Invariant::LossesNamed, now, &after.id, what, cloud);
+        }
+        let asks = |r: &Record| r.stuck.as_ref().is_some_and(|s| !s.choices.is_empty());
+        if asks(after) && before.stuck != after.stuck {
+            self.asking.insert(after.id.clone());
+        }
+    }
+
+    /// Who has begun to ask a person: can every choice be made?
+    fn questions(&mut self, now: Time, clock: Time, fleet: &Fleet, cloud: &mut SimCloud) {
+        for node in std::mem::take(&mut self.asking) {
+            let Some(record) = fleet.record(&node) else { continue };
+            if !fleet.rests(&node) {
+                self.asking.insert(node);
+                continue;
+            }
+            for what in questions::dead_ends(&record, fleet, clock) {
+                self.tell(Invariant::ChoicesWork, now, &node, what, cloud);
             }
         }
     }
@@ -177,6 +265,10 @@ impl Watch {
     /// Looks at every node from time to time: who waits must say for what, and who has waited too
     /// long must have asked.
     pub(crate) fn look(&mut self, now: Time, skew: i64, fleet: &Fleet, cloud: &mut SimCloud) {
+        let clock = Time(now.0.saturating_add_signed(skew));
+        if !self.asking.is_empty() && !self.is_shared {
+            self.questions(now, clock, fleet, cloud);
+        }
         if now.since(self.looked) < LOOK_EVERY {
             return;
         }
@@ -191,9 +283,11 @@ impl Watch {
         // And a fleet that is frozen has told a person so, who alone can go on.
         let thawed = self.frozen.is_none_or(|at| now.since(at) > SLACK);
         let fair = now.since(self.skew.1) > SLACK && thawed;
-        let clock = Time(now.0.saturating_add_signed(skew));
         let nodes: Vec<NodeId> = self.durable.keys().cloned().collect();
         for node in nodes {
+            if let Some(what) = fleet.overlooked(&node, clock) {
+                self.tell(Invariant::NoLostWake, now, &node, what, cloud);
+            }
             let Some(record) = self.durable.get(&node).cloned() else { continue };
             if fleet.stopped(&node).is_some() {
                 // It has said why, by an event: see `committed`.

@@ -40,6 +40,7 @@ impl Simulation {
                 let answers = self.cloud.call_together(self.now, commands);
                 for (Departure { id, node, command }, answer) in calls.into_iter().zip(answers) {
                     self.note(|| call_line(&node, &command, &answer.result));
+                    self.watch.answered(self.now, &node, &command, &answer.result);
                     self.tally_hits(Some((&node, &command)));
                     self.post(answer.reply_at, Message::Replied(id, answer.result));
                 }
@@ -49,6 +50,9 @@ impl Simulation {
                 self.post(at, Message::Observed(id, result));
             }
             Effect::Answer { id, answer } => {
+                if let Ok(record) = &answer {
+                    self.watch.heard(record);
+                }
                 self.answers.insert(id, answer);
             }
             Effect::Show(_) => {}
