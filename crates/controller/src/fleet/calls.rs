@@ -244,7 +244,8 @@ impl Fleet {
                 let waited = now.since(waiting.first_left.unwrap_or(now));
                 // Nobody waits for what is tidied up, and there may be much of it.
                 let retry = self.config.call_retry;
-                let least = if waiting.row == Row::Retire { retry * 4 } else { retry / 4 };
+                let tidies = matches!(waiting.row, Row::Retire | Row::Upkeep);
+                let least = if tidies { retry * 4 } else { retry / 4 };
                 (waited / PART_OF_WAIT).clamp(least, most)
             }
             _ => holdfast_engine::desk::pause(self.config.call_retry, waiting.tries).min(most),
