@@ -15,18 +15,10 @@ use std::io::Write;
 
 /// Seeds of every test run.
 const FIXED: std::ops::Range<u64> = 4..10;
-/// Seeds that once broke something, and what it was: a wait that only seemed long after the clock had
-/// jumped, the root of an instance that stood by, a fleet that stays frozen, an interface that was
-/// deleted from outside before it was used, what EC2 deletes by itself and late, a snapshot that was
-/// in no look yet when its node was given up, a wait while the fleet was frozen, many leftovers at
-/// once, snapshots whose answer was lost while a replacement ended, an interface that was deleted
-/// before its maker's answer came, a question that outlived what asked it, a look of before a
-/// controller stood still (twice), an instance that takes its time to end, an interface that was made
-/// again after somebody had deleted it, an answer that was newer than its question.
-const FOUND: [u64; 17] = [
-    31, 5209, 5264, 5270, 100_243, 100_900, 101_646, 102_873, 303_323, 304_502, 502_968, 703_456,
-    900_926, 901_435, 1_100_043, 4_000_521, 8_007_929,
-];
+/// Seeds that once broke something, and have no scene of their own yet: a fleet that stays frozen, a
+/// snapshot that was in no look yet when its node was given up, snapshots whose answer was lost while a
+/// replacement ended.
+const FOUND: [u64; 3] = [5264, 100_900, 303_323];
 /// Seeds that differ from run to run.
 const RANDOM: u64 = 12;
 
