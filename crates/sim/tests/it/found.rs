@@ -119,8 +119,7 @@ fn deletions_that_meet_something_in_use_leave_the_node_its_calls() {
     let mut scene = Scene::serving(84, SNAPSHOTS);
     let in_use = Arc::new(AtomicBool::new(true));
     let asked = Arc::clone(&in_use);
-    let deletes =
-        move |c: &Command| c.action() == "DeleteVolume" && asked.load(Ordering::Relaxed);
+    let deletes = move |c: &Command| c.action() == "DeleteVolume" && asked.load(Ordering::Relaxed);
     let when = When::Matches(Arc::new(deletes), u32::MAX);
     scene.sim.cloud.faults().add(when, Fault::conflict());
     let before = scene.generation();

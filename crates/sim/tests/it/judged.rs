@@ -87,9 +87,9 @@ fn many_leftovers_that_are_each_deleted_once_are_no_flood_of_calls() {
     let deletions = scene.sim.cloud.calls().iter();
     let times = deletions.filter(|(at, what, _)| *at >= before && *what == "DeleteVolume");
     let times: Vec<u64> = times.map(|(at, _, _)| at.0).collect();
-    let most = times.iter().map(|from| {
-        times.iter().filter(|at| (*from..from + MINUTE).contains(at)).count()
-    });
+    let most = times
+        .iter()
+        .map(|from| times.iter().filter(|at| (*from..from + MINUTE).contains(at)).count());
     assert!(most.max().unwrap_or(0) > 100, "many in one minute: {times:?}");
     scene.judge(Kind::Delete);
 }

@@ -9,9 +9,7 @@ use holdfast_model::facts::{Fact, ImageState};
 use holdfast_model::record::{DataHead, Record, RootHead};
 use holdfast_model::time::{MINUTE, SECOND};
 use holdfast_model::user::{Deallocation, Target, UserCommand};
-use holdfast_model::{
-    CallState, Command, ImageId, Installation, Kind, NodeId, Row, versions,
-};
+use holdfast_model::{CallState, Command, ImageId, Installation, Kind, NodeId, Row, versions};
 use holdfast_sim::Simulation;
 use holdfast_store::{Store, Write, Written};
 use serde_json::json;
@@ -120,9 +118,7 @@ fn a_rollback_waits_for_an_image_that_is_not_seen() {
     let now = scene.sim.now;
     scene.sim.cloud.hide(now, image.as_str(), now.plus(WINDOW - SECOND));
     scene.sim.kill_controller();
-    scene.wait("in place", |s, n| {
-        s.is_up() && s.record(n).is_some_and(|r| r.rollback.is_none())
-    });
+    scene.wait("in place", |s, n| s.is_up() && s.record(n).is_some_and(|r| r.rollback.is_none()));
     match &scene.sim.record(&scene.node).unwrap().root {
         RootHead::Captured { root_device, image: begins, .. } => {
             assert_eq!((root_device, begins), (&first, &image));
