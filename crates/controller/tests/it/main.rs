@@ -5,3 +5,4 @@ mod brake;
 mod buckets;
 mod priority;
 mod standing;
+mod sweeps;

@@ -2,8 +2,11 @@
 //! fault; here stands what can be said of its parts alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
+mod clock;
 mod interfaces;
 mod launches;
 mod others;
+mod survival;
 mod table;
+mod undelete;
 mod world;

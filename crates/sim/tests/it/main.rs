@@ -19,6 +19,7 @@ mod kept;
 mod markets;
 mod matrix;
 mod network;
+mod noticed;
 mod regressions;
 mod restored;
 mod rollback;
