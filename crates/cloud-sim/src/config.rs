@@ -139,12 +139,15 @@ pub struct SimConfig {
     /// Whether every Describe answers that there is nothing, as it does to the credentials of
     /// another account.
     pub blind: bool,
-    /// A canary: the cloud breaks its own rule and attaches a volume that another instance holds,
-    /// so that a test can see `one-writer` fire. Never set elsewhere.
+    /// The cloud breaks its own rule and attaches a volume that another instance holds, so that a
+    /// test can see `one-writer` fire. Never set elsewhere.
     pub attaches_twice: bool,
-    /// A canary: a volume is torn out of a running instance, which goes on acknowledging writes.
-    /// Never set elsewhere.
+    /// A volume is torn out of a running instance, which goes on acknowledging writes. Never set
+    /// elsewhere.
     pub detaches_by_force: bool,
+    /// A power cut loses writes that were acknowledged, as with a disk that says it has synced and
+    /// has not, so that a test has a history that fails. Never set elsewhere.
+    pub lies_about_syncing: bool,
     /// Images that are there from the start.
     pub images: Vec<SimImage>,
     /// Instance types.
@@ -188,6 +191,7 @@ impl Default for SimConfig {
             blind: false,
             attaches_twice: false,
             detaches_by_force: false,
+            lies_about_syncing: false,
             images: vec![SimImage {
                 id: ImageId::from(IMAGE),
                 architecture: "x86_64".to_owned(),

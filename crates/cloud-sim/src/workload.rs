@@ -160,6 +160,11 @@ impl World {
         for (_, volume) in &workload.disks {
             if let Some(volume) = self.volumes.get_mut(volume) {
                 volume.content.cut(&mut self.rng);
+                if self.config.lies_about_syncing {
+                    let last = volume.content.writes.highest().unwrap_or_default();
+                    let kept = last.saturating_sub(self.config.ack_every);
+                    volume.content.writes = volume.content.writes.take_up_to(kept);
+                }
             }
         }
         self.truth.ends_to_serve(&workload.node, id);

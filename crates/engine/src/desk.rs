@@ -1,7 +1,6 @@
 //! What lies on the desk while one node is planned: its record being changed, the frozen spec,
 //! the scene around it, and what comes out besides: events, a time to wake, ids to look at.
 
-use crate::canary::Canary;
 use crate::plan::Scene;
 use crate::token::token;
 use holdfast_model::facts::InstanceState;
@@ -69,12 +68,6 @@ impl<'a> Desk<'a> {
             waits_for: None,
             watch: Vec::new(),
         }
-    }
-
-    /// Whether the simulation has planted this bug.
-    #[must_use]
-    pub(crate) fn planted(&self, canary: Canary) -> bool {
-        self.scene.tuning.canary == Some(canary)
     }
 
     /// The replacement in flight. Steps run only while there is one.

@@ -1,6 +1,5 @@
 //! What may never happen, as checks that are cheap enough to stay on in production.
 
-use crate::canary::Canary;
 use crate::plan::Scene;
 use crate::quarantine;
 use crate::retention;
@@ -46,9 +45,7 @@ pub fn may_leave(record: &Record, command: &Command, scene: &Scene<'_>) -> Resul
         });
     }
     let deletes = !matches!(command, Command::TerminateInstances { .. });
-    let planted =
-        matches!(scene.tuning.canary, Some(Canary::DeleteLastSnapshot | Canary::DeleteNewestSet));
-    if deletes && !planted && retention::is_needed(record, target) {
+    if deletes && retention::is_needed(record, target) {
         return Err(Broken {
             name: Invariant::LastCopyKept,
             what: format!("{} of {target}, which {} needs", command.action(), record.id),

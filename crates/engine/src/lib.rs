@@ -8,7 +8,6 @@
 
 pub mod adopt;
 pub mod begin;
-pub mod canary;
 pub mod clock;
 mod deallocation;
 pub mod desk;
@@ -32,7 +31,6 @@ mod upkeep;
 pub mod words;
 pub mod world;
 
-pub use canary::Canary;
 pub use plan::{Plan, Scene, plan};
 pub use tuning::Tuning;
 pub use world::World;

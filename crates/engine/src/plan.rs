@@ -2,7 +2,6 @@
 //! finishes what is done.
 
 use crate::begin;
-use crate::canary::{self, Canary};
 use crate::deallocation;
 use crate::desk::Desk;
 use crate::markets::survival::Survival;
@@ -111,9 +110,6 @@ pub fn plan(record: Record, scene: &Scene<'_>) -> Plan {
         }
     }
     let forget = deallocation::is_over(&desk);
-    if desk.planted(Canary::SilentWait) {
-        desk.waits_for = None;
-    }
     desk.watch.sort();
     desk.watch.dedup();
     Plan {
@@ -131,9 +127,7 @@ fn run_rows(desk: &mut Desk<'_>) {
     for spec in rows_of(kind) {
         let Some(replacement) = desk.replacement() else { return };
         let may_run = !replacement.is_done(spec.row)
-            && canary::after(desk.scene.tuning.canary, spec)
-                .iter()
-                .all(|row| !has(kind, *row) || replacement.is_done(*row));
+            && spec.after.iter().all(|row| !has(kind, *row) || replacement.is_done(*row));
         if !may_run {
             continue;
         }
@@ -210,9 +204,7 @@ pub(crate) fn close(desk: &mut Desk<'_>, end: End) {
     // Whatever it asked a person about, nobody waits for any more.
     desk.record.stuck = None;
     capture::keep_saved(desk, replacement.from_generation, &replacement.rows);
-    if !desk.planted(Canary::ForgetOvertaken) {
-        retention::supersede_unrecorded(&mut desk.record, &replacement.rows);
-    }
+    retention::supersede_unrecorded(&mut desk.record, &replacement.rows);
     if end == End::NotBegun {
         return;
     }

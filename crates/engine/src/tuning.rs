@@ -1,6 +1,5 @@
 //! Times that differ between clouds. Everything else is a named constant where it is used.
 
-use crate::canary::Canary;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 
 /// Times, in milliseconds.
@@ -29,8 +28,6 @@ pub struct Tuning {
     pub snapshot_spacing: u64,
     /// How long what a deallocation did not select is kept.
     pub deallocation_grace: u64,
-    /// A bug planted by the simulation; `None` everywhere else.
-    pub canary: Option<Canary>,
 }
 
 impl Tuning {
@@ -50,7 +47,6 @@ impl Tuning {
             // Half of CreateSnapshots' 5 a second.
             snapshot_spacing: 2 * SECOND / 5,
             deallocation_grace: 96 * HOUR,
-            canary: None,
         }
     }
 
@@ -69,7 +65,6 @@ impl Tuning {
             snapshot_interval: 5 * MINUTE,
             snapshot_spacing: 0,
             deallocation_grace: 96 * HOUR,
-            canary: None,
         }
     }
 }

@@ -2,7 +2,6 @@
 //! taken of everything whose content would travel as a snapshot, all at one instant. They are never
 //! a head while the node runs: they make the final ones smaller, and are there to return to.
 
-use crate::canary::Canary;
 use crate::desk::{Asked, Desk};
 use crate::retention;
 use holdfast_model::facts::{Fact, Health, InstanceState, SnapshotFact, SnapshotState};
@@ -110,12 +109,7 @@ fn follow(desk: &mut Desk<'_>) {
     }
     desk.record.upkeep.sets.push(set);
     while desk.record.upkeep.sets.len() > retention::SETS_KEPT {
-        let mut gone = desk.record.upkeep.sets.remove(0);
-        if desk.planted(Canary::DeleteNewestSet)
-            && let Some(newest) = desk.record.upkeep.sets.last()
-        {
-            gone.snapshots = newest.snapshots.clone();
-        }
+        let gone = desk.record.upkeep.sets.remove(0);
         expire(desk, gone.snapshots.into_values().map(|s| s.0));
     }
 }
@@ -191,7 +185,7 @@ fn delete_expired(desk: &mut Desk<'_>) {
     }
     let due: Vec<String> = desk.record.upkeep.expired.iter().take(MAX_AT_ONCE).cloned().collect();
     for id in due {
-        if retention::is_needed(&desk.record, &id) && !desk.planted(Canary::DeleteNewestSet) {
+        if retention::is_needed(&desk.record, &id) {
             continue;
         }
         let name = format!("delete:{id}");

@@ -1,7 +1,6 @@
 //! Many runs: what they come to together, as a program and as a person read it. Which seeds are
 //! run, on how many threads and for how long, its driver decides.
 
-use crate::canary::Canary;
 use crate::cells;
 use crate::run::RunReport;
 use crate::scenario::Mix;
@@ -27,8 +26,6 @@ pub struct Campaign {
     pub virtual_ms: u64,
     /// The longest that a run took to be well once faults had stopped, in milliseconds.
     pub longest_calm_ms: u64,
-    /// Canaries planted, and those of them that were caught.
-    pub canaries: (usize, usize),
 }
 
 impl Campaign {
@@ -65,7 +62,6 @@ impl Campaign {
             "replacements_overtaken": self.tally.overtaken,
             "violations": self.violations,
             "replacements_per_hour": per_hour(self.tally.counted, seconds),
-            "canaries": {"planted": self.canaries.0, "caught": self.canaries.1},
             "seconds": seconds,
             "virtual_hours": self.virtual_ms / holdfast_model::time::HOUR,
             "failing": failing,
@@ -103,23 +99,5 @@ pub fn replay(seed: u64, mix: &Mix) -> String {
         let list: Vec<String> = mix.skipped.iter().map(ToString::to_string).collect();
         command.push_str(&format!(" --skip {}", list.join(",")));
     }
-    if let Some(canary) = mix.canary {
-        command.push_str(&format!(" --canary {}", canary.name()));
-    }
     command
-}
-
-/// How many seeds a canary may live before it must have been caught.
-pub const CANARY_SEEDS: u64 = 300;
-
-/// The mix that a canary is planted in: the ordinary one.
-#[must_use]
-pub fn planted(canary: Canary) -> Mix {
-    Mix { canary: Some(canary), ..Mix::default() }
-}
-
-/// Whether this run caught the canary: it broke the invariant that the canary names.
-#[must_use]
-pub fn caught(canary: Canary, report: &RunReport) -> bool {
-    report.violations.iter().any(|v| v.name == canary.trips())
 }

@@ -5,11 +5,9 @@
 //! faults and actions ([`scenario`]); everything goes wrong for a while, then nothing does, and
 //! every node must be well. What may never happen is checked by the simulated cloud's ground truth
 //! and by [`watch`]; [`tally`] and [`cells`] count which fault hit which row; [`shrink`] and
-//! [`timeline`] make a failure readable; [`campaign`] adds runs up; [`canary`] plants bugs that must
-//! be found.
+//! [`timeline`] make a failure readable; [`campaign`] adds runs up.
 
 pub mod campaign;
-pub mod canary;
 pub mod cells;
 pub mod crash;
 pub mod digest;

@@ -1,7 +1,6 @@
 //! One run: nodes are made, everything goes wrong for a while, then nothing does any more, and
 //! every node must reach what its spec asks for.
 
-use crate::canary;
 use crate::scenario::{Action, Deed, Mix, Scenario};
 use crate::shape::Shape;
 use crate::simulation::Simulation;
@@ -105,20 +104,21 @@ pub fn run(seed: u64, mix: &Mix) -> RunReport {
     play(seed, mix, false, |_, _| {})
 }
 
-/// The same in a region, and with a fleet, of which something is changed first.
-#[must_use]
-pub fn run_in(
-    seed: u64,
-    mix: &Mix,
-    change: impl FnOnce(&mut SimConfig, &mut FleetConfig),
-) -> RunReport {
-    play(seed, mix, false, change)
-}
-
 /// The same, and tells what happened.
 #[must_use]
 pub fn told(seed: u64, mix: &Mix) -> RunReport {
     play(seed, mix, true, |_, _| {})
+}
+
+/// The same on a cloud, and with a fleet, of which something is changed first: a cloud that breaks a
+/// promise, say.
+#[must_use]
+pub fn told_in(
+    seed: u64,
+    mix: &Mix,
+    change: impl FnOnce(&mut SimConfig, &mut FleetConfig),
+) -> RunReport {
+    play(seed, mix, true, change)
 }
 
 fn play(
@@ -131,10 +131,8 @@ fn play(
     let mut world = SimConfig::default();
     let mut config = FleetConfig::ec2(Installation::from("0123abcd"));
     config.tuning.revert_interval = scenario.revert_interval;
-    canary::plant(mix.canary, &mut world, &mut config);
     change(&mut world, &mut config);
     let mut sim = Simulation::starting_at(BEGIN, SimCloud::new(seed, world), config);
-    sim.canary = mix.canary;
     sim.reads_back = seed.is_multiple_of(READ_BACK);
     sim.trace = told.then(Vec::new);
     let mut run =

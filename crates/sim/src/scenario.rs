@@ -1,7 +1,6 @@
 //! What a seed draws: nodes of random shapes, which faults are on and how often, and what happens
 //! when. A [`Mix`] leaves parts of it out, so that a failing history can be made smaller.
 
-use crate::canary::Canary;
 use crate::shape::Shape;
 use holdfast_cloud_sim::Class;
 use holdfast_cloud_sim::rng::SplitMix64;
@@ -25,8 +24,6 @@ pub struct Mix {
     pub actions: Option<usize>,
     /// Actions that are left out.
     pub skipped: BTreeSet<usize>,
-    /// A bug that is planted.
-    pub canary: Option<Canary>,
 }
 
 impl Default for Mix {
@@ -37,7 +34,6 @@ impl Default for Mix {
             nodes: None,
             actions: None,
             skipped: BTreeSet::new(),
-            canary: None,
         }
     }
 }

@@ -12,13 +12,21 @@ pub const MAX_TRIALS: usize = 400;
 /// have been; it says whether to go on.
 #[must_use]
 pub fn shrink(seed: u64, mix: &Mix, broken: Invariant, mut told: impl FnMut(usize) -> bool) -> Mix {
+    let mut trials = 0;
+    shrink_by(seed, mix, |candidate| {
+        trials += 1;
+        told(trials) && run(seed, candidate).violations.iter().any(|v| v.name == broken)
+    })
+}
+
+/// The same for whatever `fails` says of a mix under this seed.
+#[must_use]
+pub fn shrink_by(seed: u64, mix: &Mix, mut fails: impl FnMut(&Mix) -> bool) -> Mix {
     let mut best = mix.clone();
     let mut trials = 0;
     let mut fails = |candidate: &Mix| {
         trials += 1;
-        trials <= MAX_TRIALS
-            && told(trials)
-            && run(seed, candidate).violations.iter().any(|v| v.name == broken)
+        trials <= MAX_TRIALS && fails(candidate)
     };
     shorten(seed, &mut best, &mut fails);
     loop {

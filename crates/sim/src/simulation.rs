@@ -2,7 +2,6 @@
 
 mod effects;
 
-use crate::canary::Canary;
 use crate::crash::{Crash, Side};
 use crate::digest::Digest;
 use crate::tally::Tally;
@@ -15,7 +14,7 @@ use holdfast_model::facts::Page;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::UserCommand;
 use holdfast_model::{
-    CloudError, Command, Event, Invariant, NodeId, Record, Reply, Time, Token, versions,
+    CloudError, Command, Event, Invariant, NodeId, Record, Reply, Time, versions,
 };
 use holdfast_store::Store;
 use holdfast_store::memory::MemoryStore;
@@ -88,10 +87,6 @@ pub struct Simulation {
     pub reads_back: bool,
     /// What happened, for people; nothing is noted where there is `None`.
     pub trace: Option<Vec<(Time, String)>>,
-    /// A bug that is planted.
-    pub canary: Option<Canary>,
-    /// How often each token has left.
-    sent: BTreeMap<Token, u32>,
     config: FleetConfig,
     watch: Watch,
     /// By how much the controller's clock is ahead of the cloud's, in milliseconds.
@@ -134,8 +129,6 @@ impl Simulation {
             digest: Digest::default(),
             reads_back: true,
             trace: None,
-            canary: None,
-            sent: BTreeMap::new(),
             watch: Watch::default(),
             skew: 0,
             stalled_until: None,

@@ -1,7 +1,7 @@
 //! Sweeps of several pages: all of it is as old as the question for the first one.
 
-use holdfast_controller::{Effect, Fleet, FleetConfig, Input};
 use holdfast_cloud::Notice;
+use holdfast_controller::{Effect, Fleet, FleetConfig, Input};
 use holdfast_model::facts::{Fact, Health, InstanceFact, InstanceState, Page, Query, ResourceKind};
 use holdfast_model::time::SECOND;
 use holdfast_model::{

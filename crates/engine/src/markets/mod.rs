@@ -7,7 +7,6 @@
 pub mod policy;
 pub mod survival;
 
-use crate::canary::Canary;
 use crate::desk::Desk;
 use holdfast_model::record::DataHead;
 use holdfast_model::spec::Orientation;
@@ -196,8 +195,7 @@ pub(crate) fn on_demand_usd(desk: &Desk<'_>, instance_type: &str) -> Option<f64>
 }
 
 fn lifecycles(desk: &Desk<'_>) -> Vec<Lifecycle> {
-    let falls_back = desk.spec.fallback_to_on_demand && !desk.planted(Canary::MissingFallback);
-    match (desk.spec.lifecycle, falls_back) {
+    match (desk.spec.lifecycle, desk.spec.fallback_to_on_demand) {
         (Lifecycle::OnDemand, _) => vec![Lifecycle::OnDemand],
         (Lifecycle::Spot, true) => vec![Lifecycle::Spot, Lifecycle::OnDemand],
         (Lifecycle::Spot, false) => vec![Lifecycle::Spot],

@@ -1,6 +1,5 @@
 //! Capture: save what the next market needs, each begun after the fence.
 
-use crate::canary::Canary;
 use crate::desk::{Asked, Desk};
 use crate::joined;
 use crate::replacement::Progress;
@@ -88,10 +87,6 @@ fn root(desk: &mut Desk<'_>) -> bool {
     supersede(&mut desk.record, volume.as_str(), "its content is in the final snapshot", 0);
     let last = taken(desk, generation, "root", &snapshot, &volume);
     note(desk, Final { image: Some(image.clone()), origin, ..last });
-    if desk.planted(Canary::DeleteLastSnapshot) {
-        supersede(&mut desk.record, image.as_str(), "a bug", 0);
-        supersede(&mut desk.record, snapshot.as_str(), "a bug", 0);
-    }
     desk.record.root = RootHead::Captured { snapshot, image, root_device };
     true
 }

@@ -1,11 +1,9 @@
 //! Drain: let the workload finish what it is doing.
 
-use crate::canary::Canary;
 use crate::desk::{Asked, Desk};
 use crate::replacement::Progress;
 use crate::steps::standby;
 use holdfast_model::facts::InstanceState;
-use holdfast_model::record::DataHead;
 use holdfast_model::{Command, Kind, Known, Row, Severity};
 
 /// Runs the shutdown script, if there is one and somebody to run it.
@@ -27,15 +25,6 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         return Progress::Done;
     }
     let Some(holder) = desk.record.holder.clone() else { return Progress::Done };
-    if desk.planted(Canary::ForceDetach) {
-        for data in desk.record.data.clone() {
-            if let DataHead::Volume { id: volume, .. } = data.head {
-                let instance = holder.id.clone();
-                let name = format!("force:{}", data.device);
-                desk.ask(Row::Drain, &name, |_, _| Command::DetachVolume { volume, instance });
-            }
-        }
-    }
     match desk.scene.world.instance(holder.id.as_str()) {
         Known::Present(i) if i.state == InstanceState::Running && !i.drained => {}
         Known::Present(_) | Known::Absent => return Progress::Done,

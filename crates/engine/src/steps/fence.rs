@@ -1,7 +1,6 @@
 //! Fence: the old generation can write no more. Nothing is done here; it is looked at, and only
 //! what was positively seen counts.
 
-use crate::canary::Canary;
 use crate::desk::Desk;
 use crate::joined;
 use crate::release;
@@ -55,17 +54,8 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             }
         }
     }
-    if !free && !desk.planted(Canary::LaunchBeforeFence) {
+    if !free {
         return Progress::Waiting;
-    }
-    if desk.planted(Canary::ForgetInterface) {
-        desk.record.interface = None;
-    }
-    if desk.planted(Canary::OlderRoot)
-        && let RootHead::Live { from: Some((snapshot, image, root_device)), .. } =
-            desk.record.root.clone()
-    {
-        desk.record.root = RootHead::Captured { snapshot, image, root_device };
     }
     let serial = desk.record.generation;
     if !persistence.root {

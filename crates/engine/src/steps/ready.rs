@@ -1,6 +1,5 @@
 //! Ready: open the gate, check health.
 
-use crate::canary::Canary;
 use crate::desk::{Asked, Desk};
 use crate::network;
 use crate::replacement::Progress;
@@ -34,9 +33,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         Known::Present(i) if i.health == Health::Ok => {
             // Only what reached this point is a generation that retention counts.
             desk.record.ready_generation = Some(desk.record.generation);
-            if !desk.planted(Canary::SnapshotsPileUp) {
-                crate::retention::expire(&mut desk.record);
-            }
+            crate::retention::expire(&mut desk.record);
             Progress::Done
         }
         _ => {

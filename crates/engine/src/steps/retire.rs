@@ -1,7 +1,6 @@
 //! Retire: delete what is superseded. The last word on every deletion is
 //! [`retention::is_needed`].
 
-use crate::canary::Canary;
 use crate::deallocation;
 use crate::desk::{Asked, Desk, MAX_ATTEMPTS, pause};
 use crate::joined;
@@ -51,7 +50,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     let images_left = due.iter().any(|id| id.starts_with("ami-"));
     let mut left = 0;
     for id in due {
-        if retention::is_needed(&desk.record, &id) && !desk.planted(Canary::DeleteLastSnapshot) {
+        if retention::is_needed(&desk.record, &id) {
             let message = format!("{id} was to be deleted but is needed: it stays");
             desk.tell(Severity::Warn, "kept", message);
             desk.record.superseded.retain(|s| s.id != id);

@@ -6,7 +6,6 @@
 //! few seconds. Whatever delays the termination longer (a refusal, an empty bucket, an answer that
 //! got lost, another process), it is set again first.
 
-use crate::canary::Canary;
 use crate::desk::{Asked, Desk, pause};
 use crate::joined;
 use crate::plan::Scene;
@@ -52,9 +51,6 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     match instance.state {
         InstanceState::Terminated => return Progress::Done,
         InstanceState::ShuttingDown => {
-            if desk.planted(Canary::LaunchBeforeFence) {
-                return Progress::Done;
-            }
             desk.watch(holder.id.as_str(), format!("{} to be terminated", holder.id));
             return Progress::Waiting;
         }

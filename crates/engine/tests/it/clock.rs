@@ -5,8 +5,8 @@ use holdfast_model::record::{Holder, NeedsDecision};
 use holdfast_model::replacement::{Call, Finished, Replacement, RowState};
 use holdfast_model::time::HOUR;
 use holdfast_model::{
-    CallState, CloudError, Command, ErrorClass, InstanceId, Kind, Lifecycle, Market, NodeId, Record,
-    Row, SubnetId, Time, Token, Zone,
+    CallState, CloudError, Command, ErrorClass, InstanceId, Kind, Lifecycle, Market, NodeId,
+    Record, Row, SubnetId, Time, Token, Zone,
 };
 use std::collections::BTreeMap;
 
@@ -26,7 +26,8 @@ fn call(at: Time, refused: bool) -> Call {
         code: "InvalidParameterValue".to_owned(),
         message: String::new(),
     };
-    let state = if refused { CallState::Refused { error, at } } else { CallState::Done { id: None } };
+    let state =
+        if refused { CallState::Refused { error, at } } else { CallState::Done { id: None } };
     Call {
         command: Command::TerminateInstances { instance: InstanceId::from("i-1") },
         token: Token("t".to_owned()),

@@ -4,8 +4,7 @@
 use super::exit::{Code, Failure};
 use super::{complain, print};
 use clap::Args;
-use holdfast_sim::campaign::{self, CANARY_SEEDS, Campaign, MAX_FAILING};
-use holdfast_sim::canary::Canary;
+use holdfast_sim::campaign::{self, Campaign, MAX_FAILING};
 use holdfast_sim::run::{self, RunReport};
 use holdfast_sim::scenario::Mix;
 use holdfast_sim::{cells, shrink, timeline};
@@ -27,11 +26,10 @@ const PROGRESS: Duration = Duration::from_secs(2);
 /// Options of `holdfast sim`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  holdfast sim                              a hundred runs, and every planted bug
+  holdfast sim                              a hundred runs
   holdfast sim --replacements 100000        the full size
   holdfast sim --seed 7                     one run again
   holdfast sim --seed 7 --faults killed,stale
-  holdfast sim --canary forget-interface    what a planted bug looks like
 
 The real controller on a simulated EC2 in virtual time, with every fault that the cloud can do.
 Needs no server and no root. A run that breaks an invariant is made smaller and told as a timeline,
@@ -49,12 +47,6 @@ pub struct SimOptions {
     /// Which faults may be on: names, all, or none
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub faults: Vec<String>,
-    /// Plant this bug
-    #[arg(long, value_name = "NAME")]
-    pub canary: Option<String>,
-    /// Plant no bugs beside the runs
-    #[arg(long)]
-    pub no_canaries: bool,
     /// Only the first so many nodes
     #[arg(long, value_name = "N")]
     pub nodes: Option<usize>,
@@ -92,19 +84,14 @@ pub fn run(options: &SimOptions) -> Result<ExitCode, Failure> {
     let goal = if one.is_some() { Goal { runs: Some(1), replacements: None } } else { goal };
     complain(&format!("sim: seeds from {first}, on {threads} threads"));
     let began = Instant::now();
-    let mut campaign = seeds(first, &mix, goal, threads, began);
+    let campaign = seeds(first, &mix, goal, threads, began);
     let seconds = began.elapsed().as_secs_f64();
-    let with_canaries = one.is_none() && mix.canary.is_none() && !options.no_canaries;
-    let missed = if with_canaries { canaries(&mut campaign, first, threads) } else { Vec::new() };
     let full = campaign.tally.counted >= FULL_SIZE && mix == Mix::default();
     let holes = if full { cells::holes(&campaign.tally) } else { Vec::new() };
     if options.json {
         print(&format!("{:#}\n", campaign.json(seconds)))?;
     } else {
-        print(&summary(&campaign, seconds, with_canaries))?;
-    }
-    for canary in &missed {
-        complain(&format!("sim: the canary {} was not caught", canary.name()));
+        print(&summary(&campaign, seconds))?;
     }
     for (class, row) in &holes {
         complain(&format!("sim: the fault {class} never hit the row {}", row.name()));
@@ -112,11 +99,8 @@ pub fn run(options: &SimOptions) -> Result<ExitCode, Failure> {
     if let Some(failing) = campaign.failing.iter().min_by_key(|r| r.seed) {
         explain(failing, &mix, one.is_some());
     }
-    let well = campaign.violations == 0 && missed.is_empty() && holes.is_empty();
-    // A planted bug that is caught is what was asked for.
-    let caught =
-        mix.canary.is_some_and(|c| campaign.failing.iter().any(|r| campaign::caught(c, r)));
-    Ok(if well || caught { ExitCode::SUCCESS } else { Code::Failed.into() })
+    let well = campaign.violations == 0 && holes.is_empty();
+    Ok(if well { ExitCode::SUCCESS } else { Code::Failed.into() })
 }
 
 /// When to stop.
@@ -146,15 +130,6 @@ fn mix(options: &SimOptions) -> Result<Mix, Failure> {
         };
         let named = options.faults.iter().filter(|name| *name != "none");
         mix.classes = named.map(known).collect::<Result<BTreeSet<_>, _>>()?;
-    }
-    if let Some(name) = &options.canary {
-        let canary = Canary::of_name(name).ok_or_else(|| {
-            let all: Vec<&str> = Canary::ALL.iter().map(|c| c.name()).collect();
-            let why =
-                format!("--canary: there is no canary {name:?}; there are {}", all.join(", "));
-            Failure::new(Code::Usage, why)
-        })?;
-        mix.canary = Some(canary);
     }
     mix.nodes = options.nodes;
     mix.actions = options.actions;
@@ -231,38 +206,9 @@ fn progress(campaign: &Campaign, goal: Goal, seconds: f64) -> String {
     )
 }
 
-/// Plants every canary; returns those that were not caught.
-fn canaries(campaign: &mut Campaign, first: u64, threads: usize) -> Vec<Canary> {
-    complain(&format!("sim: {} canaries", Canary::ALL.len()));
-    let next = AtomicU64::new(0);
-    let (send, results) = mpsc::channel();
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            let (send, next) = (send.clone(), &next);
-            scope.spawn(move || {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed) as usize;
-                    let Some(canary) = Canary::ALL.get(index).copied() else { return };
-                    let mix = campaign::planted(canary);
-                    let seeds = first..first.saturating_add(CANARY_SEEDS);
-                    let caught =
-                        seeds.into_iter().any(|s| campaign::caught(canary, &safely(s, &mix)));
-                    if send.send((canary, caught)).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    drop(send);
-    let results: Vec<(Canary, bool)> = results.into_iter().collect();
-    campaign.canaries = (results.len(), results.iter().filter(|(_, caught)| *caught).count());
-    results.into_iter().filter(|(_, caught)| !caught).map(|(canary, _)| canary).collect()
-}
-
-fn summary(campaign: &Campaign, seconds: f64, with_canaries: bool) -> String {
+fn summary(campaign: &Campaign, seconds: f64) -> String {
     let tally = &campaign.tally;
-    let mut text = format!(
+    format!(
         "{}\n{} runs, {} h of virtual time in {seconds:.1} s\n\
          {} replacements counted (with acknowledged writes and a fault), {} completed, \
          {} overtaken: {} an hour\n\
@@ -276,12 +222,7 @@ fn summary(campaign: &Campaign, seconds: f64, with_canaries: bool) -> String {
         campaign::per_hour(tally.counted, seconds),
         campaign.violations,
         campaign.longest_calm_ms / 60_000,
-    );
-    if with_canaries {
-        let (planted, caught) = campaign.canaries;
-        text.push_str(&format!("{caught} of {planted} canaries caught\n"));
-    }
-    text
+    )
 }
 
 /// Says what broke, as briefly as it can be made to.

@@ -1,13 +1,10 @@
-//! What the controller wants done: commits and calls, with the bugs that are planted in them.
+//! What the controller wants done: commits and calls.
 
 use super::{MAX_STORY, Message, Simulation};
-use crate::canary::{self, Canary};
 use holdfast_cloud_sim::Class;
 use holdfast_controller::{Departure, Effect, Outcome};
 use holdfast_model::time::SECOND;
-use holdfast_model::{
-    CallState, CloudError, Command, Event, Invariant, NodeId, Record, Reply, versions,
-};
+use holdfast_model::{CloudError, Command, Event, Invariant, NodeId, Record, Reply, versions};
 use holdfast_store::{Store, StoreError, Write, Written};
 use std::sync::Arc;
 
@@ -36,7 +33,7 @@ impl Simulation {
                         self.dooms.insert((self.now.plus(after), self.sequence), node.clone());
                     }
                 }
-                let commands = calls.iter().map(|c| self.bent(&c.command)).collect();
+                let commands = calls.iter().map(|c| c.command.clone()).collect();
                 let answers = self.cloud.call_together(self.now, commands);
                 for (Departure { id, node, command }, answer) in calls.into_iter().zip(answers) {
                     self.note(|| call_line(&node, &command, &answer.result));
@@ -82,9 +79,6 @@ impl Simulation {
                 self.cloud.truth_mut().broken(Invariant::CommitBeforeAct, now, &node, what);
             }
         }
-        if self.canary == Some(Canary::ActBeforeCommit) {
-            self.act_before_commit(&node, record.as_deref());
-        }
         self.digest.number(self.now.0);
         self.digest.bytes(json.as_deref().unwrap_or_default().as_bytes());
         let write = Write { node: node.clone(), expected, record: json, events };
@@ -109,38 +103,6 @@ impl Simulation {
             Ok(_) => Outcome::Conflict,
             Err(e) => Outcome::Failed(e.to_string()),
         }
-    }
-
-    /// A planted bug: what the record only asks for leaves at once.
-    fn act_before_commit(&mut self, node: &NodeId, record: Option<&Record>) {
-        let started = |record: Option<&Record>| -> Vec<Command> {
-            let rows = record.and_then(|r| r.replacement.as_ref()).map(|r| &r.rows);
-            rows.into_iter()
-                .flat_map(|rows| rows.values())
-                .flat_map(|row| row.calls.values())
-                .filter(|call| call.state == CallState::Started)
-                .map(|call| call.command.clone())
-                .collect()
-        };
-        let before = started(self.watch.durable.get(node).map(Arc::as_ref));
-        for command in started(record).into_iter().filter(|c| !before.contains(c)) {
-            self.watch.call(self.now, node, &command, &mut self.cloud);
-            self.cloud.call(self.now, command);
-        }
-    }
-
-    /// What leaves of a command: a planted bug may make something else of it.
-    fn bent(&mut self, command: &Command) -> Command {
-        let mut left = command.clone();
-        if self.canary.is_some() {
-            let sent = left.token().map_or(0, |token| {
-                let sent = self.sent.entry(token.clone()).or_default();
-                *sent += 1;
-                *sent
-            });
-            canary::bend(self.canary, &mut left, sent, self.calls.len() as u64);
-        }
-        left
     }
 }
 

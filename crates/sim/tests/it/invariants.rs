@@ -524,11 +524,11 @@ fn a_node_that_could_go_on_and_is_not_woken_is_told() {
 #[test]
 fn a_node_that_does_not_get_well_is_told() {
     let mix = Mix { classes: <_>::default(), actions: Some(0), nodes: Some(1), ..Mix::default() };
-    assert_eq!(run::run_in(1, &mix, |_, _| {}).violations, []);
+    assert_eq!(run::told_in(1, &mix, |_, _| {}).violations, []);
     let nothing_to_be_had = |world: &mut SimConfig, _: &mut FleetConfig| {
         (world.spot_vcpus, world.on_demand_vcpus) = (Some(0), Some(0));
     };
-    let broken = run::run_in(1, &mix, nothing_to_be_had).violations;
+    let broken = run::told_in(1, &mix, nothing_to_be_had).violations;
     for words in ["nodes are not made", "wanted Running"] {
         let found = |v: &&Violation| v.name == Invariant::Converges && v.sentence.contains(words);
         assert!(broken.iter().any(|v| found(&v)), "{words}: {broken:#?}");

@@ -171,11 +171,8 @@ fn nothing_is_adopted_before_everything_has_been_looked_at_for_a_whole_window() 
     let began = scene.sim.now;
     let mut refused = 0;
     loop {
-        let word = UserCommand::Adopt {
-            id: scene.node.clone(),
-            document: None,
-            heads: BTreeMap::new(),
-        };
+        let word =
+            UserCommand::Adopt { id: scene.node.clone(), document: None, heads: BTreeMap::new() };
         let number = scene.sim.say(word);
         scene.sim.run_for(2 * SECOND);
         match scene.sim.answers.remove(&number).expect("an answer") {

@@ -4,9 +4,10 @@
 //! Some seeds are the same at every run, some are not: those are printed, and `HOLDFAST_SEED=n`
 //! repeats one.
 
+use holdfast_cloud_sim::SimConfig;
+use holdfast_controller::FleetConfig;
 use holdfast_model::Invariant;
-use holdfast_sim::campaign::{self, CANARY_SEEDS};
-use holdfast_sim::canary::Canary;
+use holdfast_sim::campaign;
 use holdfast_sim::run::{self, RunReport};
 use holdfast_sim::scenario::{Mix, Scenario};
 use holdfast_sim::{Class, shrink, timeline};
@@ -68,45 +69,24 @@ fn the_same_seed_gives_the_same_history_bit_for_bit() {
 }
 
 #[test]
-fn every_planted_bug_trips_the_invariant_that_it_names() {
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let caught_by = |canary: Canary| {
-        let mix = campaign::planted(canary);
-        (1..=CANARY_SEEDS).find(|seed| campaign::caught(canary, &run::run(*seed, &mix)))
-    };
-    let missed = std::sync::Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    let Some(canary) = Canary::ALL.get(index) else { return };
-                    if caught_by(*canary).is_none() {
-                        missed.lock().unwrap().push(canary.name());
-                    }
-                }
-            });
-        }
-    });
-    let missed = missed.into_inner().unwrap();
-    assert!(missed.is_empty(), "not caught within {CANARY_SEEDS} seeds: {missed:?}");
-}
-
-#[test]
 fn a_failing_history_is_made_small_and_told_with_the_command_that_repeats_it() {
-    let canary = Canary::ForgetInterface;
-    let mix = campaign::planted(canary);
-    let seed = (1..=CANARY_SEEDS)
-        .find(|seed| campaign::caught(canary, &run::run(*seed, &mix)))
-        .expect("a canary that is caught");
-    let small = shrink::shrink(seed, &mix, canary.trips(), |_| true);
+    let lie = |cloud: &mut SimConfig, _: &mut FleetConfig| cloud.lies_about_syncing = true;
+    let mix = Mix::default();
+    let broken = Invariant::NoWriteLost;
+    let loses = |report: &RunReport| report.violations.iter().any(|v| v.name == broken);
+    let seed = (1..=20)
+        .find(|seed| loses(&run::told_in(*seed, &mix, lie)))
+        .expect("a history in which acknowledged writes are lost");
+    let small =
+        shrink::shrink_by(seed, &mix, |candidate| loses(&run::told_in(seed, candidate, lie)));
     let (before, after) = (Scenario::draw(seed, &mix), Scenario::draw(seed, &small));
     assert!(after.actions.len() <= 2 && after.shapes.len() <= before.shapes.len(), "{after:?}");
-    let told = run::told(seed, &small);
-    assert!(told.violations.iter().any(|v| v.name == Invariant::IdentityKept));
+    let told = run::told_in(seed, &small, lie);
+    assert!(loses(&told));
     let text = timeline::render(&told);
-    assert!(text.contains("BROKEN identity-kept") && text.contains("ACTION"), "{text}");
-    assert!(campaign::replay(seed, &small).contains("--canary forget-interface"));
+    assert!(text.contains("BROKEN no-write-lost") && text.contains("ACTION"), "{text}");
+    let again = campaign::replay(seed, &small);
+    assert!(again.starts_with(&format!("holdfast sim --seed {seed} --faults ")), "{again}");
 }
 
 #[test]
