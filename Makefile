@@ -7,7 +7,7 @@ export CARGO_INCREMENTAL ?= 1
 PATH := $(HOME)/.cargo/bin:$(PATH)
 export PATH
 
-.PHONY: demo soak sim test walls check deny build setup clean
+.PHONY: demo soak sim mutants test walls check deny build setup clean
 
 ## Watch a PostgreSQL and a Redis live through hard interruptions. KEEP=1 leaves the server running.
 demo: setup build
@@ -17,9 +17,18 @@ demo: setup build
 soak: setup build
 	./target/debug/holdfast soak --for $(or $(MINUTES),10)m $(if $(SEED),--seed $(SEED))
 
-## The simulation at its full size: 100,000 replacements that a fault hit, and every planted bug.
+## The simulation at its full size: 100,000 replacements that a fault hit.
 sim: build
 	./target/debug/holdfast sim --replacements 100000
+
+## Wrong changes of the source, drawn by SEED (1), N (100) of them or ALL=1, or only the survivors in
+## AGAIN=file: which does no test notice? PLANTED=1: those that the simulation must find by chance.
+mutants: setup
+	$(CARGO) build --locked --quiet --package holdfast-mutants
+	@$(if $(PLANTED),true,$(CARGO) mutants --version >/dev/null 2>&1 || $(CARGO) install cargo-mutants --locked)
+	./target/debug/holdfast-mutants $(if $(PLANTED),planted,draw --seed $(or $(SEED),1) \
+	  --count $(or $(N),100) $(if $(ALL),--all) $(if $(AGAIN),--again $(AGAIN))) \
+	  $(if $(WORKERS),--workers $(WORKERS))
 
 ## Formatting, lints and all tests.
 test: setup check
