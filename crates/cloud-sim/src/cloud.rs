@@ -32,6 +32,7 @@ pub struct Scheduled {
 
 /// A simulated EC2 region. Every method takes the time; earlier times than before count as the
 /// latest one.
+#[derive(Clone)]
 pub struct SimCloud {
     pub(crate) world: World,
     calls: Vec<(Time, &'static str, String)>,
@@ -116,13 +117,19 @@ impl SimCloud {
                 Err(unknown_outcome(action))
             }
             None if throttle => Err(throttled(action)),
-            None | Some(Fault::LostReply) => {
+            None | Some(Fault::LostReply | Fault::ShownLate | Fault::Stuck | Fault::Fails) => {
+                let stuck = fault == Some(Fault::Stuck);
+                world.faults.during(stuck, fault == Some(Fault::ShownLate));
                 let (result, at) = world.carry_out(&command);
+                world.faults.during(false, false);
+                if let (Ok(reply), Some(Fault::Fails)) = (&result, &fault) {
+                    reply.facts.iter().for_each(|made| world.faults.will_fail(made.id()));
+                }
                 if let (Ok(reply), Some(_)) = (&result, command.makes()) {
                     made = reply.facts.first().map(|f| f.id().to_owned());
                 }
                 reply_at = at.unwrap_or(reply_at).max(reply_at);
-                if fault.is_some() {
+                if fault == Some(Fault::LostReply) {
                     reply_at = timeout_at;
                     Err(unknown_outcome(action))
                 } else {
@@ -144,7 +151,7 @@ impl SimCloud {
         let now = world.now;
         let action = describe::action(query.kind);
         let at = world.after(world.config.describe);
-        let (at, result) = if world.faults.draw(Class::LostDescribe) {
+        let (at, result) = if world.faults.loses_look() || world.faults.draw(Class::LostDescribe) {
             world.faults.hit(now, Class::LostDescribe, action, None);
             let message = format!("no answer to {action}; ask again");
             let lost = error(ErrorClass::Unreachable, "RequestTimeout", message);

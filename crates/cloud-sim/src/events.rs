@@ -41,7 +41,7 @@ pub(crate) enum Event {
 }
 
 /// Events in the order of their time, and of their making.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Events {
     due: BTreeMap<(Time, u64), Event>,
     made: u64,

@@ -1,6 +1,7 @@
 //! What can go wrong, and when: a script of single faults, and classes of faults by chance. This
 //! is the one place from which the cloud and its driver draw them.
 
+mod aftermath;
 mod class;
 
 pub use class::Class;
@@ -29,6 +30,12 @@ pub enum Fault {
     LostRequest,
     /// `RequestLimitExceeded`, and nothing is done.
     Throttled,
+    /// It is done; what it makes or changes is shown late.
+    ShownLate,
+    /// It is done; what it sets going is stuck for twenty minutes.
+    Stuck,
+    /// It is done; the snapshots or the image that it makes fail.
+    Fails,
 }
 
 impl Fault {
@@ -114,6 +121,7 @@ pub struct Faults {
     hits: Vec<Hit>,
     calls: u64,
     of_action: BTreeMap<&'static str, u64>,
+    aftermath: aftermath::Aftermath,
 }
 
 impl Faults {
@@ -128,6 +136,7 @@ impl Faults {
             hits: Vec::new(),
             calls: 0,
             of_action: BTreeMap::new(),
+            aftermath: <_>::default(),
         }
     }
 
@@ -178,6 +187,9 @@ impl Faults {
     /// can hang for half an hour).
     pub(crate) fn slow(&mut self, class: Class, usually: u64) -> Option<u64> {
         use holdfast_model::time::MINUTE;
+        if let Some(stuck) = self.stuck() {
+            return Some(stuck);
+        }
         if !self.draw(class) {
             return None;
         }

@@ -17,6 +17,7 @@ pub mod faults;
 pub mod given;
 mod handle;
 pub mod latency;
+mod likeness;
 mod refusal;
 mod resources;
 pub mod rng;

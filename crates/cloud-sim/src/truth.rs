@@ -41,7 +41,7 @@ pub(crate) struct Shown {
     pub disks: BTreeMap<String, (Option<String>, String)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Expectation {
     devices: BTreeSet<String>,
     address: bool,
@@ -51,7 +51,7 @@ struct Expectation {
 }
 
 /// The ground truth.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Truth {
     expected: BTreeMap<NodeId, Expectation>,
     numbers: BTreeMap<NodeId, u64>,

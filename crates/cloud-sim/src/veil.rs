@@ -6,13 +6,13 @@ use holdfast_model::facts::Fact;
 use std::collections::BTreeMap;
 
 /// What is shown instead of the truth, by id, and until when. `None` shows nothing.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Veil {
     covers: BTreeMap<String, Cover>,
     swept: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Cover {
     instead: Option<Fact>,
     until: Time,

@@ -26,6 +26,7 @@ pub(crate) const MAX_NOTICES: usize = 10_000;
 /// Holdfast allows EC2.
 const LATE: u64 = 20 * SECOND;
 
+#[derive(Clone)]
 pub(crate) struct World {
     pub config: SimConfig,
     pub now: Time,
@@ -91,6 +92,11 @@ impl World {
         }
     }
 
+    /// How many ids there have been.
+    pub(crate) fn named(&self) -> u64 {
+        self.named
+    }
+
     /// Sixty-four bits that no other call of this gives.
     fn unique(&mut self) -> u64 {
         self.named += 1;
@@ -135,6 +141,10 @@ impl World {
 
     /// Until when a Describe may be behind, if a fault makes it so.
     fn late(&mut self, class: Class, id: &str) -> Option<Time> {
+        if let Some(until) = self.faults.shown_late(self.now) {
+            self.hit(class, id);
+            return Some(until);
+        }
         if !self.faults.draw(class) {
             return None;
         }

@@ -11,6 +11,7 @@ pub mod buckets;
 mod calls;
 mod config;
 mod kept;
+mod likeness;
 mod overlooked;
 pub mod priority;
 mod queue;
@@ -132,7 +133,8 @@ pub enum Effect {
     Show(NodeId),
 }
 
-/// The fleet.
+/// The fleet. A copy goes on by itself.
+#[derive(Clone)]
 pub struct Fleet {
     config: FleetConfig,
     world: World,

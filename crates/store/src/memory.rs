@@ -66,9 +66,22 @@ impl MemoryStore {
         MemoryStore { limits: self.limits, content: Mutex::new(self.content().clone()) }
     }
 
+    /// Every setting, with its value.
+    #[must_use]
+    pub fn settings(&self) -> Vec<String> {
+        let content = self.content();
+        content.settings.iter().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
     fn content(&self) -> MutexGuard<'_, Content> {
         // Nothing in here panics halfway through a change.
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clone for MemoryStore {
+    fn clone(&self) -> MemoryStore {
+        self.copy()
     }
 }
 

@@ -16,7 +16,7 @@ fn key(market: &Market) -> Key {
 }
 
 /// Limits of markets; a market without one takes any number.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Capacity {
     most: BTreeMap<Key, u32>,
     dry_until: BTreeMap<Key, Time>,

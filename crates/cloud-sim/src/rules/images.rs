@@ -69,7 +69,8 @@ impl World {
     }
 
     pub(crate) fn image_made(&mut self, id: &ImageId) {
-        let fails = self.images.contains_key(id) && self.faults.draw(Class::FailedSnapshot);
+        let fails = self.images.contains_key(id)
+            && (self.faults.was_to_fail(id.as_str()) || self.faults.draw(Class::FailedSnapshot));
         if fails {
             self.hit(Class::FailedSnapshot, id.as_str());
         }

@@ -17,7 +17,7 @@ const FIRST: u16 = 4;
 const LAST: u16 = u16::MAX - 1;
 
 /// Which addresses are taken.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Addresses {
     taken: BTreeSet<(u8, u16)>,
     tried: [u16; ZONES.len()],

@@ -149,7 +149,8 @@ impl World {
 
     pub(crate) fn snapshot_made(&mut self, id: &SnapshotId) {
         self.snapshot_ends(id);
-        let fails = self.snapshots.contains_key(id) && self.faults.draw(Class::FailedSnapshot);
+        let fails = self.snapshots.contains_key(id)
+            && (self.faults.was_to_fail(id.as_str()) || self.faults.draw(Class::FailedSnapshot));
         if fails {
             self.hit(Class::FailedSnapshot, id.as_str());
         }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 const TOKEN: u64 = 100_000;
 
 /// Buckets by action and what is counted, in parts of a token.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Throttle {
     buckets: BTreeMap<(&'static str, Counted), (u64, Time)>,
 }

@@ -10,7 +10,7 @@ use holdfast_model::{Kind, NodeId, Record, Time};
 use std::collections::BTreeSet;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Brake {
     most: usize,
     /// Begun within the last hour: when, which node, and the replacement's number.

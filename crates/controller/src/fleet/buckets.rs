@@ -172,7 +172,7 @@ impl Level {
 }
 
 /// The buckets of one cloud.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Buckets {
     limits: CallLimits,
     levels: BTreeMap<(&'static str, Counted), Level>,

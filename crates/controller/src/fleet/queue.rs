@@ -41,7 +41,7 @@ impl Waiting {
 type Line = BTreeSet<(Priority, u64, Token)>;
 
 /// Calls by their tokens: waiting, or under way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Queue {
     pub(super) buckets: Buckets,
     waiting: BTreeMap<Token, Waiting>,

@@ -27,7 +27,7 @@ const PART_OF_BACKLOG: u64 = 100;
 const PAGE_TAKES: u64 = 100;
 
 /// One read under way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Read {
     query: Query,
     asked: Time,
@@ -47,7 +47,7 @@ struct Sweep {
 }
 
 /// Reads under way and due.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Reads {
     under_way: BTreeMap<u64, Read>,
     /// To be looked at as soon as may be.

@@ -32,7 +32,7 @@ pub(super) struct Answered {
 }
 
 /// What is being committed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Draft {
     pub(super) record: Option<Arc<Record>>,
     pub(super) before: Arc<Record>,
@@ -42,7 +42,7 @@ pub(super) struct Draft {
 }
 
 /// The runner.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Runner {
     /// As committed; revision 0: not yet. `None`: it cannot be read.
     pub(super) record: Option<Arc<Record>>,
