@@ -11,6 +11,7 @@ pub mod campaign;
 pub mod cells;
 pub mod crash;
 pub mod digest;
+pub mod exhaustive;
 pub mod run;
 pub mod scenario;
 pub mod shape;
@@ -18,6 +19,7 @@ pub mod shrink;
 pub mod simulation;
 pub mod tally;
 pub mod timeline;
+pub mod upset;
 pub mod watch;
 
 pub use crash::{Crash, Side};

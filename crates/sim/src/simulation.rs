@@ -1,6 +1,9 @@
 //! The driver in virtual time.
 
 mod effects;
+mod upsets;
+
+pub use upsets::Upsets;
 
 use crate::crash::{Crash, Side};
 use crate::digest::Digest;
@@ -33,6 +36,7 @@ const MOST_SKEW: u64 = 2 * HOUR;
 const STALL: (u64, u64) = (5 * SECOND, 5 * MINUTE);
 
 /// A message on its way back to the controller. Messages of a dead controller never arrive.
+#[derive(Debug, Clone)]
 enum Message {
     Replied(u64, Result<Reply, CloudError>),
     Observed(u64, Result<Page, CloudError>),
@@ -59,7 +63,8 @@ pub struct Brain {
     watch: Watch,
 }
 
-/// The simulation.
+/// The simulation. A copy shares nothing with it that could change, and goes on by itself.
+#[derive(Clone)]
 pub struct Simulation {
     /// The cloud, with its ground truth.
     pub cloud: SimCloud,
@@ -87,6 +92,8 @@ pub struct Simulation {
     pub reads_back: bool,
     /// What happened, for people; nothing is noted where there is `None`.
     pub trace: Option<Vec<(Time, String)>>,
+    /// What is to happen at single deeds.
+    pub upsets: Upsets,
     config: FleetConfig,
     watch: Watch,
     /// By how much the controller's clock is ahead of the cloud's, in milliseconds.
@@ -129,6 +136,7 @@ impl Simulation {
             digest: Digest::default(),
             reads_back: true,
             trace: None,
+            upsets: Upsets::default(),
             watch: Watch::default(),
             skew: 0,
             stalled_until: None,
@@ -257,7 +265,7 @@ impl Simulation {
     }
 
     /// Goes to the next thing that happens, at the latest to `end`.
-    fn step(&mut self, end: Time) {
+    pub fn step(&mut self, end: Time) {
         self.inputs += 1;
         self.now = self.now.max(self.next(end));
         self.cloud.advance(self.now);
@@ -365,6 +373,7 @@ impl Simulation {
         self.note(|| "the controller dies".to_owned());
         self.stalled_until = None;
         self.messages.clear();
+        self.upsets.forget();
         self.dead_until = Some(self.now.plus(DEAD_FOR));
     }
 
@@ -382,7 +391,7 @@ impl Simulation {
 
     /// Something is done as if the fleet had wanted it: so what may never happen is tried.
     pub fn pretend(&mut self, effect: Effect) {
-        self.carry_out(effect);
+        self.carry_out(effect, None);
     }
 
     /// The watch looks at every node as if so many milliseconds had passed, and the fleet had not
@@ -452,12 +461,14 @@ impl Simulation {
         for effect in effects {
             let counts = matches!(effect, Effect::Commit { .. } | Effect::Call { .. });
             self.effects += u64::from(counts);
+            let upset = self.deed(&effect);
             let dies_at = if counts { self.dies_at() } else { None };
+            let dies_at = dies_at.or(Simulation::side(upset));
             if dies_at == Some(Side::Before) {
                 self.kill_controller();
                 return;
             }
-            self.carry_out(effect);
+            self.carry_out(effect, upset);
             if dies_at.is_some() {
                 self.kill_controller();
                 return;

@@ -34,7 +34,7 @@ const SLACK: u64 = 10 * MINUTE;
 pub const CALLS_A_MINUTE: usize = 90;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Watch {
     /// What is durable.
     pub durable: Durable,
@@ -64,6 +64,12 @@ impl Watch {
     /// The watch over a second controller of the same nodes.
     pub(crate) fn shared() -> Watch {
         Watch { is_shared: true, ..Watch::default() }
+    }
+
+    /// Writes what of it decides what it will find broken; what is durable stands in the store.
+    pub(crate) fn write_likeness(&self, out: &mut impl std::fmt::Write) -> std::fmt::Result {
+        write!(out, "{:?} {:?} {:?} ", self.written, self.recent, self.removed)?;
+        write!(out, "{:?} {:?} {:?} {:?}", self.looked, self.skew, self.frozen, self.told)
     }
 
     /// A controller starts: these are the records in its store.

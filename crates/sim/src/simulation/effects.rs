@@ -1,6 +1,7 @@
 //! What the controller wants done: commits and calls.
 
 use super::{MAX_STORY, Message, Simulation};
+use crate::upset::Upset;
 use holdfast_cloud_sim::Class;
 use holdfast_controller::{Departure, Effect, Outcome};
 use holdfast_model::time::SECOND;
@@ -10,15 +11,22 @@ use std::sync::Arc;
 
 /// How long a commit takes, in milliseconds.
 const COMMIT_TAKES: u64 = 2;
+/// How long a slow one takes, in milliseconds.
+const SLOW_COMMIT_TAKES: u64 = 10 * SECOND;
 /// How long after a call left an instance of its node may die, in milliseconds.
 const DOOM: u64 = 40 * SECOND;
 
 impl Simulation {
-    pub(super) fn carry_out(&mut self, effect: Effect) {
+    pub(super) fn carry_out(&mut self, effect: Effect, upset: Option<Upset>) {
         match effect {
             Effect::Commit { id, node, expected, record, events } => {
-                let outcome = self.commit(node, expected, record, events);
-                self.post(self.now.plus(COMMIT_TAKES), Message::Committed(id, outcome));
+                let outcome = match upset {
+                    Some(Upset::CommitFails) => Outcome::Failed("it was told to fail".to_owned()),
+                    _ => self.commit(node, expected, record, events),
+                };
+                let slow = upset == Some(Upset::CommitIsSlow);
+                let takes = if slow { SLOW_COMMIT_TAKES } else { COMMIT_TAKES };
+                self.post(self.now.plus(takes), Message::Committed(id, outcome));
             }
             Effect::Call { calls } => {
                 // What happened before this call, while the controller stood still say, is none of it.
@@ -35,6 +43,9 @@ impl Simulation {
                 }
                 let commands = calls.iter().map(|c| c.command.clone()).collect();
                 let answers = self.cloud.call_together(self.now, commands);
+                if let Some(first) = calls.first() {
+                    self.strike(upset, &first.node);
+                }
                 for (Departure { id, node, command }, answer) in calls.into_iter().zip(answers) {
                     self.note(|| call_line(&node, &command, &answer.result));
                     self.watch.answered(self.now, &node, &command, &answer.result);
@@ -43,7 +54,7 @@ impl Simulation {
                 }
             }
             Effect::Observe { id, query } => {
-                let (at, result) = self.cloud.observe(self.now, &query);
+                let (at, result) = self.look(&query, upset);
                 self.post(at, Message::Observed(id, result));
             }
             Effect::Answer { id, answer } => {

@@ -19,7 +19,7 @@ pub const JUST_NOW: u64 = 12 * SECOND;
 const DOUBLINGS: u32 = 6;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Endings {
     /// When the controller last set that volumes outlive an instance, and for which devices.
     set: BTreeMap<NodeId, (InstanceId, Vec<String>, Time)>,

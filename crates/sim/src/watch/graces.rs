@@ -11,7 +11,7 @@ const A_START: u64 = HOUR;
 /// What is no matter, in milliseconds.
 const SLACK: u64 = SECOND;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Grace {
     /// When it began, truly.
     began: Time,
@@ -21,7 +21,7 @@ struct Grace {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Graces {
     of: BTreeMap<NodeId, BTreeMap<String, Grace>>,
     starts: u64,

@@ -14,7 +14,7 @@ use holdfast_model::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Launches {
     /// Which launch was given which number.
     given: BTreeMap<NodeId, BTreeMap<String, Token>>,
