@@ -27,6 +27,7 @@ mod rollback;
 mod saved;
 mod scene;
 mod settings;
+mod singles;
 mod standby;
 mod stopped;
 mod swarm;
