@@ -69,7 +69,9 @@ impl Watch {
     /// Writes what of it decides what it will find broken; what is durable stands in the store.
     pub(crate) fn write_likeness(&self, out: &mut impl std::fmt::Write) -> std::fmt::Result {
         write!(out, "{:?} {:?} {:?} ", self.written, self.recent, self.removed)?;
-        write!(out, "{:?} {:?} {:?} {:?}", self.looked, self.skew, self.frozen, self.told)
+        write!(out, "{:?} {:?} {:?} {:?} ", self.looked, self.skew, self.frozen, self.told)?;
+        write!(out, "{:?} {:?} {:?} ", self.launches, self.graces, self.endings)?;
+        write!(out, "{:?} {:?} ", self.asking, self.is_shared)
     }
 
     /// A controller starts: these are the records in its store.
