@@ -19,15 +19,24 @@ pub fn render(report: &RunReport) -> String {
     let broke = lines.iter().position(|(_, line)| line.starts_with("BROKEN"));
     let end = broke.map_or(lines.len(), |at| at + 1);
     let begin = end.saturating_sub(MAX_LINES);
+    let zero = lines.first().map_or(Time(0), |(at, _)| *at);
     let mut text = String::new();
     if begin > 0 {
         text.push_str(&format!("  … {begin} lines before\n"));
     }
-    let zero = lines.first().map_or(Time(0), |(at, _)| *at);
-    for (at, line) in &lines[begin..end] {
-        text.push_str(&format!("  {} {line}\n", clock(at.since(zero))));
-    }
+    text.push_str(&told(&lines[begin..end], zero));
     text
+}
+
+/// The timeline of something that was traced, from its first line on.
+#[must_use]
+pub fn lines(trace: &[(Time, String)]) -> String {
+    told(trace, trace.first().map_or(Time(0), |(at, _)| *at))
+}
+
+fn told(lines: &[(Time, String)], zero: Time) -> String {
+    let line = |(at, line): &(Time, String)| format!("  {} {line}\n", clock(at.since(zero)));
+    lines.iter().map(line).collect()
 }
 
 /// `1:02:03.004`.

@@ -1,6 +1,7 @@
 //! One course of one shape under way.
 
 use super::course::{self, Course};
+use crate::digest::Digest;
 use crate::shape::Shape;
 use crate::simulation::{Simulation, Stuck};
 use crate::watch::known;
@@ -211,6 +212,27 @@ impl Play {
         asked.id = self.sim.say(asked.word.clone());
         asked.at = self.sim.now;
         asked.times += 1;
+    }
+
+    /// The fingerprint of everything that decides how it goes on and how it is judged, but for what
+    /// chance will draw ([`Simulation::likeness`]): the same for two copies of one play if they
+    /// stand at the same instant in the same state, their user waits for the same, and as much is
+    /// broken.
+    #[must_use]
+    pub fn likeness(&self) -> u64 {
+        let mut digest = Digest::default();
+        digest.number(self.sim.likeness());
+        let answer = self.asked.as_ref().and_then(|asked| self.sim.answers.get(&asked.id));
+        let died = self.asked.as_ref().map(|asked| asked.deaths != self.sim.deaths);
+        digest.debug(&(&self.asked, answer, died, self.released));
+        digest.debug(&self.broken());
+        digest.value()
+    }
+
+    /// From now on chance draws what the state decides: the same state has the same future.
+    pub fn settle_chance(&mut self) {
+        let state = self.likeness();
+        self.sim.cloud.reseed(state);
     }
 
     /// Whether it has come to its end.

@@ -64,10 +64,28 @@ impl Walk {
         None
     }
 
-    /// A copy of a play that will meet a fault.
+    /// The play where it is, and no walk any more.
+    #[must_use]
+    pub fn into_play(mut self) -> Play {
+        self.play.sim.upsets.noted = None;
+        self.play
+    }
+
+    /// A fault that the play itself will meet.
+    pub fn meet(&mut self, point: Point) {
+        self.play.sim.upsets.planned.insert(self.base + point.deed, point.upset);
+    }
+
+    /// From now on chance draws what the state decides.
+    pub fn settle_chance(&mut self) {
+        self.play.settle_chance();
+    }
+
+    /// A copy of a play that will meet a fault. Its deeds are not noted.
     #[must_use]
     pub fn fork(&self, before: &Play, point: Point) -> Play {
         let mut fork = before.clone();
+        fork.sim.upsets.noted = None;
         fork.sim.upsets.planned.insert(self.base + point.deed, point.upset);
         fork
     }
@@ -89,13 +107,12 @@ pub fn singles(play: Play, mut tell: impl FnMut(Point, &Play, &[String])) -> Cou
     let mut seen = BTreeSet::new();
     let mut count = Count::default();
     while let Some(Step { before, points }) = walk.step() {
-        seen.insert(walk.play.sim.likeness());
+        seen.insert(walk.play.likeness());
         for point in points {
             let mut fork = walk.fork(&before, point);
-            fork.sim.upsets.noted = None;
             fork.step();
             count.points += 1;
-            if !seen.insert(fork.sim.likeness()) {
+            if !seen.insert(fork.likeness()) {
                 continue;
             }
             count.distinct += 1;

@@ -20,6 +20,7 @@ mod markets;
 mod matrix;
 mod network;
 mod noticed;
+mod pairs;
 mod planted;
 mod regressions;
 mod restored;
