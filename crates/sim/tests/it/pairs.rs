@@ -1,7 +1,7 @@
 //! Pairs of faults, in a few small courses: what `holdfast sim --pairs` does at length.
 
 use holdfast_model::Kind;
-use holdfast_sim::exhaustive::{Cell, Course, Plan, Sum};
+use holdfast_sim::exhaustive::{Cell, Course, Pair, Plan, Play, SHAPES, Sum, pairs};
 
 fn plan(course: Course, shape: &'static str) -> Plan {
     Plan::of(vec![Cell::prepare(course, shape).expect("prepared")])
@@ -48,4 +48,23 @@ fn pairs_that_are_gone_on_with_come_to_the_same_as_without_a_break() {
     let other = plan(Course::Undelete, "light");
     assert!(Sum::read(&kept, &other).is_err(), "what was kept is of other pairs");
     assert!(Sum::read("{}", &later).is_err() && Sum::read("", &later).is_err());
+}
+
+#[test]
+fn a_disk_that_lies_about_syncing_is_found_in_a_pair_that_can_be_done_again() {
+    let (shape, of) = SHAPES[3];
+    let mut play = Play::prepare(23, Course::Of(Kind::Lost), of).expect("prepared");
+    play.sim.cloud.config().lies_about_syncing = true;
+    play.trigger().expect("brought about");
+    let plan = Plan::of(vec![Cell::of(play, shape)]);
+    let broken = plan.outcome(0).broken;
+    let (name, what) =
+        broken.iter().find(|(name, _)| name.contains('+')).expect("a pair is broken");
+    assert!(what.starts_with("no-write-lost"), "{name}: {what}");
+    // The same pair breaks nothing on disks that tell the truth, and its faults are told.
+    let (play, broken) = pairs::again(Pair::read(name).expect("its name")).expect("done again");
+    assert_eq!(broken, [] as [String; 0]);
+    let told = play.sim.trace.expect("traced");
+    let faults = told.iter().filter(|(_, line)| line.starts_with("FAULT")).count();
+    assert!(faults >= 2, "{name}");
 }
