@@ -5,10 +5,8 @@
 
 mod adoption;
 mod blind;
-mod crashes;
 mod deallocation;
 mod ec2;
-mod faults;
 mod found;
 mod goldens;
 mod ground_truth;
