@@ -145,13 +145,17 @@ pub(crate) fn restore(record: &mut Record) -> Result<(), NotDone> {
 }
 
 /// Something that is kept of a volume.
-struct Saved {
-    generation: u64,
-    point: RootPoint,
+pub(crate) struct Saved {
+    /// The generation that it is of.
+    pub(crate) generation: u64,
+    /// Whether it was taken after that generation's fence, and not while it ran.
+    pub(crate) is_final: bool,
+    /// Where it is.
+    pub(crate) point: RootPoint,
 }
 
 /// All that is kept of a volume, newest first.
-fn kept_of(record: &Record, of: &str) -> Vec<Saved> {
+pub(crate) fn kept_of(record: &Record, of: &str) -> Vec<Saved> {
     let of_sets = record.upkeep.sets.iter().filter_map(|set| {
         let point = RootPoint {
             snapshot: set.snapshots.get(of)?.clone(),
@@ -159,7 +163,7 @@ fn kept_of(record: &Record, of: &str) -> Vec<Saved> {
             origin: set.origin.clone(),
             taken_at: set.begun_at,
         };
-        Some(Saved { generation: set.generation, point })
+        Some(Saved { generation: set.generation, is_final: false, point })
     });
     let finals = record.finals.iter().filter(|f| f.of == of).map(|f| {
         let point = RootPoint {
@@ -168,11 +172,12 @@ fn kept_of(record: &Record, of: &str) -> Vec<Saved> {
             origin: f.origin.clone(),
             taken_at: f.taken_at,
         };
-        Saved { generation: f.generation, point }
+        Saved { generation: f.generation, is_final: true, point }
     });
     let mut all: Vec<Saved> = of_sets.chain(finals).collect();
-    // A final snapshot is the last of its generation.
-    all.sort_by_key(|s| std::cmp::Reverse((s.generation, s.point.taken_at)));
+    // A final snapshot is the last of its generation. Of two that are alike, the later one counts.
+    all.sort_by_key(|s| (s.generation, s.is_final, s.point.taken_at));
+    all.reverse();
     all
 }
 

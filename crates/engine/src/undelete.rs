@@ -2,10 +2,9 @@
 //! words about what a deallocation keeps and deletes.
 
 use crate::retention;
+use crate::rollback::{self, Saved};
 use crate::words::NotDone;
-use holdfast_model::record::{
-    DataHead, Final, GivenUp, Goal, Record, Rollback, RootHead, RootPoint,
-};
+use holdfast_model::record::{DataHead, GivenUp, Goal, Record, Rollback, RootHead};
 use holdfast_model::{CallState, Kind, Row, VolumeId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,28 +96,30 @@ fn put_together(
     next.upkeep.sets = was.sets.clone();
     next.upkeep.sets.retain(|set| set.snapshots.values().all(|s| kept.contains(s.as_str())));
     root(&mut next, was, kept, lost);
-    next.data = was.data.clone();
-    let (finals, generation) = (&next.finals, record.generation);
-    for data in &mut next.data {
+    let mut volumes = was.data.clone();
+    for data in &mut volumes {
         let DataHead::Volume { id, .. } = &data.head else { continue };
         if kept.contains(id.as_str()) {
             continue;
         }
-        let newest = newest(finals, &data.device);
-        // A final snapshot of the last generation is begun after its fence: nothing is newer.
-        if newest.is_none_or(|f| f.generation != generation) {
-            lost.push(match newest {
-                Some(f) => format!(
+        let newest = newest(&next, &data.device);
+        // A final snapshot of the last generation is begun after its fence: nothing is newer. What
+        // was saved while that generation ran is older than what was on the volume.
+        let has_all = |s: &Saved| s.is_final && s.generation == record.generation;
+        if !newest.as_ref().is_some_and(has_all) {
+            lost.push(match &newest {
+                Some(s) => format!(
                     "{id} ({}), of which a snapshot of generation {} is kept",
-                    data.device, f.generation
+                    data.device, s.generation
                 ),
                 None => format!("{id} ({}) with all that was on it", data.device),
             });
         }
-        data.restore = newest.map(|f| f.snapshot.clone());
+        data.restore = newest.map(|s| s.point.snapshot);
         data.head = DataHead::Fresh;
         data.fs_uuid = None;
     }
+    next.data = volumes;
     for held in was.interface.iter().chain(&was.secondary) {
         if !kept.contains(held.id.as_str()) {
             lost.push(format!("the interface {} with its address {}", held.id, held.private_ip));
@@ -130,8 +131,9 @@ fn put_together(
     next
 }
 
-fn newest<'a>(finals: &'a [Final], of: &str) -> Option<&'a Final> {
-    finals.iter().filter(|f| f.of == of).max_by_key(|f| f.generation)
+/// The newest that is kept of a volume, whether it was taken at an end or while the node ran.
+fn newest(record: &Record, of: &str) -> Option<Saved> {
+    rollback::kept_of(record, of).into_iter().next()
 }
 
 fn root(next: &mut Record, was: &GivenUp, kept: &BTreeSet<String>, lost: &mut Vec<String>) {
@@ -143,26 +145,22 @@ fn root(next: &mut Record, was: &GivenUp, kept: &BTreeSet<String>, lost: &mut Ve
             if kept.contains(snapshot.as_str()) && kept.contains(image.as_str()) {
                 return;
             }
-            next.finals.iter().find(|f| &f.snapshot == snapshot).cloned()
+            let is_it = |s: &Saved| &s.point.snapshot == snapshot;
+            rollback::kept_of(next, "root").into_iter().find(is_it)
         }
         RootHead::Live { .. } => None,
     };
+    let newest = newest(next, "root");
     if point.is_none() {
-        let older = newest(&next.finals, "root").map(|f| f.generation);
-        let older = older.map(|g| format!(", of which generation {g} is kept")).unwrap_or_default();
-        lost.push(format!("the root{older}"));
+        let older =
+            newest.as_ref().map(|s| format!(", of which generation {} is kept", s.generation));
+        lost.push(format!("the root{}", older.unwrap_or_default()));
         next.root = RootHead::Fresh;
     }
     // The way of a rollback: where the image is gone, it registers another of the same snapshot.
-    let point = point.or_else(|| newest(&next.finals, "root").cloned());
-    next.rollback = point.map(|f| Rollback {
-        generation: f.generation,
-        root: Some(RootPoint {
-            snapshot: f.snapshot,
-            image: f.image,
-            origin: f.origin,
-            taken_at: f.taken_at,
-        }),
+    next.rollback = point.or(newest).map(|s| Rollback {
+        generation: s.generation,
+        root: Some(s.point),
         data: BTreeMap::new(),
         reason: "the root is made from its snapshot, for the deletion was taken back".to_owned(),
     });

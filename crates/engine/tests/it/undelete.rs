@@ -333,3 +333,25 @@ fn a_final_snapshot_is_newer_than_what_was_saved_while_its_generation_ran() {
     assert_eq!(root_from(&record).as_deref(), Some("snap-4-root"));
     assert_eq!(begins_with(&record, "/dev/xvdb").as_deref(), Some("snap-4-xvdb"));
 }
+
+#[test]
+fn what_was_saved_while_the_last_generation_ran_is_newer_than_what_an_earlier_one_left() {
+    let gone = ["vol-root", "vol-xvdb", "vol-xvdc"];
+    let mut record = deleted(live(), finals(2..LAST), &gone);
+    let sets = vec![set(LAST, 6), set(LAST, 7)];
+    let ids: Vec<String> =
+        sets.iter().flat_map(|set| set.snapshots.values()).map(|s| s.0.clone()).collect();
+    keep(&mut record, ids);
+    record.given_up.as_mut().unwrap().sets = sets;
+    let lost = undelete(&mut record).expect("what was written since is lost");
+    for told in [
+        "vol-xvdb (/dev/xvdb), of which a snapshot of generation 4 is kept",
+        "vol-xvdc (/dev/xvdc), of which a snapshot of generation 4 is kept",
+        "the root, of which generation 4 is kept",
+    ] {
+        assert!(lost.contains(told), "{lost}");
+    }
+    assert_eq!(root_from(&record).as_deref(), Some("snap-4-7-root"));
+    assert_eq!(begins_with(&record, "/dev/xvdb").as_deref(), Some("snap-4-7-xvdb"));
+    assert_eq!(begins_with(&record, "/dev/xvdc").as_deref(), Some("snap-4-7-xvdc"));
+}

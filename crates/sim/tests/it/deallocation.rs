@@ -362,3 +362,47 @@ fn an_image_that_the_deletion_took_is_made_again_from_its_snapshot() {
     assert!(!["ami-sim", OTHER_IMAGE].contains(&launch.image.as_str()), "{}", launch.image);
     scene.judge(Kind::Resume);
 }
+
+#[test]
+fn what_was_saved_while_the_node_ran_comes_back_where_its_volumes_are_gone() {
+    for (shape, devices) in
+        [(SNAPSHOTS, &["/dev/xvda", "/dev/xvdb", "/dev/xvdc"][..]), (WHOLE, &["/dev/xvda"][..])]
+    {
+        let mut scene = at(Moment::Running, shape);
+        let written = |scene: &mut Scene| -> Vec<u64> {
+            scene.sim.cloud.settle(scene.sim.now, &scene.node);
+            let truth = scene.sim.cloud.truth();
+            devices.iter().map(|device| truth.acknowledged(&scene.node, device)).collect()
+        };
+        let ended_with = written(&mut scene);
+        let mut noted = Vec::new();
+        for _ in 0..80 {
+            scene.sim.run_for(15 * SECOND);
+            noted.push((scene.sim.now, written(&mut scene)));
+        }
+        let record = scene.sim.record(&scene.node).unwrap();
+        let newest = record.upkeep.sets.last().expect("it ran for twenty minutes").clone();
+        assert_eq!(newest.generation, record.generation);
+        let saved = noted.iter().rev().find(|(at, _)| *at <= newest.begun_at).unwrap().1.clone();
+        give_up(&mut scene, flags(16 | 4));
+        scene.expect(shape);
+        assert!(!undelete(&mut scene, false), "what was written since is lost");
+        let node = scene.node.clone();
+        scene.sim.cloud.truth_mut().returns(&node);
+        assert!(undelete(&mut scene, true), "{}", scene.sim.told());
+        let told = scene.sim.told();
+        let named = format!("of which a snapshot of generation {} is kept", newest.generation);
+        assert_eq!(told.contains(&named), devices.len() > 1, "{told}");
+        assert!(told.contains(&format!("the root, of which generation {}", newest.generation)));
+        let before = scene.generation();
+        scene.trigger(Kind::Resume, shape);
+        scene.wait_for_end(Kind::Resume, before);
+        // What a gate does not open on, was told as lost, and is not counted any more.
+        let now = written(&mut scene);
+        for (index, device) in devices.iter().enumerate() {
+            assert!(saved[index] > ended_with[index] + 100, "{device}: it writes all the time");
+            assert!(now[index] >= saved[index], "{device}: {now:?}, {saved:?} were saved");
+        }
+        scene.judge(Kind::Resume);
+    }
+}
