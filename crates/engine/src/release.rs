@@ -2,12 +2,16 @@
 //! interface that it holds, and nothing of it is touched any more. So that nothing ever will be, all
 //! that was the node's is marked as released and our own tags come off.
 
-use crate::desk::{Asked, Desk};
+use crate::desk::{Asked, Desk, pause};
 use holdfast_model::facts::Fact;
 use holdfast_model::record::{DataHead, RootHead};
 use holdfast_model::tags::{self, Tags};
-use holdfast_model::{Command, Known, Row};
+use holdfast_model::{Command, Known, Row, Severity};
 use std::collections::BTreeSet;
+
+/// How often it is asked at most that our tags come off something. The pauses grow to two minutes at
+/// EC2, so that it is asked for some eight minutes.
+const MOST_ATTEMPTS: u32 = 10;
 
 /// Whether it is positively known how the instance is, and so what it holds.
 pub(crate) fn is_seen(desk: &mut Desk<'_>) -> bool {
@@ -75,18 +79,34 @@ pub(crate) fn untag(desk: &mut Desk<'_>) -> bool {
             Some(Asked::Done(_) | Asked::Refused { .. }) => {}
         }
         match desk.standing(Row::Retire, &release) {
-            None => {
-                let (resource, keys) = (id.clone(), tags::OURS.map(str::to_owned).to_vec());
-                desk.start(Row::Retire, &release, |_, _| Command::DeleteTags { resource, keys });
-            }
+            None => ask_for_release(desk, &id, &release),
             Some(Asked::Waiting | Asked::Done(_)) => {}
-            // It is its user's: if they have deleted it, there is nothing to take off.
-            Some(Asked::Refused { .. }) => {
+            // If its user has deleted it, it shows as absent soon. Otherwise the tags are still on it.
+            Some(Asked::Refused { error, at, attempt }) if attempt < MOST_ATTEMPTS => {
+                let next = at.plus(pause(desk.scene.tuning.retry_base, attempt));
+                if desk.scene.now >= next {
+                    ask_for_release(desk, &id, &release);
+                } else {
+                    desk.wake_at(next);
+                    desk.wait(format!("the node's tags to come off {id}: {error}"));
+                }
+            }
+            Some(Asked::Refused { error, .. }) => {
+                let message = format!(
+                    "{id} is let go and keeps Holdfast's tags, which could not be taken off \
+                     ({error}); nothing of it is touched any more"
+                );
+                desk.tell(Severity::Warn, "not-untagged", message);
                 desk.record.released.retain(|released| released != &id);
             }
         }
     }
     desk.record.released.is_empty()
+}
+
+fn ask_for_release(desk: &mut Desk<'_>, id: &str, name: &str) {
+    let (resource, keys) = (id.to_owned(), tags::OURS.map(str::to_owned).to_vec());
+    desk.start(Row::Retire, name, |_, _| Command::DeleteTags { resource, keys });
 }
 
 fn is_ours(desk: &Desk<'_>, fact: &Fact) -> bool {

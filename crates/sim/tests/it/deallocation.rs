@@ -2,12 +2,14 @@
 //! an instance that is let go is never touched again, and until the grace is over the node comes back.
 
 use crate::scene::{OTHER_IMAGE, SNAPSHOTS, Scene, Shape, WHOLE};
+use holdfast_cloud_sim::{Fault, When};
 use holdfast_model::facts::{Fact, InstanceState, ResourceKind};
 use holdfast_model::record::DataHead;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::{Deallocation, UserCommand};
 use holdfast_model::{Command, Kind, Token, VolumeId, Zone, tags};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What the servers of these tests are told in place of 96 hours.
 const GRACE: u64 = 2 * HOUR;
@@ -405,4 +407,39 @@ fn what_was_saved_while_the_node_ran_comes_back_where_its_volumes_are_gone() {
         }
         scene.judge(Kind::Resume);
     }
+}
+
+#[test]
+fn tags_that_cannot_be_taken_off_what_is_let_go_are_named_and_asked_for_no_longer() {
+    let mut scene = at(Moment::Running, WHOLE);
+    let refused = When::Matches(
+        Arc::new(
+            |c: &Command| matches!(c, Command::DeleteTags { resource, .. } if resource.starts_with("i-")),
+        ),
+        u32::MAX,
+    );
+    scene.sim.cloud.faults().add(refused, Fault::refused());
+    let instance = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().id;
+    scene.sim.say(UserCommand::Delete { id: scene.node.clone(), deallocation: flags(0) });
+    scene.sim.run_for(3 * MINUTE);
+    assert!(!scene.sim.told().contains("not-untagged"), "it is asked for again");
+    scene.sim.run_for(30 * MINUTE);
+    let told: Vec<&str> = scene
+        .sim
+        .story
+        .iter()
+        .filter(|e| e.code == "not-untagged")
+        .map(|e| e.message.as_str())
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains(instance.as_str()), "{told:?}");
+    let asked = scene.sim.calls.iter().filter(|c| **c == "DeleteTags").count();
+    assert!((10..40).contains(&asked), "{asked}");
+    let still = scene.sim.cloud.released(&scene.node);
+    assert!(still.iter().any(|f| f.id() == instance.as_str()), "it runs on");
+    // What is left of it for its grace goes, and the record with it.
+    let node = scene.node.clone();
+    scene.sim.cloud.truth_mut().release(&node);
+    scene.sim.run_until(2 * GRACE, |s| s.record(&node).is_none()).expect("it is over");
+    assert!(scene.sim.cloud.truly(instance.as_str()).is_some());
 }

@@ -92,3 +92,8 @@ fn tidying_up_survives_every_single_fault() {
 fn a_deletion_that_is_taken_back_survives_every_single_fault() {
     survives_every_fault(Course::Undelete);
 }
+
+#[test]
+fn letting_an_instance_go_survives_every_single_fault() {
+    survives_every_fault(Course::LetGo);
+}
