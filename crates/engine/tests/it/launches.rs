@@ -47,6 +47,7 @@ pub struct Played {
     pub record: Record,
     pub world: World,
     pub now: Time,
+    pub tuning: Tuning,
 }
 
 impl Played {
@@ -74,20 +75,21 @@ impl Played {
             record: Record::new(NodeId::from("smi-1"), document, Time(1)),
             world,
             now: Time(1),
+            tuning: Tuning::local(),
         }
     }
 
     /// One plan, a moment later.
     pub fn plan(&mut self) -> Plan {
         self.now = self.now.plus(1);
-        let (catalogue, tuning) = (catalogue(), Tuning::local());
+        let catalogue = catalogue();
         let scene = Scene {
             world: &self.world,
             catalogue: &catalogue,
             installation: &Installation::from("us"),
             epoch: Epoch { count: 1, began: Time(1) },
             survival: &Survival::default(),
-            tuning: &tuning,
+            tuning: &self.tuning,
             snapshot_volumes: 0,
             choice_from: Time(0),
             now: self.now,
@@ -101,7 +103,7 @@ impl Played {
         self.record.replacement.as_ref()?.rows.get(&row)
     }
 
-    fn is_done(&self, row: Row) -> bool {
+    pub fn is_done(&self, row: Row) -> bool {
         self.row(row).is_some_and(|state| state.done_at.is_some())
     }
 
@@ -134,7 +136,7 @@ pub fn is_launch(command: &Command) -> bool {
     matches!(command, Command::RunInstances(_))
 }
 
-fn instance(command: &Command, state: InstanceState, reason: Option<&str>) -> Fact {
+pub fn instance(command: &Command, state: InstanceState, reason: Option<&str>) -> Fact {
     let Command::RunInstances(launch) = command else { panic!("no launch: {command:?}") };
     let root = Attachment {
         volume: VolumeId::from("vol-root"),
@@ -239,7 +241,7 @@ fn running() -> (Played, InstanceFact) {
 }
 
 /// The instance is seen once more, as this; what is planned then.
-fn sees(node: &mut Played, instance: InstanceFact) -> Plan {
+pub fn sees(node: &mut Played, instance: InstanceFact) -> Plan {
     node.now = node.now.plus(1);
     node.world.absorb_ids(&["i-1".to_owned()], vec![Fact::Instance(instance.into())], node.now);
     node.plan()

@@ -5,7 +5,9 @@
 mod clock;
 mod interfaces;
 mod launches;
+mod looks;
 mod others;
+mod stops;
 mod survival;
 mod table;
 mod undelete;

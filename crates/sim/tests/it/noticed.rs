@@ -190,3 +190,20 @@ fn nothing_is_adopted_before_everything_has_been_looked_at_for_a_whole_window() 
     scene.sim.run_for(MINUTE);
     scene.judge(Kind::Recycle);
 }
+
+#[test]
+fn a_time_of_grace_begins_when_it_is_given_however_long_the_node_has_served() {
+    let mut scene = Scene::empty_with(82, WHOLE, |c| c.tuning.deallocation_grace = 4 * HOUR);
+    scene.create(WHOLE);
+    scene.sim.run_for(3 * HOUR);
+    let deallocation = Deallocation { should_terminate_instance: true, ..Deallocation::default() };
+    scene.sim.say(UserCommand::Delete { id: scene.node.clone(), deallocation });
+    scene.wait("deallocated", |s, n| s.record(n).is_some_and(|r| r.deallocated));
+    let ids = kept(&scene);
+    assert!(ids.len() >= 4, "a root, two volumes, an interface: {ids:?}");
+    scene.sim.run_for(4 * HOUR - 10 * MINUTE);
+    assert_eq!(kept(&scene), ids, "{}", scene.sim.told());
+    let node = scene.node.clone();
+    scene.sim.cloud.truth_mut().release(&node);
+    scene.sim.run_until(HOUR, |s| s.record(&node).is_none()).expect("the grace is over");
+}
