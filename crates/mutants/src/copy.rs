@@ -36,6 +36,16 @@ impl Place {
         Ok(Place { dir, _lock: lock })
     }
 
+    /// The first copy of another place where nobody works now, and what keeps others out of it.
+    fn neighbour(&self) -> Option<(PathBuf, File)> {
+        let places = fs::read_dir(self.dir.parent()?).ok()?;
+        places.filter_map(|place| Some(place.ok()?.path())).find_map(|place| {
+            let lock = File::options().append(true).open(place.join("lock")).ok()?;
+            let copy = place.join("0");
+            (place != self.dir && copy.is_dir() && lock.try_lock().is_ok()).then_some((copy, lock))
+        })
+    }
+
     /// Where it is.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -73,6 +83,12 @@ impl Copy {
             }
         }
         let copy = Copy { tree, target, files, edited: BTreeSet::new() };
+        if !dir.exists()
+            && let Some((other, _held)) = place.neighbour()
+        {
+            // What it has built of others' code need not be built twice.
+            copy_whole(&other, &dir)?;
+        }
         copy.write_all()?;
         Ok(copy)
     }
@@ -86,17 +102,8 @@ impl Copy {
         let from = self.tree.parent().unwrap_or(&self.tree);
         let (tree, target) = (dir.join("tree"), dir.join("target"));
         // One that is there already has built it too, at most a few edits ago.
-        if !dir.join("whole").is_file() {
-            if dir.exists() {
-                fs::remove_dir_all(&dir)?;
-            }
-            // With the times of change: by them cargo sees that nothing must be built again.
-            let done =
-                Command::new("cp").args(["-a", "--reflink=auto"]).arg(from).arg(&dir).status()?;
-            if !done.success() {
-                return Err(io::Error::other(format!("{} cannot be copied", from.display())));
-            }
-            File::create(dir.join("whole"))?;
+        if !dir.exists() {
+            copy_whole(from, &dir)?;
         }
         let copy = Copy { tree, target, files: self.files.clone(), edited: BTreeSet::new() };
         copy.write_all()?;
@@ -184,6 +191,21 @@ impl Copy {
             fs::set_permissions(&to, fs::Permissions::from_mode(0o755))?;
         }
         Ok(())
+    }
+}
+
+/// With the times of change: by them cargo sees that nothing must be built again.
+fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
+    // Aside, so that what is there is whole.
+    let aside = to.with_extension("new");
+    if aside.exists() {
+        fs::remove_dir_all(&aside)?;
+    }
+    let done = Command::new("cp").args(["-a", "--reflink=auto"]).arg(from).arg(&aside).status()?;
+    if done.success() {
+        fs::rename(aside, to)
+    } else {
+        Err(io::Error::other(format!("{} cannot be copied", from.display())))
     }
 }
 

@@ -49,6 +49,18 @@ impl Tried {
     pub fn is_well(&self) -> bool {
         matches!(self.verdict, Verdict::Killed(_))
     }
+
+    /// What became of it, in a word.
+    fn word(&self) -> &'static str {
+        match self.verdict {
+            Verdict::Killed(_) => "killed",
+            Verdict::Survived => "SURVIVED",
+            Verdict::DoesNotCompile(_) => "does not compile",
+            Verdict::OutOfTime => "out of time",
+            Verdict::NoTest => "no such test",
+            Verdict::FailsUnedited => "its test fails with nothing edited",
+        }
+    }
 }
 
 /// Tries all entries, or those of these names.
@@ -71,7 +83,14 @@ pub fn run(root: &Path, workers: usize, names: &[String]) -> io::Result<Vec<Trie
             Some(verdict) => verdict.clone(),
             None => verdict(copy, &entry)?,
         };
-        Ok(Tried { entry, verdict, took: begun.elapsed() })
+        let tried = Tried { entry, verdict, took: begun.elapsed() };
+        eprintln!(
+            "mutants: {}: {} ({:.1} s)",
+            tried.entry.name,
+            tried.word(),
+            tried.took.as_secs_f64()
+        );
+        Ok(tried)
     })?;
     Ok(all)
 }
