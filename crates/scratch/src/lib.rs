@@ -5,8 +5,10 @@
 //! system than the directory's own (a node's volumes are mounted below it).
 
 mod evidence;
+mod seed;
 
 pub use evidence::{FILE_MAX_BYTES, KEPT_MAX, KEPT_MAX_BYTES, LOG_MAX_BYTES, PLACE_VARIABLE};
+pub use seed::{SEED_VARIABLE, hash_of, seed};
 
 use std::path::Path;
 

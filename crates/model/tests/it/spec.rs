@@ -2,6 +2,7 @@ use base64::Engine as _;
 use holdfast_model::spec::BlockDevicesMode;
 use holdfast_model::{FieldError, Lifecycle, Spec};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use serde_json::{Value, json};
 
 fn valid() -> Value {
@@ -202,6 +203,12 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(holdfast_scratch::seed("documents")),
+        ..Default::default()
+    })]
+
     #[test]
     fn no_document_makes_the_reader_panic(value in any_json(), place in 0..8_usize) {
         let mut document = valid();

@@ -126,3 +126,16 @@ fn what_is_kept_has_a_limit() {
         assert!(kept.iter().any(|path| path.ends_with(first)), "{first} is not among {kept:?}");
     }
 }
+
+#[test]
+fn a_seed_is_the_same_for_the_same_source_wherever_it_is_and_another_for_another() {
+    let tree = |text: &str| {
+        let dir = Scratch::new();
+        fs::create_dir(dir.path().join("src")).unwrap();
+        fs::write(dir.path().join("src/lib.rs"), text).unwrap();
+        fs::write(dir.path().join("notes.md"), dir.path().to_str().unwrap()).unwrap();
+        holdfast_scratch::hash_of(dir.path()).unwrap()
+    };
+    assert_eq!(tree("fn one() {}"), tree("fn one() {}"));
+    assert_ne!(tree("fn one() {}"), tree("fn two() {}"));
+}

@@ -5,6 +5,7 @@ use holdfast_store::memory::MemoryStore;
 use holdfast_store::sqlite::SqliteStore;
 use holdfast_store::{EventFilter, EventLimits, Store, Write};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 /// Small, so that both kinds of pruning happen often.
 const LIMITS: EventLimits = EventLimits { per_node: 20, total: 45 };
@@ -30,7 +31,12 @@ fn groups() -> impl Strategy<Value = Vec<(Vec<Choice>, bool)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 40,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(holdfast_scratch::seed("two stores")),
+        ..Default::default()
+    })]
 
     #[test]
     fn the_memory_store_and_the_sqlite_store_do_the_same(groups in groups()) {
