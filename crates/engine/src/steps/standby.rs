@@ -23,7 +23,7 @@ use holdfast_model::replacement::{Call, Replacement};
 use holdfast_model::shared::Shared;
 use holdfast_model::time::MINUTE;
 use holdfast_model::{
-    CallState, Command, ErrorClass, Kind, Known, Market, Record, Row, Severity, tags,
+    CallState, Command, ErrorClass, Kind, Known, Market, Record, Row, Severity, Time, tags,
 };
 
 /// The role of an instance that was launched while another served, of its root and its interface.
@@ -113,13 +113,18 @@ pub(crate) fn look_elsewhere(desk: &mut Desk<'_>) -> bool {
         })
         .collect();
     let cooled = desk.record.cooled.clone();
-    let soon = desk.scene.now.plus(1);
-    desk.record.cooled.extend(asked.iter().map(|market| (market.to_string(), soon)));
+    // They count as refused for this once, for however long.
+    let never = Time(u64::MAX);
+    desk.record.cooled.extend(asked.iter().map(|market| (market.to_string(), never)));
     let choice = choose(desk);
     desk.record.cooled = cooled;
+    let may_ask = asked.len() <= ELSEWHERE;
     let found = match choice {
-        Choice::Market(market, why) if asked.len() <= ELSEWHERE && fits(desk, &market) => {
-            Some((market, why))
+        Choice::Market(market, why) if may_ask && fits(desk, &market) => Some((market, why)),
+        // While the old instance still ends, one that refused lately may have room again.
+        Choice::NoneBefore(at) if may_ask && at < never => {
+            desk.wake_at(at);
+            None
         }
         _ => None,
     };
