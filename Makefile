@@ -23,11 +23,12 @@ sim: build
 
 ## Wrong changes of the source, drawn by SEED (1), N (100) of them or ALL=1, or only the survivors in
 ## AGAIN=file: which does no test notice? PLANTED=1: those that the simulation must find by chance.
+## LISTED=1: those that are written down, each with the one test that must notice it.
 mutants: setup
 	$(CARGO) build --locked --quiet --package holdfast-mutants
-	@$(if $(PLANTED),true,$(CARGO) mutants --version >/dev/null 2>&1 || $(CARGO) install cargo-mutants --locked)
-	./target/debug/holdfast-mutants $(if $(PLANTED),planted,draw --seed $(or $(SEED),1) \
-	  --count $(or $(N),100) $(if $(ALL),--all) $(if $(AGAIN),--again $(AGAIN))) \
+	@$(if $(PLANTED)$(LISTED),true,$(CARGO) mutants --version >/dev/null 2>&1 || $(CARGO) install cargo-mutants --locked)
+	./target/debug/holdfast-mutants $(if $(PLANTED),planted,$(if $(LISTED),listed,draw --seed $(or $(SEED),1) \
+	  --count $(or $(N),100) $(if $(ALL),--all) $(if $(AGAIN),--again $(AGAIN)))) \
 	  $(if $(WORKERS),--workers $(WORKERS))
 
 ## Formatting, lints and all tests.
