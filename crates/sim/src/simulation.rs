@@ -302,7 +302,10 @@ impl Simulation {
         };
         self.take(input);
         self.tally_hits(None);
-        self.watch.look(self.now, self.skew, &self.fleet, &mut self.cloud);
+        // After a standstill the time has come for much at once: first it is done.
+        if self.wake > self.clock() {
+            self.watch.look(self.now, self.skew, &self.fleet, &mut self.cloud);
+        }
         // A fleet that wants to be woken in the past would spin, and stop virtual time.
         let idle = self.messages.first_key_value().is_none_or(|((at, _), _)| *at > self.now);
         if !due && idle && self.is_up() && self.wake <= self.clock() {

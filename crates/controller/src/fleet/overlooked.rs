@@ -40,9 +40,7 @@ impl Fleet {
     /// something, or would look for something else, or be made again sooner.
     #[must_use]
     pub fn overlooked(&self, node: &NodeId, now: Time) -> Option<String> {
-        // After a standstill the time has come for many at once, and each has its turn.
-        let is_due = |runner: &Runner| runner.wake.is_some_and(|at| at <= now);
-        let runner = self.runners.get(node).filter(|r| self.rests(node) && !is_due(r))?;
+        let runner = self.runners.get(node).filter(|_| self.rests(node))?;
         let record = runner.record.as_deref()?;
         let mut again = self.would_plan(record.clone(), now);
         // While a market is asked for in vain, the sentence on it is of the newest plan.
