@@ -1,23 +1,14 @@
 //! A server that starts takes what its records say of the future to be now.
 
+use crate::launches::market;
 use holdfast_engine::{Tuning, clock};
 use holdfast_model::record::{Holder, NeedsDecision};
 use holdfast_model::replacement::{Call, Finished, Replacement, RowState};
 use holdfast_model::time::HOUR;
 use holdfast_model::{
-    CallState, CloudError, Command, ErrorClass, InstanceId, Kind, Lifecycle, Market, NodeId,
-    Record, Row, SubnetId, Time, Token, Zone,
+    CallState, CloudError, Command, ErrorClass, InstanceId, Kind, NodeId, Record, Row, Time, Token,
 };
 use std::collections::BTreeMap;
-
-fn market() -> Market {
-    Market {
-        instance_type: "m5.large".to_owned(),
-        zone: Zone::from("z"),
-        subnet: SubnetId::from("subnet-z"),
-        lifecycle: Lifecycle::Spot,
-    }
-}
 
 /// A call that was made and answered at this instant; `refused`: and not done.
 fn call(at: Time, refused: bool) -> Call {

@@ -13,7 +13,7 @@ use holdfast_model::{
 };
 use serde_json::{Value, json};
 
-fn market() -> Market {
+pub fn market() -> Market {
     Market {
         instance_type: "m5.large".to_owned(),
         zone: Zone::from("z"),
@@ -227,9 +227,9 @@ fn a_launch_waits_for_every_new_volume_whichever_is_answered_last() {
     }
 }
 
-/// A node whose first instance runs, and what was seen of that.
-fn running() -> (Played, InstanceFact) {
-    let mut node = Played::new(&json!({ "persistRootDevice": true }), &[]);
+/// A node that keeps this, whose first instance runs, and what was seen of that.
+pub fn running(persistence: &Value) -> (Played, InstanceFact) {
+    let mut node = Played::new(persistence, &[]);
     node.plan();
     node.answer(is_launch, |launch| instance(launch, InstanceState::Running, None));
     node.plan();
@@ -251,7 +251,7 @@ pub fn sees(node: &mut Played, instance: InstanceFact) -> Plan {
 /// serve all the same.
 #[test]
 fn an_unwell_instance_is_kept_until_another_could_be_made_in_its_place() {
-    let (mut node, seen) = running();
+    let (mut node, seen) = running(&json!({ "persistRootDevice": true }));
     let show = |node: &mut Played, health: Health, no_successor: Option<&str>| {
         let no_successor = no_successor.map(str::to_owned);
         sees(node, InstanceFact { health, no_successor, ..seen.clone() })
@@ -271,7 +271,7 @@ fn an_unwell_instance_is_kept_until_another_could_be_made_in_its_place() {
 /// Nor does a recycling that a person asks for: it waits before anything is given up.
 #[test]
 fn a_recycling_gives_nothing_up_before_another_instance_could_be_made() {
-    let (mut node, seen) = running();
+    let (mut node, seen) = running(&json!({ "persistRootDevice": true }));
     node.record.recycle_wanted = true;
     let mut show = |no_successor: Option<&str>| {
         let no_successor = no_successor.map(str::to_owned);

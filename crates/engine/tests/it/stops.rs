@@ -1,6 +1,6 @@
 //! What a user has attached counts before an instance is stopped, and after it has ended.
 
-use crate::launches::{Played, instance, is_launch, sees};
+use crate::launches::{self, Played, sees};
 use holdfast_model::facts::{
     Attachment, Fact, Health, InstanceFact, InstanceState, VolumeFact, VolumeState,
 };
@@ -14,15 +14,8 @@ fn running(root: bool) -> (Played, InstanceFact) {
     let kept = json!({
         "persistRootDevice": root, "persistBlockDevices": true, "blockDevicesMode": "reattach",
     });
-    let mut node = Played::new(&kept, &[]);
-    node.plan();
-    node.answer(is_launch, |launch| instance(launch, InstanceState::Running, None));
-    node.plan();
-    node.record.replacement = None;
-    let Some(Fact::Instance(seen)) = node.world.last_seen("i-1").cloned() else {
-        panic!("it runs")
-    };
-    (node, InstanceFact { health: Health::Ok, ..(*seen).clone() })
+    let (node, seen) = launches::running(&kept);
+    (node, InstanceFact { health: Health::Ok, ..seen })
 }
 
 fn device(number: u32) -> String {

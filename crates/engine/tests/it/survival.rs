@@ -1,18 +1,10 @@
 //! What is learnt of markets from one state of a record to the next.
 
+use crate::launches::market;
 use holdfast_engine::markets::survival::{FIRST_GUESS, HALF_LIFE, Survival};
 use holdfast_model::record::{Holder, Life};
 use holdfast_model::time::{HOUR, MINUTE};
-use holdfast_model::{InstanceId, Lifecycle, Market, NodeId, Record, SubnetId, Time, Zone};
-
-fn market() -> Market {
-    Market {
-        instance_type: "m5.large".to_owned(),
-        zone: Zone::from("z"),
-        subnet: SubnetId::from("subnet-z"),
-        lifecycle: Lifecycle::Spot,
-    }
-}
+use holdfast_model::{InstanceId, NodeId, Record, Time};
 
 /// A node whose instance was launched then, if it has one.
 fn node(launched_at: Option<Time>, lives: Vec<Life>) -> Record {
