@@ -1,5 +1,5 @@
-//! One directed scene for each bug that is planted (`crates/mutants/list/planted.toml`): what the
-//! swarm finds by chance is found here at once, and always.
+//! Directed scenes for bugs that are planted (`crates/mutants/list/planted.toml`): what the swarm
+//! finds by chance is found here at once, and always.
 
 use crate::scene::{LIGHT, SNAPSHOTS, Scene, Shape, WHOLE};
 use holdfast_cloud_sim::{Fault, When};

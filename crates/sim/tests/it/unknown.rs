@@ -1,12 +1,12 @@
 //! What is not known satisfies no guard: resources that a new controller has not seen yet.
 
-use crate::scene::{LIGHT, Scene};
+use crate::scene::{LIGHT, Scene, Shape};
 use holdfast_cloud_sim::{Fault, When};
 use holdfast_model::facts::Fact;
 use holdfast_model::record::DataHead;
 use holdfast_model::time::{MINUTE, SECOND};
 use holdfast_model::user::{Deallocation, UserCommand};
-use holdfast_model::{Command, Kind, Row};
+use holdfast_model::{Command, InstanceId, Kind, Row};
 use std::sync::Arc;
 
 /// How long Describe is behind at most (`Tuning::ec2`): absence is no fact until then.
@@ -54,9 +54,10 @@ fn an_instance_that_is_not_seen_yet_after_a_restart_gets_the_kept_interface_befo
     scene.judge(Kind::Recycle);
 }
 
-#[test]
-fn an_instance_that_is_not_seen_yet_is_not_let_go_before_it_is_seen_to_live() {
-    let mut scene = Scene::serving(42, LIGHT);
+/// A node that is given up, to be let go, while a new controller has not seen its instance yet; and
+/// that instance.
+pub fn given_up_unseen(seed: u64, shape: Shape) -> (Scene, InstanceId) {
+    let mut scene = Scene::serving(seed, shape);
     let holder = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().id;
     let now = scene.sim.now;
     scene.sim.cloud.hide(now, holder.as_str(), now.plus(WINDOW - SECOND));
@@ -65,6 +66,12 @@ fn an_instance_that_is_not_seen_yet_is_not_let_go_before_it_is_seen_to_live() {
     let deallocation = Deallocation::default();
     scene.sim.say(UserCommand::Delete { id: scene.node.clone(), deallocation });
     scene.sim.run_for(5 * SECOND);
+    (scene, holder)
+}
+
+#[test]
+fn an_instance_that_is_not_seen_yet_is_not_let_go_before_it_is_seen_to_live() {
+    let (mut scene, holder) = given_up_unseen(42, LIGHT);
     let record = scene.sim.record(&scene.node).unwrap();
     let replacement = record.replacement.clone().unwrap();
     assert_eq!(replacement.kind, Kind::Delete);

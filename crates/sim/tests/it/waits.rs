@@ -2,13 +2,14 @@
 //! go.
 
 use crate::scene::{OTHER_IMAGE, Scene, WHOLE};
+use crate::unknown::given_up_unseen;
 use holdfast_cloud_sim::config::SimImage;
 use holdfast_cloud_sim::{Class, Fault, SimCloud, SimConfig, When};
 use holdfast_controller::FleetConfig;
 use holdfast_model::facts::{Fact, ImageState};
 use holdfast_model::record::{DataHead, Record, RootHead};
 use holdfast_model::time::{MINUTE, SECOND};
-use holdfast_model::user::{Deallocation, Target, UserCommand};
+use holdfast_model::user::{Target, UserCommand};
 use holdfast_model::{CallState, Command, ImageId, Installation, Kind, NodeId, Row, versions};
 use holdfast_sim::Simulation;
 use holdfast_store::{Store, Write, Written};
@@ -133,15 +134,7 @@ fn a_rollback_waits_for_an_image_that_is_not_seen() {
 
 #[test]
 fn what_can_no_longer_be_let_go_is_ended_and_fenced_before_anything_is_given_up() {
-    let mut scene = Scene::serving(97, WHOLE);
-    let holder = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().id;
-    let now = scene.sim.now;
-    scene.sim.cloud.hide(now, holder.as_str(), now.plus(WINDOW - SECOND));
-    scene.sim.kill_controller();
-    scene.sim.run_for(5 * SECOND);
-    let deallocation = Deallocation::default();
-    scene.sim.say(UserCommand::Delete { id: scene.node.clone(), deallocation });
-    scene.sim.run_for(5 * SECOND);
+    let (mut scene, holder) = given_up_unseen(97, WHOLE);
     // The rows that end an instance are done, because it was to be let go; and then it fails.
     rewritten(&mut scene, |record| {
         let replacement = record.replacement.as_mut().unwrap();
