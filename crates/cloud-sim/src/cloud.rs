@@ -161,13 +161,55 @@ impl SimCloud {
             (at, Err(throttled(action)))
         } else if world.is_throttled(action, 1) {
             (at, Err(throttled(action)))
-        } else if world.config.blind {
+        } else if now < world.blind.0 && !world.blind.1 {
+            let message = format!("no answer to {action}; ask again");
+            let lost = error(ErrorClass::Unreachable, "RequestTimeout", message);
+            (now.plus(world.config.timeout), Err(lost))
+        } else if world.config.blind || now < world.blind.0 {
             (at, Ok(Page::default()))
         } else {
             (at, Ok(world.describe(query)))
         };
         self.log(now, action, query.ids.first().cloned().unwrap_or_default());
         (at, result)
+    }
+
+    /// Until then no Describe shows anything; or none is answered, if `answers` is false.
+    pub fn blind(&mut self, now: Time, until: Time, answers: bool) {
+        self.advance(now);
+        self.world.faults.hit(now, Class::Blind, "every Describe", None);
+        self.world.blind = (until, answers);
+    }
+
+    /// Until when no Describe shows anything.
+    #[must_use]
+    pub fn blind_until(&self) -> Time {
+        self.world.blind.0
+    }
+
+    /// Somebody sets that some volumes of an instance die with it. If the cloud ends the instance
+    /// then, or if it was set after Holdfast had set the opposite, they do (ARCHITECTURE.md, "What
+    /// cannot be undone"): that is nobody's violation.
+    ///
+    /// # Errors
+    /// What EC2 would say.
+    pub fn doom(
+        &mut self,
+        now: Time,
+        instance: &InstanceId,
+        devices: &[String],
+    ) -> Result<(), CloudError> {
+        self.advance(now);
+        self.world.set_delete_on_termination(instance, devices, true)?;
+        let after = self.world.spared.contains(instance);
+        self.world.doomed.insert(instance.clone(), after);
+        Ok(())
+    }
+
+    /// Whether a volume of a node died because somebody had set it to die with its instance.
+    #[must_use]
+    pub fn is_bereft(&self, node: &NodeId) -> bool {
+        self.world.bereft.contains(node)
     }
 
     /// For a while no Describe shows a resource, and no other call knows it.

@@ -85,6 +85,8 @@ pub struct SimConfig {
     pub stale: Span,
     /// Most facts of one page.
     pub page: usize,
+    /// Most facts of one page of a look at everything (EC2 takes no limit together with ids).
+    pub sweep_page: usize,
     /// `pending` to `running`.
     pub pending: Span,
     /// `running` until the agent answers: before that the gate cannot be opened.
@@ -163,6 +165,7 @@ impl Default for SimConfig {
             appears: Span::new(0, 2 * SECOND),
             stale: Span::new(0, SECOND),
             page: holdfast_model::facts::MAX_PAGE,
+            sweep_page: holdfast_model::facts::MAX_PAGE,
             pending: Span::new(5 * SECOND, 18 * SECOND),
             boot: Span::new(6 * SECOND, 10 * SECOND),
             healthy: Span::new(0, 3 * SECOND),

@@ -84,7 +84,7 @@ impl World {
         let mut covers = self.veil.after(after, kind.prefix(), self.now).peekable();
         let mut page = Page::default();
         let mut last: Option<&str> = None;
-        for _ in 0..self.config.page.max(1) {
+        for _ in 0..self.config.page.min(self.config.sweep_page).max(1) {
             let next = there.peek().map(|(id, _)| id.as_ref());
             let covered = covers.next_if(|(id, _)| next.is_none_or(|next| id.as_str() <= next));
             let (id, fact) = match covered {

@@ -24,6 +24,7 @@ pub mod rng;
 mod rules;
 pub mod truth;
 mod veil;
+mod waiver;
 mod workload;
 mod world;
 pub mod writes;

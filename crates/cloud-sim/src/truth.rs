@@ -2,6 +2,7 @@
 //! may never happen. Each check is a function, and names the invariant that it found broken.
 
 use crate::resources::Lineage;
+use crate::waiver::Waivers;
 use crate::writes::Writes;
 use holdfast_model::{InstanceId, Invariant, NodeId, Time, VolumeId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +62,8 @@ pub struct Truth {
     serving: BTreeMap<NodeId, BTreeSet<InstanceId>>,
     /// Nodes whose user wants an earlier content back: what the next gate lacks is no loss.
     returning: BTreeSet<NodeId>,
+    /// What users have given up, and exactly how much.
+    pub(crate) waivers: Waivers,
     violations: Vec<Violation>,
 }
 
@@ -97,6 +100,49 @@ impl Truth {
         if let Some(shown) = first {
             shown.disks.clear();
         }
+    }
+
+    /// From now on this device too must never be lost.
+    pub fn expect_device(&mut self, node: &NodeId, device: &str) {
+        if let Some(expectation) = self.expected.get_mut(node) {
+            expectation.devices.insert(device.to_owned());
+        }
+    }
+
+    /// This device is its user's own again, or nobody's.
+    pub fn expect_no_device(&mut self, node: &NodeId, device: &str) {
+        if let Some(expectation) = self.expected.get_mut(node) {
+            expectation.devices.remove(device);
+            if let Some(shown) = expectation.first.as_mut() {
+                shown.disks.remove(device);
+            }
+        }
+    }
+
+    /// The user has accepted that an interface is lost, with its address: the next one is the
+    /// node's from then on. Index 0 is the primary one.
+    pub fn interface_given_up(&mut self, node: &NodeId, index: u32) {
+        let Some(shown) = self.expected.get_mut(node).and_then(|e| e.first.as_mut()) else {
+            return;
+        };
+        if index == 0 {
+            (shown.private_ip, shown.mac) = (None, None);
+        } else {
+            shown.interfaces.remove(&index);
+        }
+    }
+
+    /// Nothing of a device is asked for any more, until it is written to again.
+    pub(crate) fn forget_device(&mut self, node: &NodeId, device: &str) {
+        self.acknowledged.remove(&(node.clone(), device.to_owned()));
+        if let Some(shown) = self.expected.get_mut(node).and_then(|e| e.first.as_mut()) {
+            shown.disks.remove(device);
+        }
+    }
+
+    /// What was acknowledged on a device and has not been given up.
+    pub(crate) fn asked_for(&self, lineage: &Lineage) -> Writes {
+        self.acknowledged.get(lineage).cloned().unwrap_or_default()
     }
 
     /// Somebody deleted an interface: what is made in its place has its private IP and another MAC.
@@ -258,7 +304,7 @@ impl Truth {
             }
             // Told once: what is lost is no longer asked for.
             acknowledged.remove_all(&lost);
-            if given_up {
+            if given_up || self.waivers.may_lack(&lineage, &lost) {
                 continue;
             }
             let sentence = format!(
@@ -266,6 +312,11 @@ impl Truth {
                 lost.count()
             );
             self.broken(Invariant::NoWriteLost, at, node, sentence);
+        }
+        let returned = self.waivers.opened(node);
+        if let Some(shown) = self.expected.get_mut(node).and_then(|e| e.first.as_mut()) {
+            // Another content is another filesystem, perhaps.
+            shown.disks.retain(|device, _| !returned.contains(device));
         }
     }
 
@@ -284,6 +335,9 @@ impl Truth {
             return;
         };
         let (id, content) = deleted;
+        if self.waivers.lets_go(lineage, id, at) {
+            return;
+        }
         if persists && content.holds(acknowledged) && !others.any(|c| c.holds(acknowledged)) {
             let sentence = format!(
                 "{id} was deleted, the only copy of all {} acknowledged writes of {device}",
@@ -309,6 +363,11 @@ impl Truth {
             }
         }
         if expectation.address {
+            let given_up = first.private_ip.is_none();
+            if given_up || self.waivers.may_move(node, now.private_ip.as_ref()) {
+                first.private_ip.clone_from(&now.private_ip);
+                first.mac.clone_from(&now.mac);
+            }
             if first.private_ip != now.private_ip {
                 changes
                     .push(format!("private IP {:?} became {:?}", first.private_ip, now.private_ip));

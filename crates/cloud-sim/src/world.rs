@@ -58,6 +58,15 @@ pub(crate) struct World {
     pub truth: Truth,
     pub notices: Vec<Notice>,
     pub faults: Faults,
+    /// Until when nothing is shown, and whether Describe calls are answered meanwhile.
+    pub blind: (Time, bool),
+    /// Instances whose volumes somebody set to die with them, and that nobody set back since: and
+    /// whether it came after they had been set to outlive them.
+    pub doomed: BTreeMap<InstanceId, bool>,
+    /// Instances whose volumes were set to outlive them.
+    pub spared: BTreeSet<InstanceId>,
+    /// Nodes of which a volume died because somebody had set it to.
+    pub bereft: BTreeSet<NodeId>,
 }
 
 impl World {
@@ -89,6 +98,10 @@ impl World {
             truth: Truth::default(),
             notices: Vec::new(),
             faults: Faults::new(seeds.draw()),
+            blind: (Time(0), true),
+            doomed: BTreeMap::new(),
+            spared: BTreeSet::new(),
+            bereft: BTreeSet::new(),
         }
     }
 

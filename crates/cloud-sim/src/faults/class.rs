@@ -57,11 +57,19 @@ pub enum Class {
     Stall,
     /// The store refuses a commit.
     StoreError,
+    /// A commit takes longer than the wake that it commits.
+    SlowCommit,
+    /// A snapshot that a replacement needs hangs for hours.
+    StuckSnapshot,
+    /// No look shows something of a node that has been given up, for a while.
+    Unshown,
+    /// The cloud shows nothing at all, or answers no Describe, for minutes or hours.
+    Blind,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Class; 26] = [
+    pub const ALL: [Class; 30] = [
         Class::Capacity,
         Class::Throttled,
         Class::Refused,
@@ -88,6 +96,10 @@ impl Class {
         Class::ClockJump,
         Class::Stall,
         Class::StoreError,
+        Class::SlowCommit,
+        Class::StuckSnapshot,
+        Class::Unshown,
+        Class::Blind,
     ];
 
     /// Its name on the command line.
@@ -120,6 +132,10 @@ impl Class {
             Class::ClockJump => "clock-jump",
             Class::Stall => "stall",
             Class::StoreError => "store-error",
+            Class::SlowCommit => "slow-commit",
+            Class::StuckSnapshot => "stuck-snapshot",
+            Class::Unshown => "unshown",
+            Class::Blind => "blind",
         }
     }
 

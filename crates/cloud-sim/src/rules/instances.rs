@@ -9,7 +9,7 @@ use crate::world::{MAX_NOTICES, World};
 use holdfast_cloud::Notice;
 use holdfast_model::facts::{Attachment, InstanceState, VolumeState};
 use holdfast_model::time::{MINUTE, SECOND};
-use holdfast_model::{CloudError, InstanceId, Time};
+use holdfast_model::{CloudError, InstanceId, NodeId, Time, tags};
 
 impl World {
     /// What an instance's latencies are about.
@@ -50,6 +50,10 @@ impl World {
             return gone(id.as_str());
         };
         if instance.lives() {
+            if self.doomed.get(id) == Some(&false) {
+                // It was not set back first.
+                self.doomed.remove(id);
+            }
             let at = self.slowly(
                 Class::SlowTerminate,
                 Latency::ShuttingDown,
@@ -154,6 +158,9 @@ impl World {
         let attachments = std::mem::take(&mut instance.fact.attachments);
         let (interface, own) = (instance.fact.interface.take(), instance.own_interface);
         instance.fact.private_ip = None;
+        let node = instance.fact.tags.get(tags::NODE).map(|node| NodeId(node.clone()));
+        self.spared.remove(id);
+        let doomed = node.filter(|_| self.doomed.remove(id).is_some());
         for attachment in attachments {
             let held = self.volumes.get(&attachment.volume).is_some_and(|v| {
                 v.fact.attached_to.as_ref().is_some_and(|(holder, _)| holder == id)
@@ -167,7 +174,8 @@ impl World {
                 volume.fact.state = VolumeState::Available;
             }
             if attachment.delete_on_termination {
-                self.remove_volume(&attachment.volume, true);
+                self.remove_volume(&attachment.volume, doomed.is_none());
+                self.bereft.extend(doomed.clone());
             }
         }
         // An interface that was attached later outlives the instance (EC2 user guide, "Elastic
@@ -213,6 +221,10 @@ impl World {
         if let Some(device) = devices.iter().find(unknown) {
             let message = format!("{id} has no device {device}");
             return Err(refused("InvalidInstanceAttributeValue", message));
+        }
+        if !value {
+            self.doomed.remove(id);
+            self.spared.insert(id.clone());
         }
         if let Some(instance) = self.instance_mut(id) {
             for attachment in &mut instance.fact.attachments {

@@ -9,8 +9,12 @@ use crate::resources::{Content, Snapshot};
 use crate::world::World;
 use holdfast_model::facts::{InstanceState, SnapshotFact, SnapshotState, VolumeState};
 use holdfast_model::tags::Tags;
+use holdfast_model::time::HOUR;
 use holdfast_model::{CloudError, ErrorClass, InstanceId, Reply, SnapshotId, VolumeId};
 use std::collections::BTreeSet;
+
+/// How long a snapshot hangs that is stuck, in milliseconds.
+const STUCK: (u64, u64) = (HOUR, 3 * HOUR);
 
 impl World {
     /// Of an instance's volumes, at one instant: all or none. Takes no token.
@@ -111,12 +115,19 @@ impl World {
         self.snapshots
             .insert(id.clone(), Snapshot { fact: fact.into(), size_gib, fs_uuid, content });
         self.born(id.as_str());
-        let made_at = self.slowly(
+        let mut made_at = self.slowly(
             Class::SlowSnapshot,
             Latency::Snapshot,
             &subject_of(tags, id.as_str()),
             id.as_str(),
         );
+        // One that is taken of a volume which nobody holds is needed before anything goes on.
+        let needed = self.volumes.get(of).is_some_and(|v| v.fact.attached_to.is_none());
+        if needed && self.faults.draw(Class::StuckSnapshot) {
+            let hangs = self.faults.between(Class::StuckSnapshot, STUCK.0, STUCK.1);
+            made_at = self.now.plus(hangs);
+            self.hit(Class::StuckSnapshot, id.as_str());
+        }
         self.events.add(made_at, Event::SnapshotMade(id.clone()));
         self.showing(&[id.as_str()])
     }
