@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 const COUNTED_AT_ONCE: u64 = HOUR;
 
 /// A content that a device may begin with again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Return {
     why: &'static str,
     /// What must be there at least.
@@ -25,7 +25,7 @@ struct Return {
 }
 
 /// What a deletion lets go.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Deletion {
     flags: Deallocation,
     /// From when on the rest may go too, once that is known.
@@ -33,7 +33,7 @@ struct Deletion {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Waivers {
     returns: BTreeMap<Lineage, Vec<Return>>,
     deletions: BTreeMap<NodeId, Deletion>,

@@ -2,6 +2,7 @@
 //! run, on how many threads and for how long, its driver decides.
 
 use crate::cells;
+use crate::people;
 use crate::run::RunReport;
 use crate::scenario::Mix;
 use crate::tally::Tally;
@@ -50,6 +51,12 @@ impl Campaign {
             .iter()
             .map(|((class, row), hits)| json!({"fault": class.name(), "row": row.name(), "hits": hits}))
             .collect();
+        let acts: Vec<Value> = self
+            .tally
+            .acts
+            .iter()
+            .map(|((act, doing), n)| json!({"act": act.name(), "node": doing.name(), "times": n}))
+            .collect();
         let failing: Vec<Value> = self
             .failing
             .iter()
@@ -66,6 +73,8 @@ impl Campaign {
             "virtual_hours": self.virtual_ms / holdfast_model::time::HOUR,
             "failing": failing,
             "faults": table,
+            "acts": acts,
+            "never_happened": people::holes(&self.tally, &Mix::default().acts),
             "empty_cells": cells::holes(&self.tally)
                 .iter()
                 .map(|(class, row)| json!({"fault": class.name(), "row": row.name()}))
@@ -84,10 +93,19 @@ pub fn per_hour(count: u64, seconds: f64) -> u64 {
 #[must_use]
 pub fn replay(seed: u64, mix: &Mix) -> String {
     let mut command = format!("holdfast sim --seed {seed}");
+    let list = |names: Vec<&str>| match names.as_slice() {
+        [] => "none".to_owned(),
+        names => names.join(","),
+    };
     if mix.classes.len() < Class::ALL.len() {
-        let names: Vec<&str> = mix.classes.iter().map(|class| class.name()).collect();
-        let list = if names.is_empty() { "none".to_owned() } else { names.join(",") };
-        command.push_str(&format!(" --faults {list}"));
+        let names = mix.classes.iter().map(|class| class.name()).collect();
+        command.push_str(&format!(" --faults {}", list(names)));
+    }
+    if mix.acts == Mix::wide().acts && mix.acts != Mix::default().acts {
+        command.push_str(" --wide");
+    } else if mix.acts != Mix::default().acts {
+        let names = mix.acts.iter().map(|act| act.name()).collect();
+        command.push_str(&format!(" --acts {}", list(names)));
     }
     if let Some(nodes) = mix.nodes {
         command.push_str(&format!(" --nodes {nodes}"));

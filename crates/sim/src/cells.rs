@@ -33,6 +33,12 @@ pub fn can_hit(class: Class, row: Row) -> Result<(), &'static str> {
                 _ => serving(row),
             }
         }
+        Class::Blind => Ok(()),
+        Class::Unshown => match row {
+            Row::Drain | Row::Stop | Row::Fence | Row::Retire => Ok(()),
+            _ => Err("the row is none of a deletion's"),
+        },
+        Class::StuckSnapshot => only(row, &[Row::Capture], "only capture waits for snapshots"),
         Class::SlowSnapshot => only(row, &[Row::Capture], "only capture takes snapshots"),
         Class::FailedSnapshot => only(row, &[Row::Capture], "only capture waits for snapshots"),
         // Placing is over in the plan that begins it, unless no market has room.

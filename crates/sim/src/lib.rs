@@ -7,11 +7,13 @@
 //! and by [`watch`]; [`tally`] and [`cells`] count which fault hit which row; [`shrink`] and
 //! [`timeline`] make a failure readable; [`campaign`] adds runs up.
 
+mod accepted;
 pub mod campaign;
 pub mod cells;
 pub mod crash;
 pub mod digest;
 pub mod exhaustive;
+pub mod people;
 pub mod run;
 pub mod scenario;
 pub mod shape;

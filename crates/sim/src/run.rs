@@ -1,21 +1,29 @@
 //! One run: nodes are made, everything goes wrong for a while, then nothing does any more, and
 //! every node must reach what its spec asks for.
 
-use crate::scenario::{Action, Deed, Mix, Scenario};
+mod acts;
+mod users;
+
+use crate::people::Act;
+use crate::scenario::{Mix, Scenario};
 use crate::shape::Shape;
 use crate::simulation::Simulation;
 use crate::tally::Tally;
 use crate::watch::known;
-use holdfast_cloud_sim::config::ZONES;
+use holdfast_cloud_sim::config::SimImage;
 use holdfast_cloud_sim::rng::SplitMix64;
 use holdfast_cloud_sim::{Class, SimCloud, SimConfig, Violation};
 use holdfast_controller::{FleetConfig, Input};
-use holdfast_model::facts::{Fact, Health, ImageState, InterfaceState, VolumeState};
+use holdfast_model::document::without_nulls;
 use holdfast_model::record::Goal;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
-use holdfast_model::user::{Choice, Deallocation, UserCommand};
-use holdfast_model::{Installation, Invariant, Lifecycle, NodeId, Record, Row, Time};
-use serde_json::json;
+use holdfast_model::user::{Deallocation, UserCommand};
+use holdfast_model::{
+    ImageId, Installation, Invariant, Lifecycle, NodeId, Record, Row, Time, VolumeId,
+};
+use holdfast_store::memory::MemoryStore;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// When a run begins: a clock that goes wrong backwards needs room.
@@ -30,6 +38,8 @@ const LOOKS_BEFORE_THAW: u64 = 10 * MINUTE;
 const STAYS_WELL: u64 = 4 * MINUTE;
 /// How long an action waits for the row that it is to meet.
 const WAITS_FOR_ROW: u64 = 90 * SECOND;
+/// Every so many actions the store is backed up.
+const BACKUP_EVERY: usize = 16;
 /// Every so manieth seed's records are all read back when they are committed: it takes longer
 /// than everything else together.
 const READ_BACK: u64 = 16;
@@ -90,6 +100,8 @@ pub fn calm_within(class: Class) -> u64 {
         | Class::SlowSnapshot => 2 * HOUR,
         // A deletion that is refused again and again is left alone for an hour.
         Class::Refused | Class::Permanent | Class::Conflict => 3 * HOUR,
+        // It hangs for up to three hours, and then is waited for or taken anew.
+        Class::StuckSnapshot => 5 * HOUR,
         // The pause after launches that were lost again and again has doubled a few times, and a
         // person is asked.
         Class::Death => 90 * MINUTE,
@@ -129,14 +141,26 @@ fn play(
 ) -> RunReport {
     let scenario = Scenario::draw(seed, mix);
     let mut world = SimConfig::default();
+    let other = SimImage { id: ImageId::from(acts::OTHER_IMAGE), ..world.images[0].clone() };
+    world.images.push(other);
+    world.sweep_page = scenario.page;
     let mut config = FleetConfig::ec2(Installation::from("0123abcd"));
     config.tuning.revert_interval = scenario.revert_interval;
+    config.tuning.deallocation_grace = scenario.grace;
     change(&mut world, &mut config);
     let mut sim = Simulation::starting_at(BEGIN, SimCloud::new(seed, world), config);
     sim.reads_back = seed.is_multiple_of(READ_BACK);
     sim.trace = told.then(Vec::new);
-    let mut run =
-        Run { sim, rng: SplitMix64::new(seed ^ 0x00c0_ffee_0000_0000), slots: Vec::new(), made: 0 };
+    sim.follows_users = true;
+    let mut run = Run {
+        sim,
+        rng: SplitMix64::new(seed ^ 0x00c0_ffee_0000_0000),
+        slots: Vec::new(),
+        made: 0,
+        addresses: 0,
+        backups: Vec::new(),
+        acts: mix.acts.clone(),
+    };
     for shape in &scenario.shapes {
         let slot = run.create(*shape);
         run.slots.push(slot);
@@ -169,8 +193,24 @@ struct Slot {
     node: NodeId,
     shape: Shape,
     goal: Goal,
+    /// The spec as its user wants it.
+    document: Value,
+    /// Which kinds of resources go at once where it is given up.
+    flags: Deallocation,
+    /// Whether its user accepts what a deletion took, to have the rest back.
+    accepts: bool,
+    /// Whether it has been given up once and was brought back.
+    is_back: bool,
+    /// The answer that its user waits for.
+    asked: Option<u64>,
     /// Whether somebody has deleted what it needs.
     harmed: bool,
+    /// How often its volumes have grown.
+    grown: usize,
+    /// A volume of its user's that is to be attached to it.
+    attaching: Option<VolumeId>,
+    /// Volumes that its user has taken away.
+    theirs: Vec<VolumeId>,
 }
 
 struct Run {
@@ -178,6 +218,12 @@ struct Run {
     rng: SplitMix64,
     slots: Vec<Slot>,
     made: u64,
+    /// How many addresses were chosen.
+    addresses: u64,
+    /// The store as it was from time to time.
+    backups: Vec<MemoryStore>,
+    /// What people may do of their own accord.
+    acts: BTreeSet<Act>,
 }
 
 impl Run {
@@ -186,8 +232,28 @@ impl Run {
         let node = NodeId(format!("smi-{:08x}", self.made));
         shape.expect(&mut self.sim.cloud, &node);
         self.sim.note(|| format!("USER makes {node}: {shape:?}"));
-        self.sim.say(UserCommand::Create { id: node.clone(), document: shape.spec() });
-        Slot { node, shape, goal: Goal::Running, harmed: false }
+        let mut document = shape.spec();
+        if shape.elastic
+            && let Some(address) = self.sim.cloud.allocate_address(self.sim.now)
+        {
+            document["compute"]["elasticIp"] = json!(address);
+        }
+        let document = without_nulls(&document);
+        self.sim.say(UserCommand::Create { id: node.clone(), document: document.clone() });
+        Slot {
+            node,
+            shape,
+            goal: Goal::Running,
+            document,
+            flags: Deallocation::EVERYTHING,
+            accepts: false,
+            is_back: false,
+            asked: None,
+            harmed: false,
+            grown: 0,
+            attaching: None,
+            theirs: Vec::new(),
+        }
     }
 
     fn record(&self, slot: usize) -> Option<Arc<Record>> {
@@ -229,6 +295,9 @@ impl Run {
         }
         let deaths = scenario.chances.iter().any(|(class, _)| *class == Class::Death);
         for action in &scenario.actions {
+            if action.number.is_multiple_of(BACKUP_EVERY) {
+                self.backups.push(self.sim.store.copy());
+            }
             if let Some(row) = action.at {
                 let node = self.slots[action.node].node.clone();
                 let begun = |s: &Simulation| s.durable(&node).is_some_and(|r| is_in(r, row));
@@ -241,150 +310,7 @@ impl Run {
                 let now = left.min(USER_LOOKS);
                 self.sim.run_for(now);
                 left -= now;
-                self.decide();
-            }
-        }
-    }
-
-    /// `deaths`: whether an instance that fails while something is done with its node is a fault.
-    fn act(&mut self, action: &Action, deaths: bool) {
-        let Action { number, node: index, deed, .. } = *action;
-        let node = self.slots[index].node.clone();
-        self.sim.note(|| format!("ACTION {number}: {deed:?} to {node}"));
-        let now = self.sim.now;
-        let living = self.sim.cloud.living(&node).pop();
-        match deed {
-            Deed::Kill => {
-                let Some(id) = living else { return };
-                if deaths {
-                    // While its node is at rest it is only a reason to replace it.
-                    let node = Some(node);
-                    self.sim.cloud.faults().hit(now, Class::Death, id.as_str(), node);
-                }
-                self.sim.cloud.kill(now, &id);
-            }
-            Deed::TakeBack | Deed::Notice(_) => {
-                let Some(id) = living else { return };
-                let notice = if let Deed::Notice(millis) = deed { Some(millis) } else { None };
-                // The cloud takes back only what runs on spot.
-                match self.sim.cloud.truly(id.as_str()) {
-                    Some(Fact::Instance(i)) if i.lifecycle == Lifecycle::Spot => {
-                        self.sim.cloud.interrupt(now, &id, notice);
-                    }
-                    _ => self.sim.cloud.kill(now, &id),
-                }
-            }
-            Deed::Impair => {
-                let fails = Health::Impaired;
-                living.into_iter().for_each(|id| self.sim.cloud.set_health(now, &id, fails));
-            }
-            Deed::Recycle => drop(self.sim.say(UserCommand::Recycle(node))),
-            Deed::Pause => self.want(index, Goal::Paused),
-            Deed::Resume => self.want(index, Goal::Running),
-            Deed::Retype => {
-                let types = if number % 2 == 0 {
-                    json!(["r5.large", "m5.large"])
-                } else {
-                    json!(["c5.large", "m5.xlarge"])
-                };
-                let patch = json!({"compute": {"launchSpecification": {"instanceTypes":
-                    {"types": types}}}});
-                self.sim.say(UserCommand::Update { id: node, patch });
-            }
-            Deed::GiveUp => {
-                self.want(index, Goal::Deleted);
-                let shape = self.slots[index].shape;
-                let slot = self.create(shape);
-                let old = std::mem::replace(&mut self.slots[index], slot);
-                self.slots.push(old);
-            }
-            Deed::DeleteBehind(number) => self.delete_behind(index, number),
-            Deed::DrySpot(millis) => self.dry(|l, _| l == Lifecycle::Spot, now.plus(millis)),
-            Deed::DryZone(zone, millis) => {
-                self.dry(|_, z| ZONES.get(zone) == Some(&z), now.plus(millis));
-            }
-            Deed::DryAll(millis) => {
-                self.dry(|_, _| true, now.plus(millis));
-                self.sim.say(UserCommand::Recycle(node));
-            }
-            Deed::KillController => {
-                if self.sim.is_up() {
-                    self.sim.kill_controller();
-                }
-            }
-        }
-    }
-
-    fn want(&mut self, index: usize, goal: Goal) {
-        self.slots[index].goal = goal;
-        let node = self.slots[index].node.clone();
-        let word = match goal {
-            Goal::Running => UserCommand::Resume(node),
-            Goal::Paused => UserCommand::Pause(node),
-            Goal::Deleted => {
-                self.sim.cloud.truth_mut().release(&node);
-                let deallocation = Deallocation::EVERYTHING;
-                UserCommand::Delete { id: node, deallocation }
-            }
-        };
-        self.sim.say(word);
-    }
-
-    /// Somebody deletes one of a node's resources, as far as EC2 lets them.
-    fn delete_behind(&mut self, index: usize, number: u64) {
-        let node = self.slots[index].node.clone();
-        let can_go = |fact: &Fact| match fact {
-            Fact::Instance(i) => i.state <= holdfast_model::facts::InstanceState::Running,
-            Fact::Volume(v) => v.state == VolumeState::Available,
-            Fact::Interface(e) => e.state == InterfaceState::Available,
-            Fact::Image(i) => i.state == ImageState::Available,
-            Fact::Snapshot(_) => true,
-        };
-        let all = self.sim.cloud.resources(&node);
-        let in_use = |fact: &Fact| {
-            all.iter().any(|f| match f {
-                Fact::Image(i) => i.snapshot.as_ref().is_some_and(|s| s.as_str() == fact.id()),
-                _ => false,
-            })
-        };
-        let mut there: Vec<&Fact> = all.iter().filter(|f| can_go(f) && !in_use(f)).collect();
-        // A kept interface is free for short times only, and one of many things then: every other
-        // time it is the one.
-        let free = |f: &&Fact| matches!(f, Fact::Interface(_));
-        if number.is_multiple_of(2) && there.iter().any(free) {
-            there.retain(free);
-        }
-        let Some(count) = (there.len() as u64).checked_sub(1) else { return };
-        let fact = there[SplitMix64::new(number).between(0, count) as usize];
-        let id = fact.id().to_owned();
-        let now = self.sim.now;
-        self.sim.cloud.faults().hit(now, Class::Deleted, &id, Some(node));
-        // What is being made may be needed in a moment: only an instance is nobody's content.
-        self.slots[index].harmed |= !matches!(fact, Fact::Instance(_));
-        self.sim.cloud.delete_behind(now, &id);
-    }
-
-    fn dry(&mut self, which: impl Fn(Lifecycle, &str) -> bool, until: Time) {
-        for price in self.sim.cloud.catalogue().prices {
-            if which(price.market.lifecycle, price.market.zone.as_str()) {
-                self.sim.cloud.drought(&price.market, until);
-            }
-        }
-    }
-
-    /// The user answers the questions that nodes ask.
-    fn decide(&mut self) {
-        for index in 0..self.slots.len() {
-            let asks = self
-                .record(index)
-                .and_then(|r| r.stuck.clone())
-                .is_some_and(|stuck| !stuck.choices.is_empty());
-            if asks {
-                let retry = self.rng.between(0, 2) > 0;
-                let choice = if retry { Choice::Retry } else { Choice::Wait };
-                let id = self.slots[index].node.clone();
-                self.sim.note(|| format!("USER decides for {id}: {choice:?}"));
-                self.sim.say(UserCommand::Decide { id, choice });
+                self.look_after();
             }
         }
     }
@@ -397,6 +323,16 @@ impl Run {
         if scenario.ends_without_spot {
             self.sim.note(|| "and spot capacity never comes back".to_owned());
             self.dry(|l, _| l == Lifecycle::Spot, Time(u64::MAX));
+        }
+        let blind = self.sim.cloud.blind_until();
+        if blind > self.sim.now {
+            self.sim.cloud.blind(self.sim.now, Time(0), true);
+        }
+        // Some of those who have brought a node back want it to run again.
+        for slot in self.slots.iter_mut().filter(|s| s.is_back && s.goal == Goal::Paused) {
+            if self.rng.between(0, 2) > 0 {
+                slot.goal = Goal::Running;
+            }
         }
         let began = self.sim.now;
         let within = scenario.chances.iter().map(|(class, _)| calm_within(*class)).max();
@@ -423,7 +359,7 @@ impl Run {
                 self.say_again(index);
             }
             self.sim.run_for(USER_LOOKS / 4);
-            self.decide();
+            self.look_after();
             // What was there shows again by now: what does not is gone, and a person who looks sees
             // that.
             let looked = self.sim.now.since(began) > LOOKS_BEFORE_THAW && self.sim.is_up();
@@ -456,6 +392,10 @@ impl Run {
         let slot = &self.slots[index];
         let Some(record) = self.record(index) else { return slot.goal == Goal::Deleted };
         let rests = record.replacement.is_none();
+        // What its user has changed is what it is asked to be.
+        if slot.goal != Goal::Deleted && *record.document != slot.document {
+            return false;
+        }
         match slot.goal {
             Goal::Running => {
                 let serving = self.sim.cloud.truth().serving(&slot.node);
@@ -468,25 +408,11 @@ impl Run {
             Goal::Paused => {
                 rests && record.status() == "PAUSED" && self.sim.cloud.living(&slot.node).is_empty()
             }
-            Goal::Deleted => false,
-        }
-    }
-
-    /// A user whose word was not heard says it again; one whose node lost what it needs gives it
-    /// up, once it has said so.
-    fn say_again(&mut self, index: usize) {
-        let (goal, harmed) = (self.slots[index].goal, self.slots[index].harmed);
-        match self.record(index) {
-            None => {
-                let Slot { node, shape, .. } = &self.slots[index];
-                let (id, document) = (node.clone(), shape.spec());
-                self.sim.say(UserCommand::Create { id, document });
+            // What was not selected waits for the end of its grace, and nothing else.
+            Goal::Deleted => {
+                let waits = record.superseded.iter().all(|s| s.grace_ms > 0);
+                record.deallocated && rests && waits && !record.superseded.is_empty()
             }
-            Some(record) if record.goal != goal => self.want(index, goal),
-            Some(record) if harmed && record.status() == "ERROR" => {
-                self.want(index, Goal::Deleted);
-            }
-            Some(_) => {}
         }
     }
 
@@ -498,6 +424,14 @@ impl Run {
             let record = self.record(index);
             let mut allowed =
                 record.as_ref().map(|r| known(r, &self.sim.cloud)).unwrap_or_default();
+            // What no record can account for, because the store was restored, is shown to a person
+            // and otherwise left alone (ARCHITECTURE.md, "What a controller cannot account for"),
+            // and so is what shows up after a record was forgotten.
+            let strays = self.sim.fleet().strays(self.sim.now);
+            let strays = strays.iter().filter(|s| s.node == node.as_str());
+            allowed.extend(strays.flat_map(|s| &s.resources).map(|f| f.id().to_owned()));
+            let kept = record.iter().filter(|r| r.deallocated).flat_map(|r| &r.superseded);
+            allowed.extend(kept.map(|s| s.id.clone()));
             // A paused node has no retire row: what is superseded goes at the next resume.
             for record in record.iter().filter(|r| r.holder.is_none()) {
                 allowed.extend(record.superseded.iter().map(|s| s.id.clone()));
@@ -505,6 +439,12 @@ impl Run {
             let allowed: Vec<&str> = allowed.iter().map(String::as_str).collect();
             let left = self.sim.cloud.check_leaks(self.sim.now, &node, &allowed);
             self.sim.note(|| format!("{node} is judged: left over {left:?}"));
+            for volume in self.slots[index].theirs.clone() {
+                if self.sim.cloud.truly(volume.as_str()).is_none() {
+                    let what = format!("{volume} is its user's, and was deleted");
+                    self.broken(Invariant::OthersLeftAlone, &node, what);
+                }
+            }
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What a seed draws: nodes of random shapes, which faults are on and how often, and what happens
 //! when. A [`Mix`] leaves parts of it out, so that a failing history can be made smaller.
 
+use crate::people::Act;
 use crate::shape::Shape;
 use holdfast_cloud_sim::Class;
 use holdfast_cloud_sim::rng::SplitMix64;
 use holdfast_model::Row;
-use holdfast_model::time::{MINUTE, SECOND};
+use holdfast_model::facts::MAX_PAGE;
+use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use std::collections::BTreeSet;
 
 /// The most nodes of one run.
@@ -13,11 +15,23 @@ pub const MAX_NODES: u64 = 4;
 /// Actions of one run, at least and at most.
 pub const ACTIONS: (u64, u64) = (40, 80);
 
+/// How many things a cloud shows on one page that makes every look one of many pages.
+const SMALL_PAGE: usize = 3;
+/// All five flags of a deallocation.
+pub const ALL_FLAGS: u8 = 31;
+
+/// What people do that is drawn only where it is asked for, and why: the ordinary mix is what holds
+/// whatever else happens.
+pub const HELD_BACK: &[(Act, &str)] = &[];
+
 /// Which parts of what a seed draws take place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mix {
     /// Classes of faults that may be on.
     pub classes: BTreeSet<Class>,
+    /// What people may do of their own accord. What they say to reach what they want, they say
+    /// always.
+    pub acts: BTreeSet<Act>,
     /// Only the first so many nodes.
     pub nodes: Option<usize>,
     /// Only the first so many actions.
@@ -27,14 +41,24 @@ pub struct Mix {
 }
 
 impl Default for Mix {
-    /// The ordinary mix: everything.
+    /// The ordinary mix: every fault, and every act that is not held back.
     fn default() -> Mix {
+        let is_held = |act: &Act| HELD_BACK.iter().any(|(held, _)| held == act);
         Mix {
             classes: Class::ALL.into_iter().collect(),
+            acts: Act::ALL.into_iter().filter(|act| !is_held(act)).collect(),
             nodes: None,
             actions: None,
             skipped: BTreeSet::new(),
         }
+    }
+}
+
+impl Mix {
+    /// Everything, with what is held back.
+    #[must_use]
+    pub fn wide() -> Mix {
+        Mix { acts: Act::ALL.into_iter().collect(), ..Mix::default() }
     }
 }
 
@@ -55,10 +79,28 @@ pub enum Deed {
     Pause,
     /// The user resumes it.
     Resume,
-    /// The user wants other instance types.
-    Retype,
-    /// The user gives it up, and makes another one in its place.
-    GiveUp,
+    /// The user changes its spec.
+    Change(Change),
+    /// The user gives it up, and makes another one in its place; the bits say which kinds of
+    /// resources go at once.
+    GiveUp(u8),
+    /// The user brings back a node that was given up; the number chooses, and says whether its loss
+    /// is accepted.
+    Undelete(u64, bool),
+    /// The user returns to an earlier content, with or without the data of then.
+    Rollback(To, Option<bool>),
+    /// The user deletes one data volume of it if it is paused, and pauses it otherwise.
+    DeleteVolume(u64),
+    /// The user attaches a volume of their own to its instance.
+    Attach,
+    /// The user takes that away again.
+    TakeAway,
+    /// Somebody sets volumes of its instance to die with it: one, or all.
+    Doom(u64),
+    /// The controller's store is lost, and replaced by a backup of before; the number chooses.
+    Restore(u64),
+    /// The cloud shows nothing for so many milliseconds, or answers no Describe.
+    Blind(u64, bool),
     /// Somebody deletes one of its resources; the number chooses.
     DeleteBehind(u64),
     /// Spot capacity is gone everywhere for so many milliseconds.
@@ -70,6 +112,28 @@ pub enum Deed {
     DryAll(u64),
     /// The controller is killed.
     KillController,
+}
+
+/// What is returned to; the number chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// A generation.
+    Generation(u64),
+    /// What was taken together with a snapshot.
+    Snapshot(u64),
+}
+
+/// A change of a spec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Other instance types.
+    Types,
+    /// Another image.
+    Image,
+    /// Larger volumes of another type.
+    Volumes,
+    /// Another private address.
+    Address,
 }
 
 /// A deed, and how long nothing else is done.
@@ -101,6 +165,10 @@ pub struct Scenario {
     pub ends_without_spot: bool,
     /// How often a node on demand looks for a way back to spot, in milliseconds.
     pub revert_interval: u64,
+    /// How long what a deletion does not select is kept, in milliseconds.
+    pub grace: u64,
+    /// How many things the cloud shows on one page.
+    pub page: usize,
 }
 
 /// The greatest chance of a class, per million of what it can happen to (calls, Describes,
@@ -124,11 +192,14 @@ pub fn most(class: Class) -> u32 {
         }
         Class::Death => 25_000,
         // Drawn as actions.
-        Class::Deleted => 0,
+        Class::Deleted | Class::Blind => 0,
         Class::Killed => 12_000,
         Class::ClockJump => 500_000,
         Class::Stall => 600,
         Class::StoreError => 30_000,
+        Class::SlowCommit => 15_000,
+        Class::StuckSnapshot => 30_000,
+        Class::Unshown => 20_000,
     }
 }
 
@@ -154,16 +225,19 @@ impl Scenario {
             (0..length).map(|number| action(number, nodes, &mut rng)).collect();
         let ends_without_spot = rng.between(0, 3) == 0 && mix.classes.contains(&Class::Capacity);
         let revert_interval = rng.between(MINUTE, 10 * MINUTE);
+        let grace = rng.between(10 * MINUTE, 5 * HOUR);
+        let page = if rng.between(0, 3) == 0 { SMALL_PAGE } else { MAX_PAGE };
         let kept = mix.nodes.unwrap_or(nodes).clamp(1, nodes);
         let is_on = |a: &Action| {
             a.node < kept
                 && !mix.skipped.contains(&a.number)
                 && a.deed.class().is_none_or(|class| mix.classes.contains(&class))
+                && a.deed.act().is_none_or(|act| mix.acts.contains(&act))
         };
         let actions =
             actions.into_iter().take(mix.actions.unwrap_or(usize::MAX)).filter(is_on).collect();
         let shapes = shapes[..kept].to_vec();
-        Scenario { shapes, chances, actions, ends_without_spot, revert_interval }
+        Scenario { shapes, chances, actions, ends_without_spot, revert_interval, grace, page }
     }
 }
 
@@ -174,7 +248,34 @@ impl Deed {
         match self {
             Deed::DeleteBehind(_) => Some(Class::Deleted),
             Deed::DrySpot(_) | Deed::DryZone(..) | Deed::DryAll(_) => Some(Class::Capacity),
+            Deed::Blind(..) => Some(Class::Blind),
             Deed::KillController => Some(Class::Killed),
+            _ => None,
+        }
+    }
+
+    /// What somebody does by it of their own accord, if that is it.
+    #[must_use]
+    pub fn act(self) -> Option<Act> {
+        match self {
+            Deed::Recycle => Some(Act::Recycle),
+            Deed::Pause => Some(Act::Pause),
+            Deed::Resume => Some(Act::Resume),
+            Deed::Change(Change::Types) => Some(Act::Update),
+            Deed::Change(Change::Image) => Some(Act::UpdateImage),
+            Deed::Change(Change::Volumes) => Some(Act::UpdateVolumes),
+            Deed::Change(Change::Address) => Some(Act::UpdateAddress),
+            Deed::GiveUp(ALL_FLAGS) => Some(Act::Delete),
+            Deed::GiveUp(_) => Some(Act::DeletePart),
+            Deed::Undelete(_, false) => Some(Act::Undelete),
+            Deed::Undelete(_, true) => Some(Act::UndeleteWithLoss),
+            Deed::Rollback(To::Generation(_), _) => Some(Act::RollbackGeneration),
+            Deed::Rollback(To::Snapshot(_), _) => Some(Act::RollbackSnapshot),
+            Deed::DeleteVolume(_) => Some(Act::DeleteVolume),
+            Deed::Attach => Some(Act::Attach),
+            Deed::TakeAway => Some(Act::TakeAway),
+            Deed::Doom(_) => Some(Act::Doom),
+            Deed::Restore(_) => Some(Act::LoseStore),
             _ => None,
         }
     }
@@ -183,20 +284,45 @@ impl Deed {
 fn action(number: usize, nodes: usize, rng: &mut SplitMix64) -> Action {
     let node = rng.between(0, nodes as u64 - 1) as usize;
     let dry = rng.between(2 * MINUTE, 30 * MINUTE);
-    let deed = match rng.between(0, 99) {
-        0..=23 => Deed::Kill,
-        24..=30 => Deed::TakeBack,
-        31..=48 => Deed::Notice(if rng.between(0, 3) == 0 { 30 * SECOND } else { 2 * MINUTE }),
-        49..=52 => Deed::Impair,
-        53..=71 => Deed::Recycle,
-        72..=76 => Deed::Pause,
-        77..=84 => Deed::Resume,
-        85..=87 => Deed::Retype,
-        88..=89 => Deed::GiveUp,
-        90..=91 => Deed::DeleteBehind(rng.draw()),
-        92..=93 => Deed::DrySpot(dry),
-        94..=95 => Deed::DryZone(rng.between(0, 2) as usize, dry),
-        96 => Deed::DryAll(dry / 3),
+    let deed = match rng.between(0, 999) {
+        0..=199 => Deed::Kill,
+        200..=259 => Deed::TakeBack,
+        260..=419 => Deed::Notice(if rng.between(0, 3) == 0 { 30 * SECOND } else { 2 * MINUTE }),
+        420..=459 => Deed::Impair,
+        460..=629 => Deed::Recycle,
+        630..=679 => Deed::Pause,
+        680..=759 => Deed::Resume,
+        760..=799 => Deed::Change(match rng.between(0, 3) {
+            0 => Change::Types,
+            1 => Change::Image,
+            2 => Change::Volumes,
+            _ => Change::Address,
+        }),
+        800..=819 => Deed::GiveUp(match rng.between(0, 2) {
+            0 => ALL_FLAGS,
+            _ => rng.between(0, u64::from(ALL_FLAGS)) as u8,
+        }),
+        820..=839 => Deed::Undelete(rng.draw(), rng.between(0, 1) == 0),
+        840..=859 => {
+            let which = rng.draw();
+            let to = if which.is_multiple_of(2) { To::Generation(which) } else { To::Snapshot(which) };
+            let data = [None, Some(false), Some(true)][rng.between(0, 2) as usize];
+            Deed::Rollback(to, data)
+        }
+        860..=869 => Deed::DeleteVolume(rng.draw()),
+        870..=884 => Deed::Doom(rng.draw()),
+        885..=892 => Deed::Attach,
+        893..=897 => Deed::TakeAway,
+        898..=899 => Deed::Restore(rng.draw()),
+        900..=919 => Deed::DeleteBehind(rng.draw()),
+        920..=939 => Deed::DrySpot(dry),
+        940..=959 => Deed::DryZone(rng.between(0, 2) as usize, dry),
+        960..=967 => Deed::DryAll(dry / 3),
+        968..=971 => {
+            let long = rng.between(0, 3) == 0;
+            let (least, most) = if long { (HOUR, 4 * HOUR) } else { (MINUTE, 40 * MINUTE) };
+            Deed::Blind(rng.between(least, most), rng.between(0, 1) == 0)
+        }
         _ => Deed::KillController,
     };
     let then = match rng.between(0, 3) {

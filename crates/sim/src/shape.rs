@@ -26,6 +26,10 @@ pub struct Shape {
     pub script: bool,
     /// What it would rather run on.
     pub lifecycle: Lifecycle,
+    /// Whether it has a second interface.
+    pub second: bool,
+    /// Whether an Elastic IP leads to it; whoever makes the node names it.
+    pub elastic: bool,
 }
 
 /// Everything is kept, in one zone.
@@ -37,6 +41,8 @@ pub const WHOLE: Shape = Shape {
     volumes: 2,
     script: true,
     lifecycle: Lifecycle::Spot,
+    second: false,
+    elastic: false,
 };
 /// Only data is kept, which may move between zones.
 pub const ROAMING: Shape = Shape { root: false, private_ip: false, zones: 3, ..WHOLE };
@@ -63,6 +69,8 @@ impl Shape {
             volumes: rng.between(if data.is_some() { 1 } else { 0 }, 2) as usize,
             script: rng.between(0, 2) > 0,
             lifecycle: if rng.between(0, 9) > 0 { Lifecycle::Spot } else { Lifecycle::OnDemand },
+            second: rng.between(0, 4) == 0,
+            elastic: rng.between(0, 4) == 0,
         }
     }
 
@@ -81,6 +89,25 @@ impl Shape {
         if self.private_ip {
             truth.expect_address(node);
         }
+        if self.second {
+            truth.expect_interfaces(node, [1]);
+        }
+        if self.elastic {
+            truth.expect_elastic_ip(node);
+        }
+    }
+
+    /// Its data volumes as its spec names them, after so many times that they grew.
+    #[must_use]
+    pub fn volumes_of(self, grown: usize) -> Vec<Value> {
+        let volume = |(n, device): (usize, &&str)| {
+            let mut ebs = json!({"volumeSize": 10 * (n + 1) + grown});
+            if grown > 0 {
+                ebs["volumeType"] = if grown.is_multiple_of(2) { "gp3" } else { "gp2" }.into();
+            }
+            json!({"deviceName": device, "ebs": ebs})
+        };
+        DEVICES.iter().take(self.volumes).enumerate().map(volume).collect()
     }
 
     /// The spec of such a node.
@@ -88,12 +115,7 @@ impl Shape {
     pub fn spec(self) -> Value {
         let zones = ["a", "b", "c"].iter().take(self.zones);
         let subnets: Vec<String> = zones.map(|z| format!("subnet-sim-1{z}")).collect();
-        let volumes: Vec<Value> = DEVICES
-            .iter()
-            .take(self.volumes)
-            .enumerate()
-            .map(|(n, device)| json!({"deviceName": device, "ebs": {"volumeSize": 10 * (n + 1)}}))
-            .collect();
+        let volumes = self.volumes_of(0);
         let lifecycle = match self.lifecycle {
             Lifecycle::Spot => "spot",
             Lifecycle::OnDemand => "on_demand",
@@ -122,6 +144,10 @@ impl Shape {
                 }
             }
         });
+        if self.second {
+            spec["compute"]["launchSpecification"]["networkInterfaces"] =
+                json!([{"deviceIndex": 0}, {"deviceIndex": 1}]);
+        }
         if self.script {
             spec["compute"]["launchSpecification"]["shutdownScript"] = "IyEvYmluL3NoCg==".into();
         }

@@ -1,6 +1,7 @@
 //! Makes a failing history smaller: leaves out faults, nodes and actions as long as the same
 //! invariant still breaks.
 
+use crate::people::Act;
 use crate::run::run;
 use crate::scenario::{Mix, Scenario};
 use holdfast_model::Invariant;
@@ -29,10 +30,15 @@ pub fn shrink_by(seed: u64, mix: &Mix, mut fails: impl FnMut(&Mix) -> bool) -> M
         trials <= MAX_TRIALS && fails(candidate)
     };
     shorten(seed, &mut best, &mut fails);
+    try_it(&mut best, &mut fails, |m| m.acts.clear());
     loop {
         let before = best.clone();
         for class in before.classes.clone() {
             try_it(&mut best, &mut fails, |m| m.classes.retain(|c| c != &class));
+        }
+        // Actions are left out one by one: this is for what people do when they look.
+        for act in [Act::AdoptKnown, Act::DecideRestore] {
+            try_it(&mut best, &mut fails, |m| m.acts.retain(|a| *a != act));
         }
         for nodes in 1..Scenario::draw(seed, &best).shapes.len() {
             if try_it(&mut best, &mut fails, |m| m.nodes = Some(nodes)) {

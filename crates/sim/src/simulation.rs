@@ -5,8 +5,10 @@ mod upsets;
 
 pub use upsets::Upsets;
 
+use crate::accepted::Accepted;
 use crate::crash::{Crash, Side};
 use crate::digest::Digest;
+use crate::people::{Act, Doing};
 use crate::tally::Tally;
 use crate::watch::Watch;
 use holdfast_cloud_sim::{Class, SimCloud};
@@ -41,6 +43,17 @@ enum Message {
     Replied(u64, Result<Reply, CloudError>),
     Observed(u64, Result<Page, CloudError>),
     Committed(u64, Outcome),
+    /// A commit that takes its time: it is durable when it is answered, and not before.
+    Durable(u64, Box<Draft>),
+}
+
+/// What is to be committed.
+#[derive(Debug, Clone)]
+struct Draft {
+    node: NodeId,
+    expected: u64,
+    record: Option<Arc<Record>>,
+    events: Vec<Event>,
 }
 
 /// A run came to no end.
@@ -94,6 +107,11 @@ pub struct Simulation {
     pub trace: Option<Vec<(Time, String)>>,
     /// What is to happen at single deeds.
     pub upsets: Upsets,
+    /// Whether the ground truth follows what users say: otherwise a test tells it itself.
+    pub follows_users: bool,
+    accepted: Accepted,
+    /// Words that are not answered, and what their nodes were doing.
+    open_words: BTreeMap<u64, (Act, Doing)>,
     config: FleetConfig,
     watch: Watch,
     /// By how much the controller's clock is ahead of the cloud's, in milliseconds.
@@ -137,6 +155,9 @@ impl Simulation {
             reads_back: true,
             trace: None,
             upsets: Upsets::default(),
+            follows_users: false,
+            accepted: Accepted::default(),
+            open_words: BTreeMap::new(),
             watch: Watch::default(),
             skew: 0,
             stalled_until: None,
@@ -164,6 +185,9 @@ impl Simulation {
     /// Says a word; its answer will stand in `answers` under the returned number.
     pub fn say(&mut self, word: UserCommand) -> u64 {
         self.words += 1;
+        if self.follows_users {
+            self.accepted.said(&word);
+        }
         self.unheard.push_back((self.words, word));
         self.words
     }
@@ -284,6 +308,9 @@ impl Simulation {
         }
         if let Some((id, word)) = self.unheard.pop_front() {
             self.digest.debug(&word);
+            let record = self.watch.durable.get(word.node());
+            let doing = Doing::of(record.map(Arc::as_ref));
+            self.open_words.insert(id, (Act::of(&word), doing));
             self.take(Input::Word(id, word));
             return;
         }
@@ -298,6 +325,10 @@ impl Simulation {
                 Input::Observed(id, result)
             }
             Some((_, Message::Committed(id, outcome))) => Input::Committed(id, outcome),
+            Some((_, Message::Durable(id, draft))) => {
+                let Draft { node, expected, record, events } = *draft;
+                Input::Committed(id, self.commit(node, expected, record, events))
+            }
             None => Input::Tick,
         };
         self.take(input);
@@ -350,6 +381,7 @@ impl Simulation {
             self.skew = off as i64 - MOST_SKEW as i64;
             let to = format!("the clock ({} s off)", self.skew / 1_000);
             self.cloud.faults().hit(self.now, Class::ClockJump, &to, None);
+            self.cloud.clock_has_jumped();
         }
         self.note(|| "the controller starts".to_owned());
         self.fleet = Fleet::new(self.config.clone());
@@ -377,6 +409,7 @@ impl Simulation {
         self.stalled_until = None;
         self.messages.clear();
         self.upsets.forget();
+        self.open_words.clear();
         self.dead_until = Some(self.now.plus(DEAD_FOR));
     }
 
@@ -385,6 +418,17 @@ impl Simulation {
     pub fn wrong_clock(&mut self, ahead: i64) {
         self.kill_controller();
         self.skew = ahead;
+    }
+
+    /// A person does something with a node at the cloud itself, of which nobody hears.
+    pub fn done_by_user(&mut self, act: Act, node: &NodeId) {
+        let record = self.watch.durable.get(node);
+        self.tally.act(act, Doing::of(record.map(Arc::as_ref)));
+    }
+
+    /// A person takes a volume away that had joined a node.
+    pub fn taken_by_user(&mut self, volume: &holdfast_model::VolumeId) {
+        self.accepted.taken(volume.clone());
     }
 
     /// Something is said to the fleet as a whole.

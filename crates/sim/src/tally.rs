@@ -4,6 +4,7 @@
 //! least one fault hit it between its beginning and its end. What merely caused it does not count
 //! as a fault.
 
+use crate::people::{Act, Doing};
 use holdfast_cloud_sim::{Class, Hit, SimCloud};
 use holdfast_model::{Command, Kind, NodeId, Record, Row};
 use std::collections::BTreeMap;
@@ -17,6 +18,10 @@ pub(crate) type Durable = BTreeMap<NodeId, Arc<Record>>;
 pub struct Tally {
     /// How often a fault of a class hit a row.
     pub hits: BTreeMap<(Class, Row), u64>,
+    /// How often people said or did something, and what the node was doing.
+    pub acts: BTreeMap<(Act, Doing), u64>,
+    /// How often a fault of the whole fleet met a node, and what it was doing.
+    pub met: BTreeMap<(Class, Doing), u64>,
     /// Replacements that count.
     pub counted: u64,
     /// Replacements that reached their end, counted or not.
@@ -45,6 +50,9 @@ impl Tally {
             if only.is_some_and(|only| only != node) {
                 continue;
             }
+            if only.is_none() {
+                *self.met.entry((hit.class, Doing::of(Some(record)))).or_default() += 1;
+            }
             let Some(replacement) = &record.replacement else { continue };
             *self.faults.entry(node.clone()).or_default() += 1;
             for (row, state) in &replacement.rows {
@@ -62,6 +70,11 @@ impl Tally {
             return "no row".to_owned();
         }
         rows.iter().map(|row| row.name()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A person said or did something.
+    pub(crate) fn act(&mut self, act: Act, doing: Doing) {
+        *self.acts.entry((act, doing)).or_default() += 1;
     }
 
     /// A record was committed: its replacement may have ended.
@@ -103,6 +116,12 @@ impl Tally {
     pub fn add(&mut self, other: &Tally) {
         for (cell, hits) in &other.hits {
             *self.hits.entry(*cell).or_default() += hits;
+        }
+        for (cell, times) in &other.acts {
+            *self.acts.entry(*cell).or_default() += times;
+        }
+        for (cell, times) in &other.met {
+            *self.met.entry(*cell).or_default() += times;
         }
         self.counted += other.counted;
         self.completed += other.completed;

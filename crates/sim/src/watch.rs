@@ -49,6 +49,9 @@ pub(crate) struct Watch {
     skew: (i64, Time),
     /// When the fleet was last seen frozen.
     frozen: Option<Time>,
+    /// Nodes that a person has had adopted: what was not chosen is neither deleted nor forgotten,
+    /// but shown as unaccounted for (`engine/src/adopt.rs`), and no record speaks of it.
+    adopted: BTreeSet<NodeId>,
     /// Whether another controller makes things for the same nodes.
     pub is_shared: bool,
     /// What has been told already: each wrong of a node once.
@@ -187,6 +190,9 @@ impl Watch {
             let what = format!("the controller itself says: {}", event.message);
             cloud.truth_mut().broken(which, now, node, what);
         }
+        if events.iter().any(|e| e.code == "adopted") {
+            self.adopted.insert(node.clone());
+        }
         self.written.insert(node.clone(), now);
         self.graces.committed(now, node, record.as_deref());
         match record {
@@ -237,7 +243,8 @@ impl Watch {
 
     /// Nothing is in flight: the record must speak of everything that there is.
     fn rests(&mut self, now: Time, node: &NodeId, record: &Record, cloud: &mut SimCloud) {
-        if record.let_go || record.quarantine.is_some() || self.is_shared {
+        let adopted = self.adopted.contains(node);
+        if record.let_go || record.quarantine.is_some() || self.is_shared || adopted {
             return;
         }
         let mut known = known(record, cloud);

@@ -5,9 +5,10 @@ use super::exit::{Code, Failure};
 use super::{complain, print};
 use clap::Args;
 use holdfast_sim::campaign::{self, Campaign, MAX_FAILING};
+use holdfast_sim::people::Act;
 use holdfast_sim::run::{self, RunReport};
 use holdfast_sim::scenario::Mix;
-use holdfast_sim::{cells, shrink, timeline};
+use holdfast_sim::{cells, people, shrink, timeline};
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -47,6 +48,12 @@ pub struct SimOptions {
     /// Which faults may be on: names, all, or none
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub faults: Vec<String>,
+    /// What people may do: names, all (but what is held back), or none
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub acts: Vec<String>,
+    /// With what is held back, too: what people do that does not hold yet
+    #[arg(long, conflicts_with = "acts")]
+    pub wide: bool,
     /// Only the first so many nodes
     #[arg(long, value_name = "N")]
     pub nodes: Option<usize>,
@@ -88,6 +95,7 @@ pub fn run(options: &SimOptions) -> Result<ExitCode, Failure> {
     let seconds = began.elapsed().as_secs_f64();
     let full = campaign.tally.counted >= FULL_SIZE && mix == Mix::default();
     let holes = if full { cells::holes(&campaign.tally) } else { Vec::new() };
+    let not_done = if full { people::holes(&campaign.tally, &mix.acts) } else { Vec::new() };
     if options.json {
         print(&format!("{:#}\n", campaign.json(seconds)))?;
     } else {
@@ -96,10 +104,13 @@ pub fn run(options: &SimOptions) -> Result<ExitCode, Failure> {
     for (class, row) in &holes {
         complain(&format!("sim: the fault {class} never hit the row {}", row.name()));
     }
+    for what in &not_done {
+        complain(&format!("sim: never happened: {what}"));
+    }
     if let Some(failing) = campaign.failing.iter().min_by_key(|r| r.seed) {
         explain(failing, &mix, one.is_some());
     }
-    let well = campaign.violations == 0 && holes.is_empty();
+    let well = campaign.violations == 0 && holes.is_empty() && not_done.is_empty();
     Ok(if well { ExitCode::SUCCESS } else { Code::Failed.into() })
 }
 
@@ -118,7 +129,7 @@ impl Goal {
 }
 
 fn mix(options: &SimOptions) -> Result<Mix, Failure> {
-    let mut mix = Mix::default();
+    let mut mix = if options.wide { Mix::wide() } else { Mix::default() };
     if !options.faults.is_empty() && options.faults != ["all"] {
         let known = |name: &String| {
             holdfast_sim::Class::of_name(name).ok_or_else(|| {
@@ -130,6 +141,17 @@ fn mix(options: &SimOptions) -> Result<Mix, Failure> {
         };
         let named = options.faults.iter().filter(|name| *name != "none");
         mix.classes = named.map(known).collect::<Result<BTreeSet<_>, _>>()?;
+    }
+    if !options.acts.is_empty() && options.acts != ["all"] {
+        let known = |name: &String| {
+            Act::of_name(name).ok_or_else(|| {
+                let all: Vec<&str> = Act::ALL.iter().map(|act| act.name()).collect();
+                let why = format!("--acts: nobody does {name:?}; there are {}", all.join(", "));
+                Failure::new(Code::Usage, why)
+            })
+        };
+        let named = options.acts.iter().filter(|name| *name != "none");
+        mix.acts = named.map(known).collect::<Result<BTreeSet<_>, _>>()?;
     }
     mix.nodes = options.nodes;
     mix.actions = options.actions;
@@ -209,11 +231,12 @@ fn progress(campaign: &Campaign, goal: Goal, seconds: f64) -> String {
 fn summary(campaign: &Campaign, seconds: f64) -> String {
     let tally = &campaign.tally;
     format!(
-        "{}\n{} runs, {} h of virtual time in {seconds:.1} s\n\
+        "{}\n{}\n{} runs, {} h of virtual time in {seconds:.1} s\n\
          {} replacements counted (with acknowledged writes and a fault), {} completed, \
          {} overtaken: {} an hour\n\
          {} violations; well again {} min after the last fault at the latest\n",
         cells::render(tally),
+        people::render(tally),
         campaign.runs,
         campaign.virtual_ms / 3_600_000,
         tally.counted,

@@ -1,9 +1,10 @@
 //! What the controller wants done: commits and calls.
 
-use super::{MAX_STORY, Message, Simulation};
+use super::{Draft, MAX_STORY, Message, Simulation};
 use crate::upset::Upset;
 use holdfast_cloud_sim::Class;
 use holdfast_controller::{Departure, Effect, Outcome};
+use holdfast_model::record::Goal;
 use holdfast_model::time::SECOND;
 use holdfast_model::{CloudError, Command, Event, Invariant, NodeId, Record, Reply, versions};
 use holdfast_store::{Store, StoreError, Write, Written};
@@ -13,6 +14,8 @@ use std::sync::Arc;
 const COMMIT_TAKES: u64 = 2;
 /// How long a slow one takes, in milliseconds.
 const SLOW_COMMIT_TAKES: u64 = 10 * SECOND;
+/// How long no look shows a resource at most: less than the half minute that Holdfast allows EC2.
+const UNSHOWN: u64 = 20 * SECOND;
 /// How long after a call left an instance of its node may die, in milliseconds.
 const DOOM: u64 = 40 * SECOND;
 
@@ -20,6 +23,12 @@ impl Simulation {
     pub(super) fn carry_out(&mut self, effect: Effect, upset: Option<Upset>) {
         match effect {
             Effect::Commit { id, node, expected, record, events } => {
+                if self.cloud.faults().draw(Class::SlowCommit) {
+                    let takes = self.slow_commit(&node);
+                    let draft = Box::new(Draft { node, expected, record, events });
+                    self.post(self.now.plus(takes), Message::Durable(id, draft));
+                    return;
+                }
                 let outcome = match upset {
                     Some(Upset::CommitFails) => Outcome::Failed("it was told to fail".to_owned()),
                     _ => self.commit(node, expected, record, events),
@@ -54,10 +63,17 @@ impl Simulation {
                 }
             }
             Effect::Observe { id, query } => {
+                if self.cloud.faults().draw(Class::Unshown) {
+                    self.hide_what_is_going();
+                }
                 let (at, result) = self.look(&query, upset);
                 self.post(at, Message::Observed(id, result));
             }
             Effect::Answer { id, answer } => {
+                let open = self.open_words.remove(&id);
+                if let (Some((act, doing)), true) = (open, answer.is_ok()) {
+                    self.tally.act(act, doing);
+                }
                 if let Ok(record) = &answer {
                     self.watch.heard(record);
                 }
@@ -67,7 +83,34 @@ impl Simulation {
         }
     }
 
-    fn commit(
+    /// How long a slow commit takes: mostly some seconds, sometimes a minute. The next one of its
+    /// node is made after its answer, so that they stay in their order.
+    fn slow_commit(&mut self, node: &NodeId) -> u64 {
+        let faults = self.cloud.faults();
+        let most = if faults.between(Class::SlowCommit, 1, 8) == 1 { 60 } else { 8 };
+        let takes = faults.between(Class::SlowCommit, SECOND, most * SECOND);
+        let to = format!("a commit, for {} s", takes / SECOND);
+        faults.hit(self.now, Class::SlowCommit, &to, Some(node.clone()));
+        takes
+    }
+
+    /// For a while no look shows something of a node that has been given up.
+    fn hide_what_is_going(&mut self) {
+        let given_up = |record: &Arc<Record>| record.goal == Goal::Deleted;
+        let all = self.watch.durable.iter().filter(|(_, record)| given_up(record));
+        let nodes: Vec<NodeId> = all.map(|(node, _)| node.clone()).collect();
+        let Some(last) = (nodes.len() as u64).checked_sub(1) else { return };
+        let node = &nodes[self.cloud.faults().between(Class::Unshown, 0, last) as usize];
+        let there = self.cloud.resources(node);
+        let Some(last) = (there.len() as u64).checked_sub(1) else { return };
+        let faults = self.cloud.faults();
+        let id = there[faults.between(Class::Unshown, 0, last) as usize].id();
+        let until = self.now.plus(faults.between(Class::Unshown, SECOND, UNSHOWN));
+        faults.hit(self.now, Class::Unshown, id, Some(node.clone()));
+        self.cloud.hide(self.now, id, until);
+    }
+
+    pub(super) fn commit(
         &mut self,
         node: NodeId,
         expected: u64,
@@ -107,6 +150,12 @@ impl Simulation {
                     record.as_ref(),
                     &self.cloud,
                 );
+                if self.follows_users {
+                    let before = self.watch.durable.get(&node).map(Arc::as_ref);
+                    let both = (before, record.as_deref());
+                    let grace = self.config.tuning.deallocation_grace;
+                    self.accepted.committed(self.now, both, &write.events, grace, &mut self.cloud);
+                }
                 self.watch.committed(self.now, &node, record, &write.events, &mut self.cloud);
                 self.story.extend(write.events.into_iter().take(room));
                 Outcome::Done
