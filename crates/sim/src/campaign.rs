@@ -6,7 +6,6 @@ use crate::people;
 use crate::run::RunReport;
 use crate::scenario::Mix;
 use crate::tally::Tally;
-use holdfast_cloud_sim::Class;
 use serde_json::{Value, json};
 
 /// The most failing seeds that are remembered.
@@ -74,8 +73,8 @@ impl Campaign {
             "failing": failing,
             "faults": table,
             "acts": acts,
-            "never_happened": people::holes(&self.tally, &Mix::default().acts),
-            "empty_cells": cells::holes(&self.tally)
+            "never_happened": people::holes(&self.tally, &Mix::default()),
+            "empty_cells": cells::holes(&self.tally, &Mix::default())
                 .iter()
                 .map(|(class, row)| json!({"fault": class.name(), "row": row.name()}))
                 .collect::<Vec<_>>(),
@@ -97,13 +96,17 @@ pub fn replay(seed: u64, mix: &Mix) -> String {
         [] => "none".to_owned(),
         names => names.join(","),
     };
-    if mix.classes.len() < Class::ALL.len() {
+    let (ordinary, wide) = (Mix::default(), Mix::wide());
+    let is_wide = mix.acts == wide.acts && mix.acts != ordinary.acts;
+    if is_wide {
+        command.push_str(" --wide");
+    }
+    let drawn = if is_wide { &wide.classes } else { &ordinary.classes };
+    if &mix.classes != drawn {
         let names = mix.classes.iter().map(|class| class.name()).collect();
         command.push_str(&format!(" --faults {}", list(names)));
     }
-    if mix.acts == Mix::wide().acts && mix.acts != Mix::default().acts {
-        command.push_str(" --wide");
-    } else if mix.acts != Mix::default().acts {
+    if !is_wide && mix.acts != ordinary.acts {
         let names = mix.acts.iter().map(|act| act.name()).collect();
         command.push_str(&format!(" --acts {}", list(names)));
     }

@@ -1,6 +1,7 @@
 //! Which fault can hit which row at all. At the full size every cell that can occur must have
 //! occurred: a table with a hole in it has not tried what it claims.
 
+use crate::scenario::Mix;
 use crate::tally::Tally;
 use holdfast_cloud_sim::Class;
 use holdfast_model::Row;
@@ -76,8 +77,8 @@ fn calls(row: Row, why: &'static str) -> Result<(), &'static str> {
 
 /// Cells that could have been hit, and were not.
 #[must_use]
-pub fn holes(tally: &Tally) -> Vec<(Class, Row)> {
-    let cells = Class::ALL.into_iter().flat_map(|class| Row::ALL.map(|row| (class, row)));
+pub fn holes(tally: &Tally, mix: &Mix) -> Vec<(Class, Row)> {
+    let cells = mix.classes.iter().flat_map(|class| Row::ALL.map(|row| (*class, row)));
     cells
         .filter(|(class, row)| can_hit(*class, *row).is_ok())
         .filter(|cell| tally.hits.get(cell).copied().unwrap_or_default() == 0)

@@ -4,13 +4,13 @@
 //! The list follows [`UserCommand`]: what a user may say one day does not compile here until it has
 //! a name.
 
+use crate::scenario::Mix;
 use crate::tally::Tally;
 use holdfast_cloud_sim::Class;
 use holdfast_model::record::Goal;
 use holdfast_model::user::{Choice, Deallocation, Target, UserCommand};
 use holdfast_model::{Kind, Record};
 use serde_json::Value;
-use std::collections::BTreeSet;
 
 /// A word, or a deed at the cloud itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -266,21 +266,22 @@ pub fn can_be(act: Act, doing: Doing) -> Result<(), &'static str> {
 /// Faults that hit the fleet as a whole: what each node was doing meanwhile is counted too.
 pub const OF_ALL: [Class; 4] = [Class::Killed, Class::ClockJump, Class::Stall, Class::Blind];
 
-/// Combinations of these acts, and of the faults of the whole fleet, that could have occurred, and
-/// did not.
+/// Combinations that could have occurred in a mix, and did not.
 #[must_use]
-pub fn holes(tally: &Tally, acts: &BTreeSet<Act>) -> Vec<String> {
+pub fn holes(tally: &Tally, mix: &Mix) -> Vec<String> {
     let mut holes = Vec::new();
-    for act in acts.iter().copied() {
-        for doing in Doing::ALL {
+    // Only what is not deleted at once is kept for a while.
+    let is_met = |doing: &Doing| *doing != Doing::Kept || mix.acts.contains(&Act::DeletePart);
+    for act in mix.acts.iter().copied() {
+        for doing in Doing::ALL.into_iter().filter(is_met) {
             let count = tally.acts.get(&(act, doing)).copied().unwrap_or_default();
             if count == 0 && can_be(act, doing).is_ok() {
                 holes.push(format!("{} of a node that is {}", act.name(), doing.name()));
             }
         }
     }
-    for class in OF_ALL {
-        for doing in Doing::ALL.into_iter().filter(|d| *d != Doing::Absent) {
+    for class in OF_ALL.into_iter().filter(|class| mix.classes.contains(class)) {
+        for doing in Doing::ALL.into_iter().filter(|d| *d != Doing::Absent && is_met(d)) {
             if tally.met.get(&(class, doing)).copied().unwrap_or_default() == 0 {
                 holes.push(format!("{class} while a node is {}", doing.name()));
             }

@@ -22,7 +22,23 @@ pub const ALL_FLAGS: u8 = 31;
 
 /// What people do that is drawn only where it is asked for, and why: the ordinary mix is what holds
 /// whatever else happens.
-pub const HELD_BACK: &[(Act, &str)] = &[];
+pub const HELD_BACK: &[(Act, &str)] = &[
+    (Act::DeletePart, "what an overtaken replacement had made loses its grace"),
+    (Act::Undelete, "what comes back is judged before what was let go is told apart"),
+    (Act::UndeleteWithLoss, "what comes back is judged before what was let go is told apart"),
+    (Act::RollbackGeneration, "not every return is told apart from a loss"),
+    (Act::RollbackSnapshot, "not every return is told apart from a loss"),
+    (Act::DeleteVolume, "a snapshot may be left that no record speaks of"),
+    (Act::AdoptKnown, "what was not chosen is not followed to its end"),
+    (Act::AdoptUnknown, "what was not chosen is not followed to its end"),
+    (Act::Attach, "the ground truth does not follow volumes of users through replacements"),
+    (Act::TakeAway, "the ground truth does not follow volumes of users through replacements"),
+    (Act::LoseStore, "the ground truth does not know what a backup has forgotten"),
+];
+
+/// Faults that are held back in the same way.
+pub const HELD_BACK_FAULTS: &[(Class, &str)] =
+    &[(Class::Blind, "a snapshot may be left that no record speaks of")];
 
 /// Which parts of what a seed draws take place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,11 +57,12 @@ pub struct Mix {
 }
 
 impl Default for Mix {
-    /// The ordinary mix: every fault, and every act that is not held back.
+    /// The ordinary mix: every fault and every act that is not held back.
     fn default() -> Mix {
         let is_held = |act: &Act| HELD_BACK.iter().any(|(held, _)| held == act);
+        let is_out = |class: &Class| HELD_BACK_FAULTS.iter().any(|(held, _)| held == class);
         Mix {
-            classes: Class::ALL.into_iter().collect(),
+            classes: Class::ALL.into_iter().filter(|class| !is_out(class)).collect(),
             acts: Act::ALL.into_iter().filter(|act| !is_held(act)).collect(),
             nodes: None,
             actions: None,
@@ -58,7 +75,8 @@ impl Mix {
     /// Everything, with what is held back.
     #[must_use]
     pub fn wide() -> Mix {
-        Mix { acts: Act::ALL.into_iter().collect(), ..Mix::default() }
+        let classes = Class::ALL.into_iter().collect();
+        Mix { classes, acts: Act::ALL.into_iter().collect(), ..Mix::default() }
     }
 }
 
@@ -305,7 +323,8 @@ fn action(number: usize, nodes: usize, rng: &mut SplitMix64) -> Action {
         820..=839 => Deed::Undelete(rng.draw(), rng.between(0, 1) == 0),
         840..=859 => {
             let which = rng.draw();
-            let to = if which.is_multiple_of(2) { To::Generation(which) } else { To::Snapshot(which) };
+            let to =
+                if which.is_multiple_of(2) { To::Generation(which) } else { To::Snapshot(which) };
             let data = [None, Some(false), Some(true)][rng.between(0, 2) as usize];
             Deed::Rollback(to, data)
         }

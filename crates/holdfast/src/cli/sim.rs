@@ -94,8 +94,8 @@ pub fn run(options: &SimOptions) -> Result<ExitCode, Failure> {
     let campaign = seeds(first, &mix, goal, threads, began);
     let seconds = began.elapsed().as_secs_f64();
     let full = campaign.tally.counted >= FULL_SIZE && mix == Mix::default();
-    let holes = if full { cells::holes(&campaign.tally) } else { Vec::new() };
-    let not_done = if full { people::holes(&campaign.tally, &mix.acts) } else { Vec::new() };
+    let holes = if full { cells::holes(&campaign.tally, &mix) } else { Vec::new() };
+    let not_done = if full { people::holes(&campaign.tally, &mix) } else { Vec::new() };
     if options.json {
         print(&format!("{:#}\n", campaign.json(seconds)))?;
     } else {

@@ -43,7 +43,8 @@ impl Run {
             0 => Choice::Wait,
             _ => Choice::Retry,
         };
-        let adopts = self.rng.between(1, ADOPTS_ONE_OF) == 1 && self.acts.contains(&Act::AdoptKnown);
+        let adopts =
+            self.rng.between(1, ADOPTS_ONE_OF) == 1 && self.acts.contains(&Act::AdoptKnown);
         if self.slots[index].goal != Goal::Deleted && adopts {
             return self.adopt(index, false);
         }
