@@ -4,6 +4,7 @@
 use crate::people::Act;
 use crate::run::run;
 use crate::scenario::{Mix, Scenario};
+use holdfast_cloud_sim::Class;
 use holdfast_model::Invariant;
 
 /// The most runs that are spent on it.
@@ -29,23 +30,28 @@ pub fn shrink_by(seed: u64, mix: &Mix, mut fails: impl FnMut(&Mix) -> bool) -> M
         trials += 1;
         trials <= MAX_TRIALS && fails(candidate)
     };
-    shorten(seed, &mut best, &mut fails);
-    try_it(&mut best, &mut fails, |m| m.acts.clear());
+    if !keep_one(seed, &mut best, &mut fails) {
+        shorten(seed, &mut best, &mut fails);
+    }
     loop {
         let before = best.clone();
-        for class in before.classes.clone() {
-            try_it(&mut best, &mut fails, |m| m.classes.retain(|c| c != &class));
-        }
-        // Actions are left out one by one: this is for what people do when they look.
-        for act in [Act::AdoptKnown, Act::DecideRestore] {
-            try_it(&mut best, &mut fails, |m| m.acts.retain(|a| *a != act));
-        }
+        // What people do first: each kind is many actions.
+        let acts: Vec<Act> = before.acts.iter().copied().collect();
+        drop_runs(acts, |acts| {
+            try_it(&mut best, &mut fails, |m| m.acts.retain(|a| !acts.contains(a)))
+        });
+        let classes: Vec<Class> = before.classes.iter().copied().collect();
+        drop_runs(classes, |classes| {
+            try_it(&mut best, &mut fails, |m| m.classes.retain(|c| !classes.contains(c)))
+        });
         for nodes in 1..Scenario::draw(seed, &best).shapes.len() {
             if try_it(&mut best, &mut fails, |m| m.nodes = Some(nodes)) {
                 break;
             }
         }
-        drop_actions(seed, &mut best, &mut fails);
+        drop_runs(numbers(seed, &best), |numbers| {
+            try_it(&mut best, &mut fails, |m| m.skipped.extend(numbers.iter().copied()))
+        });
         if best == before {
             return best;
         }
@@ -80,14 +86,28 @@ fn shorten(seed: u64, best: &mut Mix, fails: &mut impl FnMut(&Mix) -> bool) {
     }
 }
 
-/// Leaves out runs of actions, long ones first.
-fn drop_actions(seed: u64, best: &mut Mix, fails: &mut impl FnMut(&Mix) -> bool) {
-    let mut length = Scenario::draw(seed, best).actions.len().div_ceil(2);
+/// Many a history breaks by one action alone. That is tried at once: leaving out one after the other
+/// may end in several that need each other by chance.
+fn keep_one(seed: u64, best: &mut Mix, fails: &mut impl FnMut(&Mix) -> bool) -> bool {
+    let all = numbers(seed, best);
+    all.iter().any(|one| {
+        try_it(best, fails, |m| m.skipped.extend(all.iter().copied().filter(|n| n != one)))
+    })
+}
+
+/// The actions that are left.
+fn numbers(seed: u64, mix: &Mix) -> Vec<usize> {
+    Scenario::draw(seed, mix).actions.iter().map(|a| a.number).collect()
+}
+
+/// Leaves out runs of them, long ones first; `leave_out` says whether they could be.
+fn drop_runs<T: Copy + PartialEq>(mut left: Vec<T>, mut leave_out: impl FnMut(&[T]) -> bool) {
+    let mut length = left.len();
     while length > 0 {
-        let left: Vec<usize> =
-            Scenario::draw(seed, best).actions.iter().map(|a| a.number).collect();
-        for chunk in left.chunks(length) {
-            try_it(best, fails, |m| m.skipped.extend(chunk.iter().copied()));
+        for run in left.clone().chunks(length) {
+            if leave_out(run) {
+                left.retain(|one| !run.contains(one));
+            }
         }
         length /= 2;
     }
