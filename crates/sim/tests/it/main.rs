@@ -10,6 +10,7 @@ mod ec2;
 mod found;
 mod goldens;
 mod ground_truth;
+mod heard;
 mod invariants;
 mod joined;
 mod judged;
