@@ -37,8 +37,8 @@ struct Deletion {
 pub(crate) struct Waivers {
     returns: BTreeMap<Lineage, Vec<Return>>,
     deletions: BTreeMap<NodeId, Deletion>,
-    /// Private addresses that nodes may change to.
-    addresses: BTreeMap<NodeId, String>,
+    /// Private addresses that nodes may change to, oldest first: an interface may be made with each.
+    addresses: BTreeMap<NodeId, Vec<String>>,
 }
 
 impl Waivers {
@@ -76,11 +76,11 @@ impl Waivers {
 
     /// Whether the node may have this private address from now on.
     pub(crate) fn may_move(&mut self, node: &NodeId, address: Option<&String>) -> bool {
-        let chosen = address.is_some() && self.addresses.get(node) == address;
-        if chosen {
-            self.addresses.remove(node);
-        }
-        chosen
+        let Some(chosen) = self.addresses.get_mut(node) else { return false };
+        let Some(at) = chosen.iter().position(|one| Some(one) == address) else { return false };
+        // It never goes back to one before.
+        chosen.drain(..=at);
+        true
     }
 
     fn end(&mut self, node: &NodeId) {
@@ -156,7 +156,8 @@ impl SimCloud {
 
     /// The user chooses another private address, which the node has from its next replacement on.
     pub fn may_move_to(&mut self, node: &NodeId, address: &str) {
-        self.world.truth.waivers.addresses.insert(node.clone(), address.to_owned());
+        let addresses = &mut self.world.truth.waivers.addresses;
+        addresses.entry(node.clone()).or_default().push(address.to_owned());
     }
 
     /// Nothing of a node is asked for any more.

@@ -8,7 +8,7 @@ use holdfast_model::adoption::FRESH;
 use holdfast_model::facts::Fact;
 use holdfast_model::record::{DataHead, DataVolume, Goal, Record, Rollback, RootHead, SnapshotSet};
 use holdfast_model::user::{Choice, Target, UserCommand};
-use holdfast_model::{Event, Invariant, NodeId, SnapshotId, Time, VolumeId};
+use holdfast_model::{Event, ImageId, Invariant, NodeId, SnapshotId, Time, VolumeId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Reasons for which a device begins with another content.
@@ -194,13 +194,18 @@ impl Accepted {
         if changed {
             cloud.has_returned(node, IMAGE);
         }
-        let pending = |record: &Record| {
-            let spec = record.document.spec().ok()?;
-            let followed = record.image_followed.as_ref()?;
-            (spec.persistence.root && followed != &spec.image).then(|| spec.image.clone())
+        // A replacement follows the spec of its beginning to its end.
+        let pending = |record: &Record| -> Vec<ImageId> {
+            let Some(followed) = record.image_followed.as_ref() else { return Vec::new() };
+            let in_flight = record.replacement.as_ref().map(|r| &r.document);
+            let specs = in_flight.into_iter().chain([&record.document]);
+            let specs = specs.filter_map(|d| d.spec().ok()).filter(|s| s.persistence.root);
+            specs.map(|s| s.image.clone()).filter(|image| image != followed).collect()
         };
-        let same =
-            before.document == after.document && before.image_followed == after.image_followed;
+        let revision = |record: &Record| record.replacement.as_ref().map(|r| r.spec_revision);
+        let same = before.document == after.document
+            && before.image_followed == after.image_followed
+            && revision(before) == revision(after);
         if same {
             return;
         }
@@ -209,7 +214,7 @@ impl Accepted {
             return;
         }
         cloud.returns_no_more(node, IMAGE);
-        if is.is_some() && self.has_said(node, |w| matches!(w, UserCommand::Update { .. })) {
+        if !is.is_empty() && self.has_said(node, |w| matches!(w, UserCommand::Update { .. })) {
             cloud.may_return(node, ROOT_DEVICE, None, IMAGE);
         }
     }

@@ -83,3 +83,13 @@ fn what_is_held_back_is_on_its_list_once_and_can_be_asked_for() {
         assert!(somewhere || *act == Act::LoseStore, "{}", act.name());
     }
 }
+
+#[test]
+fn what_a_user_chose_is_accepted_although_they_chose_again_meanwhile() {
+    // In one an image is changed twice while a replacement follows the first change, in the other an
+    // interface with the last address but one is the node's.
+    for seed in [950_059, 512] {
+        let report = run::run(seed, &Mix::default());
+        assert!(report.violations.is_empty(), "seed {seed}: {:?}", report.violations);
+    }
+}
