@@ -42,6 +42,7 @@ mod market_routes;
 mod memory;
 mod nodes;
 mod options;
+mod pairs;
 mod pool;
 mod routes;
 mod serve;

@@ -31,6 +31,7 @@ const PROGRESS: Duration = Duration::from_secs(2);
   holdfast sim --replacements 100000        the full size
   holdfast sim --seed 7                     one run again
   holdfast sim --seed 7 --faults killed,stale
+  holdfast sim --pairs --for 60m --state F  pairs of faults, and on from there the next time
 
 The real controller on a simulated EC2 in virtual time, with every fault that the cloud can do.
 Needs no server and no root. A run that breaks an invariant is made smaller and told as a timeline,
@@ -69,6 +70,9 @@ pub struct SimOptions {
     /// Write JSON for programs
     #[arg(long)]
     pub json: bool,
+    /// Pairs of faults
+    #[command(flatten)]
+    pub pairs: super::pairs::PairsOptions,
 }
 
 /// Does it.
@@ -76,14 +80,17 @@ pub struct SimOptions {
 /// # Errors
 /// If the options make no sense.
 pub fn run(options: &SimOptions) -> Result<ExitCode, Failure> {
+    let threads = options.threads.or_else(|| std::thread::available_parallelism().ok());
+    let threads = threads.map_or(1, NonZeroUsize::get);
+    if options.pairs.pairs || options.pairs.pair.is_some() {
+        return super::pairs::run(&options.pairs, threads, options.json);
+    }
     let mix = mix(options)?;
     let one = options.seed.filter(|_| options.runs.is_none() && options.replacements.is_none());
     let first = match options.seed {
         Some(seed) => seed,
         None => random()?,
     };
-    let threads = options.threads.or_else(|| std::thread::available_parallelism().ok());
-    let threads = threads.map_or(1, NonZeroUsize::get);
     let goal = Goal {
         runs: options.runs.or(options.replacements.map_or(Some(RUNS), |_| None)),
         replacements: options.replacements,
