@@ -135,16 +135,8 @@ fn unknown_leftovers(desk: &Desk<'_>) -> Vec<(String, bool)> {
         .world
         .ours(&desk.record.id, desk.scene.installation)
         .filter(|fact| desk.record.left.iter().all(|left| left.as_str() != fact.id()))
-        .filter_map(|fact| {
-            let at_once = match fact {
-                Fact::Instance(_) => return None,
-                Fact::Volume(_) => flags.should_delete_volumes,
-                Fact::Snapshot(_) => flags.should_delete_snapshots && flags.should_delete_images,
-                Fact::Image(_) => flags.should_delete_images,
-                Fact::Interface(_) => flags.should_delete_network_interfaces,
-            };
-            Some((fact.id().to_owned(), at_once))
-        })
+        .filter(|fact| fact.kind() != ResourceKind::Instance)
+        .map(|fact| (fact.id().to_owned(), flags.selects(fact.kind())))
         .collect()
 }
 

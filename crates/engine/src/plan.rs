@@ -204,7 +204,7 @@ pub(crate) fn close(desk: &mut Desk<'_>, end: End) {
     // Whatever it asked a person about, nobody waits for any more.
     desk.record.stuck = None;
     capture::keep_saved(desk, replacement.from_generation, &replacement.rows);
-    retention::supersede_unrecorded(&mut desk.record, &replacement.rows);
+    retention::supersede_unrecorded(desk, &replacement.rows);
     if end == End::NotBegun {
         return;
     }

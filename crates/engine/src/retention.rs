@@ -1,6 +1,9 @@
 //! What is kept, for how long, and what may go.
 
+use crate::deallocation;
+use crate::desk::Desk;
 use crate::steps::standby;
+use holdfast_model::facts::ResourceKind;
 use holdfast_model::record::{
     DataHead, DataVolume, Final, Record, RootHead, SnapshotSet, Superseded,
 };
@@ -69,30 +72,41 @@ pub fn supersede(record: &mut Record, id: &str, why: &str, grace_ms: u64) {
 }
 
 /// What calls have made and the record does not speak of, when the rows of those calls are given
-/// up: it was made for nothing, and must not be forgotten.
-pub fn supersede_unrecorded(record: &mut Record, rows: &BTreeMap<Row, RowState>) {
-    let made: Vec<String> = rows
+/// up: it was made for nothing, and must not be forgotten. Where the node is given up too, it goes as
+/// its user has selected; an instance always goes.
+pub(crate) fn supersede_unrecorded(desk: &mut Desk<'_>, rows: &BTreeMap<Row, RowState>) {
+    let made: Vec<(String, ResourceKind)> = rows
         .values()
         .flat_map(|row| row.calls.values())
-        .filter(|call| call.command.makes().is_some())
         .filter_map(|call| match &call.state {
-            CallState::Done { id } => id.clone(),
+            CallState::Done { id } => Some((id.clone()?, call.command.makes()?)),
             CallState::Started | CallState::Refused { .. } => None,
         })
+        .filter(|(id, _)| !speaks_of(&desk.record, id))
         .collect();
-    for id in made {
-        if !is_needed(record, &id) {
-            supersede(record, &id, "it was made for a replacement that was overtaken", 0);
+    let grace = desk.scene.tuning.deallocation_grace;
+    for (id, kind) in made {
+        let at_once = desk
+            .record
+            .deallocation
+            .is_none_or(|flags| kind == ResourceKind::Instance || flags.selects(kind));
+        if !at_once {
+            deallocation::count_now(&mut desk.record, desk.scene.now);
         }
+        let why = "it was made for a replacement that was overtaken";
+        supersede(&mut desk.record, &id, why, if at_once { 0 } else { grace });
     }
 }
 
 /// Whether the record still needs a resource: then it is never deleted, whatever list it is on.
 #[must_use]
 pub fn is_needed(record: &Record, id: &str) -> bool {
-    if record.deallocation.is_some() && record.holder.is_none() {
-        return false;
-    }
+    let is_given_up = record.deallocation.is_some() && record.holder.is_none();
+    !is_given_up && speaks_of(record, id)
+}
+
+/// Whether the record names a resource as something of the node's.
+fn speaks_of(record: &Record, id: &str) -> bool {
     let root = match &record.root {
         RootHead::Fresh => false,
         RootHead::Captured { snapshot, image, .. } => {

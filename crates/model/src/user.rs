@@ -1,6 +1,7 @@
 //! What a user may say to a node.
 
 use crate::adoption::Heads;
+use crate::facts::ResourceKind;
 use crate::{NodeId, SnapshotId, VolumeId};
 use serde::{Deserialize, Serialize};
 
@@ -131,6 +132,19 @@ impl Deallocation {
         should_delete_snapshots: true,
         should_terminate_instance: true,
     };
+
+    /// Whether what is known by nothing but its kind goes at once. A snapshot may be what an image
+    /// needs: it goes only where images go too.
+    #[must_use]
+    pub fn selects(self, kind: ResourceKind) -> bool {
+        match kind {
+            ResourceKind::Instance => self.should_terminate_instance,
+            ResourceKind::Volume => self.should_delete_volumes,
+            ResourceKind::Snapshot => self.should_delete_snapshots && self.should_delete_images,
+            ResourceKind::Image => self.should_delete_images,
+            ResourceKind::Interface => self.should_delete_network_interfaces,
+        }
+    }
 }
 
 /// What a person can choose where a node cannot go on by itself.

@@ -87,11 +87,16 @@ fn is_free(desk: &mut Desk<'_>, id: &VolumeId, of: &str) -> bool {
     let untagged = desk.record.data.iter().any(|d| {
         d.joined.is_some() && matches!(&d.head, DataHead::Volume { id: volume, .. } if volume == id)
     }) && desk.scene.world.last_seen(id.as_str()).is_none();
+    // A user's volume that joined is asked about also where data is not kept: it was never said that
+    // it may go.
+    let may_die = desk.spec.persistence.data.is_none()
+        && desk.record.data.iter().any(|d| d.device == of && d.joined.is_none());
     match desk.scene.world.volume(id.as_str()) {
         Known::Absent if untagged => {
             desk.watch(id.as_str(), format!("a look at the volume {id}"));
             false
         }
+        Known::Absent if may_die => true,
         Known::Present(v) if v.state == VolumeState::Available && v.attached_to.is_none() => true,
         Known::Absent if desk.kind() == Some(Kind::Delete) => true,
         Known::Absent if rollback::returns(&desk.record, of) => true,

@@ -225,6 +225,19 @@ fn a_deletion_that_took_nothing_is_taken_back_with_every_write_and_the_address()
 }
 
 #[test]
+fn what_an_overtaken_replacement_had_saved_is_kept_as_long_as_the_rest() {
+    for seconds in (20..140).step_by(20) {
+        let mut scene = at(Moment::Replaced(seconds), SNAPSHOTS);
+        give_up(&mut scene, flags(16));
+        assert!(undelete(&mut scene, false), "{seconds} s\n{}", scene.sim.told());
+        resume(&mut scene, SNAPSHOTS);
+        // What was made for nothing goes after its grace.
+        scene.sim.run_for(3 * GRACE);
+        scene.judge(Kind::Resume);
+    }
+}
+
+#[test]
 fn a_deletion_is_taken_back_at_any_moment_while_it_is_carried_out() {
     for terminate in [0, 16] {
         for moment in (0..150).step_by(10) {

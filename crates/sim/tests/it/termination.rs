@@ -2,6 +2,7 @@
 //! before the instance is terminated.
 
 use crate::scene::{LIGHT, ROAMING, SNAPSHOTS, Scene, Shape, WHOLE};
+use holdfast_cloud_sim::config::ROOT_DEVICE;
 use holdfast_cloud_sim::{Fault, When};
 use holdfast_model::facts::Fact;
 use holdfast_model::time::{MINUTE, SECOND};
@@ -28,6 +29,17 @@ fn doom(scene: &mut Scene, instance: &InstanceId) {
     drop(scene.sim.cloud.as_user(now, &command));
 }
 
+/// The same for all but the root.
+fn doom_data(scene: &mut Scene, instance: &InstanceId) {
+    let Some(Fact::Instance(seen)) = scene.sim.cloud.truly(instance.as_str()) else { return };
+    let devices = seen.attachments.iter().map(|a| a.device.clone());
+    let devices = devices.filter(|device| device != ROOT_DEVICE).collect();
+    let command =
+        Command::SetDeleteOnTermination { instance: instance.clone(), devices, value: true };
+    let now = scene.sim.now;
+    drop(scene.sim.cloud.as_user(now, &command));
+}
+
 /// How often the fleet has made a call.
 fn made(scene: &Scene, action: &str) -> usize {
     scene.sim.calls.iter().filter(|called| **called == action).count()
@@ -44,6 +56,16 @@ fn recycled(mut scene: Scene, kind: Kind, before: u64) {
     scene.wait_for_end(kind, before);
     scene.sim.run_for(MINUTE);
     scene.judge(kind);
+}
+
+#[test]
+fn data_that_is_not_kept_and_died_with_its_instance_is_asked_of_nobody() {
+    let shape = Shape { data: None, ..WHOLE };
+    let mut scene = Scene::serving(61, shape);
+    let (before, old) = (scene.generation(), holder(&scene));
+    doom_data(&mut scene, &old);
+    scene.trigger(Kind::Lost, shape);
+    recycled(scene, Kind::Lost, before);
 }
 
 /// A node without a shutdown script: it is stopped at once.
