@@ -23,7 +23,7 @@ pub const ALL_FLAGS: u8 = 31;
 /// What people do that is drawn only where it is asked for, and why: the ordinary mix is what holds
 /// whatever else happens.
 pub const HELD_BACK: &[(Act, &str)] = &[
-    (Act::DeletePart, "what an overtaken replacement had made loses its grace"),
+    (Act::DeletePart, "tried too little since what was wrong with it is mended"),
     (Act::Undelete, "what comes back is judged before what was let go is told apart"),
     (Act::UndeleteWithLoss, "what comes back is judged before what was let go is told apart"),
     (Act::RollbackGeneration, "seed 920013: five final snapshots of a root are kept"),

@@ -17,7 +17,8 @@ use holdfast_model::facts::{Fact, InstanceState, ResourceKind};
 use holdfast_model::record::{DataHead, Goal, RootHead};
 use holdfast_model::time::{MINUTE, SECOND};
 use holdfast_model::{
-    CallState, CloudError, Command, Event, Invariant, NodeId, Record, Reply, SnapshotId, Time, tags,
+    CallState, CloudError, Command, Event, Invariant, Kind, NodeId, Record, Reply, SnapshotId,
+    Time, tags,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -266,8 +267,10 @@ impl Watch {
             let what = format!("{sets} snapshots while it ran are kept");
             self.tell(Invariant::WithinLimits, now, node, what, cloud);
         }
-        let ready = record.holder.is_some()
-            && record.history.last().is_some_and(|h| h.completed && h.to_generation > 0);
+        // A tidy makes nothing ready: the replacement before it may have come to nothing.
+        let replaced = record.history.iter().rfind(|h| h.kind != Kind::Tidy);
+        let ready =
+            record.holder.is_some() && replaced.is_some_and(|h| h.completed && h.to_generation > 0);
         for of in record.finals.iter().map(|f| &f.of).collect::<BTreeSet<_>>() {
             let kept = record.finals.iter().filter(|f| &f.of == of).count();
             if ready && kept > FINALS_KEPT + SET_ASIDE_KEPT {

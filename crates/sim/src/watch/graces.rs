@@ -4,7 +4,7 @@
 
 use holdfast_model::time::{HOUR, SECOND};
 use holdfast_model::{Command, NodeId, Record, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// By how much one start of a controller may shorten a time of grace, in milliseconds.
 const A_START: u64 = HOUR;
@@ -24,6 +24,8 @@ struct Grace {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Graces {
     of: BTreeMap<NodeId, BTreeMap<String, Grace>>,
+    /// Nodes that their users have given up.
+    given_up: BTreeSet<NodeId>,
     starts: u64,
 }
 
@@ -35,12 +37,24 @@ impl Graces {
 
     /// A record is durable, or gone.
     pub(super) fn committed(&mut self, now: Time, node: &NodeId, record: Option<&Record>) {
-        let Some(record) = record.filter(|r| r.deallocation.is_some()) else {
+        let Some(record) = record else {
             self.of.remove(node);
+            self.given_up.remove(node);
             return;
         };
         let known = self.of.entry(node.clone()).or_default();
-        known.retain(|id, _| record.superseded.iter().any(|s| &s.id == id));
+        // Before a deallocation the time may end early: what was refused is tried again at the next
+        // replacement. It has begun all the same.
+        let is_kept = |id: &String| {
+            let kept = record.superseded.iter().find(|s| &s.id == id);
+            kept.is_some_and(|s| s.grace_ms > 0 || record.deallocation.is_some())
+        };
+        known.retain(|id, _| is_kept(id));
+        if record.deallocation.is_some() {
+            self.given_up.insert(node.clone());
+        } else {
+            self.given_up.remove(node);
+        }
         for kept in record.superseded.iter().filter(|s| s.grace_ms > 0) {
             // A deletion that was refused again and again gets a new one.
             if known.get(&kept.id).is_none_or(|grace| grace.millis < kept.grace_ms) {
@@ -59,7 +73,7 @@ impl Graces {
                 | Command::DeregisterImage { .. }
                 | Command::DeleteNetworkInterface { .. }
         );
-        let known = self.of.get(node).filter(|_| deletes)?;
+        let known = self.of.get(node).filter(|_| deletes && self.given_up.contains(node))?;
         let (id, grace) = command.touches().into_iter().find_map(|id| known.get_key_value(id))?;
         let passed = now.since(grace.began);
         let short = (self.starts - grace.starts) * A_START + SLACK;

@@ -16,8 +16,9 @@ use holdfast_sim::{Class, shrink, timeline};
 const FIXED: std::ops::Range<u64> = 4..10;
 /// Seeds that once broke something, and have no scene of their own yet: a fleet that stays frozen, a
 /// snapshot that was in no look yet when its node was given up, snapshots whose answer was lost while a
-/// replacement ended.
-const FOUND: [u64; 3] = [5264, 100_900, 303_323];
+/// replacement ended, a tidy after a resume that came to nothing, a deletion that was left to later
+/// before its node was given up.
+const FOUND: [u64; 5] = [5264, 100_900, 303_323, 43_000_307, 43_000_548];
 /// Seeds that differ from one state of the source to the next.
 const RANDOM: u64 = 12;
 
