@@ -413,7 +413,7 @@ fn turn_into(desk: &mut Desk<'_>, kind: Kind, why: &str) {
         dropped.retain(|row, _| !r.rows.contains_key(row));
         let from = r.from_generation;
         capture::keep_saved(desk, from, &dropped);
-        retention::supersede_unrecorded(desk, &dropped);
+        deallocation::supersede_unrecorded(desk, &dropped);
     }
 }
 

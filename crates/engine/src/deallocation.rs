@@ -6,8 +6,10 @@ use crate::desk::Desk;
 use crate::{release, retention};
 use holdfast_model::facts::{Fact, InstanceState, ResourceKind};
 use holdfast_model::record::{DataHead, GivenUp, RootHead};
+use holdfast_model::replacement::RowState;
 use holdfast_model::time::{HOUR, MINUTE};
-use holdfast_model::{CallState, Record, Time};
+use holdfast_model::{CallState, Record, Row, Time};
+use std::collections::BTreeMap;
 
 /// How often the time of grace is counted down at least.
 const GRACE_STEP: u64 = 10 * MINUTE;
@@ -124,6 +126,33 @@ pub(crate) fn give_up(desk: &mut Desk<'_>) {
         sets,
     }));
     record.holder = None;
+}
+
+/// What calls have made and the record does not speak of, when the rows of those calls are given
+/// up: it was made for nothing, and must not be forgotten. Where the node is given up too, it goes as
+/// its user has selected; an instance always goes.
+pub(crate) fn supersede_unrecorded(desk: &mut Desk<'_>, rows: &BTreeMap<Row, RowState>) {
+    let made: Vec<(String, ResourceKind)> = rows
+        .values()
+        .flat_map(|row| row.calls.values())
+        .filter_map(|call| match &call.state {
+            CallState::Done { id } => Some((id.clone()?, call.command.makes()?)),
+            CallState::Started | CallState::Refused { .. } => None,
+        })
+        .filter(|(id, _)| !retention::speaks_of(&desk.record, id))
+        .collect();
+    let flags = desk.record.deallocation;
+    let at_once =
+        |kind| kind == ResourceKind::Instance || flags.is_none_or(|flags| flags.selects(kind));
+    let grace = desk.scene.tuning.deallocation_grace;
+    if !made.iter().all(|(_, kind)| at_once(*kind)) {
+        count_now(&mut desk.record, desk.scene.now);
+    }
+    for (id, kind) in made {
+        let grace_ms = if at_once(kind) { 0 } else { grace };
+        let why = "it was made for a replacement that was overtaken";
+        retention::supersede(&mut desk.record, &id, why, grace_ms);
+    }
 }
 
 /// What carries the node's tag and our own, and is not known by name (an earlier attempt's

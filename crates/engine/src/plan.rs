@@ -7,7 +7,6 @@ use crate::desk::Desk;
 use crate::markets::survival::Survival;
 use crate::quarantine;
 use crate::replacement::{Progress, has, rows_of};
-use crate::retention;
 use crate::steps::capture;
 use crate::tuning::Tuning;
 use crate::upkeep;
@@ -204,7 +203,7 @@ pub(crate) fn close(desk: &mut Desk<'_>, end: End) {
     // Whatever it asked a person about, nobody waits for any more.
     desk.record.stuck = None;
     capture::keep_saved(desk, replacement.from_generation, &replacement.rows);
-    retention::supersede_unrecorded(desk, &replacement.rows);
+    deallocation::supersede_unrecorded(desk, &replacement.rows);
     if end == End::NotBegun {
         return;
     }

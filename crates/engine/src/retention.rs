@@ -1,15 +1,9 @@
 //! What is kept, for how long, and what may go.
 
-use crate::deallocation;
-use crate::desk::Desk;
 use crate::steps::standby;
-use holdfast_model::facts::ResourceKind;
 use holdfast_model::record::{
     DataHead, DataVolume, Final, Record, RootHead, SnapshotSet, Superseded,
 };
-use holdfast_model::replacement::RowState;
-use holdfast_model::{CallState, Row};
-use std::collections::BTreeMap;
 
 /// Final snapshots that are kept for the root and for each device: those of the last generations.
 pub const FINALS_KEPT: usize = 3;
@@ -71,33 +65,6 @@ pub fn supersede(record: &mut Record, id: &str, why: &str, grace_ms: u64) {
     }
 }
 
-/// What calls have made and the record does not speak of, when the rows of those calls are given
-/// up: it was made for nothing, and must not be forgotten. Where the node is given up too, it goes as
-/// its user has selected; an instance always goes.
-pub(crate) fn supersede_unrecorded(desk: &mut Desk<'_>, rows: &BTreeMap<Row, RowState>) {
-    let made: Vec<(String, ResourceKind)> = rows
-        .values()
-        .flat_map(|row| row.calls.values())
-        .filter_map(|call| match &call.state {
-            CallState::Done { id } => Some((id.clone()?, call.command.makes()?)),
-            CallState::Started | CallState::Refused { .. } => None,
-        })
-        .filter(|(id, _)| !speaks_of(&desk.record, id))
-        .collect();
-    let grace = desk.scene.tuning.deallocation_grace;
-    for (id, kind) in made {
-        let at_once = desk
-            .record
-            .deallocation
-            .is_none_or(|flags| kind == ResourceKind::Instance || flags.selects(kind));
-        if !at_once {
-            deallocation::count_now(&mut desk.record, desk.scene.now);
-        }
-        let why = "it was made for a replacement that was overtaken";
-        supersede(&mut desk.record, &id, why, if at_once { 0 } else { grace });
-    }
-}
-
 /// Whether the record still needs a resource: then it is never deleted, whatever list it is on.
 #[must_use]
 pub fn is_needed(record: &Record, id: &str) -> bool {
@@ -106,7 +73,7 @@ pub fn is_needed(record: &Record, id: &str) -> bool {
 }
 
 /// Whether the record names a resource as something of the node's.
-fn speaks_of(record: &Record, id: &str) -> bool {
+pub(crate) fn speaks_of(record: &Record, id: &str) -> bool {
     let root = match &record.root {
         RootHead::Fresh => false,
         RootHead::Captured { snapshot, image, .. } => {

@@ -83,14 +83,12 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
 
 /// Whether a volume is positively attached to nothing.
 fn is_free(desk: &mut Desk<'_>, id: &VolumeId, of: &str) -> bool {
+    let data = desk.record.data.iter().find(|d| d.device == of);
+    let joined = data.is_some_and(|d| d.joined.is_some());
     // A volume that joined may not carry our tags yet: then no sweep shows it.
-    let untagged = desk.record.data.iter().any(|d| {
-        d.joined.is_some() && matches!(&d.head, DataHead::Volume { id: volume, .. } if volume == id)
-    }) && desk.scene.world.last_seen(id.as_str()).is_none();
-    // A user's volume that joined is asked about also where data is not kept: it was never said that
-    // it may go.
-    let may_die = desk.spec.persistence.data.is_none()
-        && desk.record.data.iter().any(|d| d.device == of && d.joined.is_none());
+    let untagged = joined && desk.scene.world.last_seen(id.as_str()).is_none();
+    // One that joined is asked about also where data is not kept: its user never said that it may go.
+    let may_die = desk.spec.persistence.data.is_none() && data.is_some() && !joined;
     match desk.scene.world.volume(id.as_str()) {
         Known::Absent if untagged => {
             desk.watch(id.as_str(), format!("a look at the volume {id}"));
@@ -101,9 +99,7 @@ fn is_free(desk: &mut Desk<'_>, id: &VolumeId, of: &str) -> bool {
         Known::Absent if desk.kind() == Some(Kind::Delete) => true,
         Known::Absent if rollback::returns(&desk.record, of) => true,
         // It begins with what was saved of it.
-        Known::Absent if desk.record.data.iter().any(|d| d.device == of && d.restore.is_some()) => {
-            true
-        }
+        Known::Absent if data.is_some_and(|d| d.restore.is_some()) => true,
         Known::Absent => {
             rollback::lost(desk, Row::Fence, id.as_str(), of);
             false
