@@ -75,7 +75,7 @@ impl Watch {
         write!(out, "{:?} {:?} {:?} ", self.written, self.recent, self.removed)?;
         write!(out, "{:?} {:?} {:?} {:?} ", self.looked, self.skew, self.frozen, self.told)?;
         write!(out, "{:?} {:?} {:?} ", self.launches, self.graces, self.endings)?;
-        write!(out, "{:?} {:?} ", self.asking, self.is_shared)
+        write!(out, "{:?} {:?} {:?} ", self.asking, self.adopted, self.is_shared)
     }
 
     /// A controller starts: these are the records in its store.
@@ -141,11 +141,9 @@ impl Watch {
         if let Command::RunInstances(launch) = command {
             wrong = self.launches.leaves(node, launch);
         }
-        // What was to be deleted before, and could not be, is left alone for a while: no grace.
-        let again = command.touches().into_iter().any(|id| self.removed.contains(id));
-        let early = self.graces.leaves(now, node, command).filter(|_| !again);
-        wrong.extend(early.map(|what| (Invariant::GraceKept, what)));
         let record = self.durable.get(node);
+        let early = record.and_then(|record| self.graces.leaves(now, record, command));
+        wrong.extend(early.map(|what| (Invariant::GraceKept, what)));
         let dies = record.and_then(|record| self.endings.leaves(now, record, command, cloud));
         wrong.extend(dies.map(|what| (Invariant::VolumesOutlive, what)));
         for (which, what) in wrong {

@@ -4,7 +4,7 @@
 
 use holdfast_model::time::{HOUR, SECOND};
 use holdfast_model::{Command, NodeId, Record, Time};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// By how much one start of a controller may shorten a time of grace, in milliseconds.
 const A_START: u64 = HOUR;
@@ -24,8 +24,6 @@ struct Grace {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Graces {
     of: BTreeMap<NodeId, BTreeMap<String, Grace>>,
-    /// Nodes that their users have given up.
-    given_up: BTreeSet<NodeId>,
     starts: u64,
 }
 
@@ -39,7 +37,6 @@ impl Graces {
     pub(super) fn committed(&mut self, now: Time, node: &NodeId, record: Option<&Record>) {
         let Some(record) = record else {
             self.of.remove(node);
-            self.given_up.remove(node);
             return;
         };
         let known = self.of.entry(node.clone()).or_default();
@@ -50,11 +47,6 @@ impl Graces {
             kept.is_some_and(|s| s.grace_ms > 0 || record.deallocation.is_some())
         };
         known.retain(|id, _| is_kept(id));
-        if record.deallocation.is_some() {
-            self.given_up.insert(node.clone());
-        } else {
-            self.given_up.remove(node);
-        }
         for kept in record.superseded.iter().filter(|s| s.grace_ms > 0) {
             // A deletion that was refused again and again gets a new one.
             if known.get(&kept.id).is_none_or(|grace| grace.millis < kept.grace_ms) {
@@ -64,8 +56,8 @@ impl Graces {
         }
     }
 
-    /// A call leaves: what is wrong with that.
-    pub(super) fn leaves(&self, now: Time, node: &NodeId, command: &Command) -> Option<String> {
+    /// A call leaves, of a node with this record: what is wrong with that.
+    pub(super) fn leaves(&self, now: Time, record: &Record, command: &Command) -> Option<String> {
         let deletes = matches!(
             command,
             Command::DeleteVolume { .. }
@@ -73,7 +65,7 @@ impl Graces {
                 | Command::DeregisterImage { .. }
                 | Command::DeleteNetworkInterface { .. }
         );
-        let known = self.of.get(node).filter(|_| deletes && self.given_up.contains(node))?;
+        let known = self.of.get(&record.id).filter(|_| deletes && record.deallocation.is_some())?;
         let (id, grace) = command.touches().into_iter().find_map(|id| known.get_key_value(id))?;
         let passed = now.since(grace.began);
         let short = (self.starts - grace.starts) * A_START + SLACK;
