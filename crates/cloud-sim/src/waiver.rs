@@ -7,7 +7,7 @@ use crate::resources::Lineage;
 use crate::writes::Writes;
 use holdfast_model::time::HOUR;
 use holdfast_model::user::Deallocation;
-use holdfast_model::{NodeId, SnapshotId, Time, VolumeId};
+use holdfast_model::{ImageId, NodeId, SnapshotId, Time, VolumeId};
 use std::collections::BTreeMap;
 
 /// The most that one count takes off the time of grace (ARCHITECTURE.md, "What was not selected
@@ -91,17 +91,22 @@ impl Waivers {
 }
 
 impl SimCloud {
-    /// The user accepts that a device begins with the content of this snapshot or volume again, or
-    /// with nothing, once it stands in the place of the newest ([`SimCloud::has_returned`]).
+    /// The writes of a device that a volume, a snapshot or the snapshot of an image holds.
+    fn held_of(&self, lineage: &Lineage, id: &str) -> Option<&Writes> {
+        let world = &self.world;
+        let image = world.images.get(&ImageId::from(id)).and_then(|i| i.fact.snapshot.clone());
+        let snapshot = image.unwrap_or_else(|| SnapshotId::from(id));
+        let volume = world.volumes.get(&VolumeId::from(id)).map(|v| &v.content);
+        let content = volume.or_else(|| world.snapshots.get(&snapshot).map(|s| &s.content))?;
+        (content.owner.as_ref() == Some(lineage)).then_some(&content.writes)
+    }
+
+    /// The user accepts that a device begins with the content of this snapshot, image or volume again,
+    /// or with nothing, once it stands in the place of the newest ([`SimCloud::has_returned`]).
     pub fn may_return(&mut self, node: &NodeId, device: &str, to: Option<&str>, why: &'static str) {
         let lineage = (node.clone(), device.to_owned());
-        let world = &self.world;
-        let content = to.and_then(|id| {
-            let volume = world.volumes.get(&VolumeId::from(id)).map(|v| &v.content);
-            volume.or_else(|| world.snapshots.get(&SnapshotId::from(id)).map(|s| &s.content))
-        });
-        let ours = content.filter(|c| c.owner.as_ref() == Some(&lineage));
-        let least = ours.map(|c| c.writes.clone()).unwrap_or_default();
+        let held = to.and_then(|id| self.held_of(&lineage, id));
+        let least = held.cloned().unwrap_or_default();
         let returns = self.world.truth.waivers.returns.entry(lineage).or_default();
         returns.push(Return { why, least, placed: false });
     }
@@ -166,14 +171,12 @@ impl SimCloud {
         self.world.truth.waivers.end(node);
     }
 
-    /// What of the writes that are asked for of a device a snapshot or a volume lacks; `None` if it
+    /// What of the writes that are asked for of a device a snapshot, an image or a volume lacks; `None` if it
     /// holds nothing of that device.
     #[must_use]
     pub fn lacks(&self, node: &NodeId, device: &str, id: &str) -> Option<u64> {
         let lineage = (node.clone(), device.to_owned());
-        let volume = self.world.volumes.get(&VolumeId::from(id)).map(|v| &v.content);
-        let snapshot = || self.world.snapshots.get(&SnapshotId::from(id)).map(|s| &s.content);
-        let content = volume.or_else(snapshot).filter(|c| c.owner.as_ref() == Some(&lineage))?;
-        Some(self.world.truth.asked_for(&lineage).without(&content.writes).count())
+        let held = self.held_of(&lineage, id)?;
+        Some(self.world.truth.asked_for(&lineage).without(held).count())
     }
 }

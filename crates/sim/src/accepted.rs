@@ -326,11 +326,7 @@ impl Accepted {
                 cloud.truth_mut().interface_given_up(node, index);
             } else if part != "instance" {
                 let device = if part == "root" { ROOT_DEVICE } else { part };
-                let source = chosen.and_then(|id| match cloud.truly(id) {
-                    Some(Fact::Image(image)) => image.snapshot.as_ref().map(|s| s.0.clone()),
-                    _ => Some(id.to_owned()),
-                });
-                cloud.may_return(node, device, source.as_deref(), ADOPT);
+                cloud.may_return(node, device, chosen, ADOPT);
             }
         }
         cloud.has_returned(node, ADOPT);

@@ -2,10 +2,13 @@
 //! occurred: a table with a hole in it has not tried what it claims.
 
 use crate::scenario::Mix;
+use crate::table::{cell, line};
 use crate::tally::Tally;
 use holdfast_cloud_sim::Class;
 use holdfast_model::Row;
 
+/// Of a column of the table.
+const WIDTH: usize = 9;
 /// The rows that launch.
 const LAUNCHES: &[Row] = &[Row::Standby, Row::Launch];
 
@@ -88,22 +91,14 @@ pub fn holes(tally: &Tally, mix: &Mix) -> Vec<(Class, Row)> {
 /// The table: how often each fault hit each row; `-` where it cannot.
 #[must_use]
 pub fn render(tally: &Tally) -> String {
-    let mut text = format!("{:<15}", "fault");
-    for row in Row::ALL {
-        text.push_str(&format!("{:>9}", row.name()));
-    }
-    text.push('\n');
+    let mut text = String::new();
+    line(&mut text, "fault", WIDTH, Row::ALL.map(|row| row.name().to_owned()));
     for class in Class::ALL {
-        text.push_str(&format!("{:<15}", class.name()));
-        for row in Row::ALL {
+        let cells = Row::ALL.map(|row| {
             let hits = tally.hits.get(&(class, row)).copied().unwrap_or_default();
-            let cell = match (hits, can_hit(class, row)) {
-                (0, Err(_)) => "-".to_owned(),
-                (hits, _) => hits.to_string(),
-            };
-            text.push_str(&format!("{cell:>9}"));
-        }
-        text.push('\n');
+            cell(hits, can_hit(class, row).is_ok())
+        });
+        line(&mut text, class.name(), WIDTH, cells);
     }
     text
 }

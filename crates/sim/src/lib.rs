@@ -19,6 +19,7 @@ pub mod scenario;
 pub mod shape;
 pub mod shrink;
 pub mod simulation;
+mod table;
 pub mod tally;
 pub mod timeline;
 pub mod upset;

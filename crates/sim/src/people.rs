@@ -5,12 +5,16 @@
 //! a name.
 
 use crate::scenario::Mix;
+use crate::table::{cell, line};
 use crate::tally::Tally;
 use holdfast_cloud_sim::Class;
 use holdfast_model::record::Goal;
 use holdfast_model::user::{Choice, Deallocation, Target, UserCommand};
 use holdfast_model::{Kind, Record};
 use serde_json::Value;
+
+/// Of a column of the table.
+const WIDTH: usize = 11;
 
 /// A word, or a deed at the cloud itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -293,33 +297,21 @@ pub fn holes(tally: &Tally, mix: &Mix) -> Vec<String> {
 /// The tables of people's acts, and of the faults of the whole fleet, by what a node was doing.
 #[must_use]
 pub fn render(tally: &Tally) -> String {
-    let mut text = format!("{:<15}", "act");
-    for doing in Doing::ALL {
-        text.push_str(&format!("{:>11}", doing.name()));
-    }
-    text.push('\n');
+    let mut text = String::new();
+    line(&mut text, "act", WIDTH, Doing::ALL.map(|doing| doing.name().to_owned()));
     for act in Act::ALL {
         let cells = Doing::ALL.map(|doing| {
             let count = tally.acts.get(&(act, doing)).copied().unwrap_or_default();
-            (count, can_be(act, doing).is_ok())
+            cell(count, can_be(act, doing).is_ok())
         });
-        line(&mut text, act.name(), &cells);
+        line(&mut text, act.name(), WIDTH, cells);
     }
     for class in OF_ALL {
         let cells = Doing::ALL.map(|doing| {
             let count = tally.met.get(&(class, doing)).copied().unwrap_or_default();
-            (count, doing != Doing::Absent)
+            cell(count, doing != Doing::Absent)
         });
-        line(&mut text, class.name(), &cells);
+        line(&mut text, class.name(), WIDTH, cells);
     }
     text
-}
-
-fn line(text: &mut String, name: &str, cells: &[(u64, bool)]) {
-    text.push_str(&format!("{name:<15}"));
-    for (count, can_be) in cells {
-        let cell = if *count == 0 && !can_be { "-".to_owned() } else { count.to_string() };
-        text.push_str(&format!("{cell:>11}"));
-    }
-    text.push('\n');
 }

@@ -6,11 +6,10 @@ mod users;
 
 use crate::people::Act;
 use crate::scenario::{Mix, Scenario};
-use crate::shape::Shape;
+use crate::shape::{Shape, with_other_image};
 use crate::simulation::Simulation;
 use crate::tally::Tally;
 use crate::watch::known;
-use holdfast_cloud_sim::config::SimImage;
 use holdfast_cloud_sim::rng::SplitMix64;
 use holdfast_cloud_sim::{Class, SimCloud, SimConfig, Violation};
 use holdfast_controller::{FleetConfig, Input};
@@ -18,9 +17,7 @@ use holdfast_model::document::without_nulls;
 use holdfast_model::record::Goal;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::{Deallocation, UserCommand};
-use holdfast_model::{
-    ImageId, Installation, Invariant, Lifecycle, NodeId, Record, Row, Time, VolumeId,
-};
+use holdfast_model::{Installation, Invariant, Lifecycle, NodeId, Record, Row, Time, VolumeId};
 use holdfast_store::memory::MemoryStore;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -141,8 +138,7 @@ fn play(
 ) -> RunReport {
     let scenario = Scenario::draw(seed, mix);
     let mut world = SimConfig::default();
-    let other = SimImage { id: ImageId::from(acts::OTHER_IMAGE), ..world.images[0].clone() };
-    world.images.push(other);
+    with_other_image(&mut world);
     world.sweep_page = scenario.page;
     let mut config = FleetConfig::ec2(Installation::from("0123abcd"));
     config.tuning.revert_interval = scenario.revert_interval;

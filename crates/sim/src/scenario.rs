@@ -8,6 +8,7 @@ use holdfast_cloud_sim::rng::SplitMix64;
 use holdfast_model::Row;
 use holdfast_model::facts::MAX_PAGE;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
+use holdfast_model::user::Deallocation;
 use std::collections::BTreeSet;
 
 /// The most nodes of one run.
@@ -19,6 +20,19 @@ pub const ACTIONS: (u64, u64) = (40, 80);
 const SMALL_PAGE: usize = 3;
 /// All five flags of a deallocation.
 pub const ALL_FLAGS: u8 = 31;
+
+/// One of the 32 combinations.
+#[must_use]
+pub fn flags(bits: u8) -> Deallocation {
+    let is = |bit: u8| bits & bit != 0;
+    Deallocation {
+        should_delete_images: is(1),
+        should_delete_network_interfaces: is(2),
+        should_delete_volumes: is(4),
+        should_delete_snapshots: is(8),
+        should_terminate_instance: is(16),
+    }
+}
 
 /// What people do that is drawn only where it is asked for, and why: the ordinary mix is what holds
 /// whatever else happens.

@@ -1,10 +1,19 @@
 //! Nodes of every shape: what is kept of them, and where they may go.
 
-use holdfast_cloud_sim::SimCloud;
-use holdfast_cloud_sim::config::ROOT_DEVICE;
+use holdfast_cloud_sim::config::{ROOT_DEVICE, SimImage};
 use holdfast_cloud_sim::rng::SplitMix64;
-use holdfast_model::{Lifecycle, NodeId};
+use holdfast_cloud_sim::{SimCloud, SimConfig};
+use holdfast_model::{ImageId, Lifecycle, NodeId};
 use serde_json::{Value, json};
+
+/// An image beside the one that the shapes' specs name.
+pub const OTHER_IMAGE: &str = "ami-sim-other";
+
+/// What the shapes' nodes need of a cloud: both images.
+pub fn with_other_image(world: &mut SimConfig) {
+    let other = SimImage { id: ImageId::from(OTHER_IMAGE), ..world.images[0].clone() };
+    world.images.push(other);
+}
 
 /// Device names of data volumes.
 const DEVICES: [&str; 3] = ["/dev/xvdb", "/dev/xvdc", "/dev/xvdd"];

@@ -8,7 +8,7 @@ use holdfast_sim::campaign::{self, Campaign, MAX_FAILING};
 use holdfast_sim::people::Act;
 use holdfast_sim::run::{self, RunReport};
 use holdfast_sim::scenario::Mix;
-use holdfast_sim::{cells, people, shrink, timeline};
+use holdfast_sim::{Class, cells, people, shrink, timeline};
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -135,31 +135,33 @@ impl Goal {
     }
 }
 
+/// What a list names: names, or none; nothing if it is absent or says all.
+fn named<T: Copy + Ord>(
+    option: &str,
+    what: &str,
+    list: &[String],
+    all: &[(&str, T)],
+) -> Result<Option<BTreeSet<T>>, Failure> {
+    if list.is_empty() || list == ["all"] {
+        return Ok(None);
+    }
+    let known = |name: &String| {
+        all.iter().find(|(of, _)| of == name).map(|(_, known)| *known).ok_or_else(|| {
+            let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+            let names = names.join(", ");
+            let why = format!("{option}: there is no {what} {name:?}; there are {names}");
+            Failure::new(Code::Usage, why)
+        })
+    };
+    list.iter().filter(|name| *name != "none").map(known).collect::<Result<_, _>>().map(Some)
+}
+
 fn mix(options: &SimOptions) -> Result<Mix, Failure> {
     let mut mix = if options.wide { Mix::wide() } else { Mix::default() };
-    if !options.faults.is_empty() && options.faults != ["all"] {
-        let known = |name: &String| {
-            holdfast_sim::Class::of_name(name).ok_or_else(|| {
-                let all: Vec<&str> = holdfast_sim::Class::ALL.iter().map(|c| c.name()).collect();
-                let why =
-                    format!("--faults: there is no fault {name:?}; there are {}", all.join(", "));
-                Failure::new(Code::Usage, why)
-            })
-        };
-        let named = options.faults.iter().filter(|name| *name != "none");
-        mix.classes = named.map(known).collect::<Result<BTreeSet<_>, _>>()?;
-    }
-    if !options.acts.is_empty() && options.acts != ["all"] {
-        let known = |name: &String| {
-            Act::of_name(name).ok_or_else(|| {
-                let all: Vec<&str> = Act::ALL.iter().map(|act| act.name()).collect();
-                let why = format!("--acts: nobody does {name:?}; there are {}", all.join(", "));
-                Failure::new(Code::Usage, why)
-            })
-        };
-        let named = options.acts.iter().filter(|name| *name != "none");
-        mix.acts = named.map(known).collect::<Result<BTreeSet<_>, _>>()?;
-    }
+    let faults = named("--faults", "fault", &options.faults, &Class::ALL.map(|c| (c.name(), c)))?;
+    let acts = named("--acts", "act", &options.acts, &Act::ALL.map(|act| (act.name(), act)))?;
+    mix.classes = faults.unwrap_or(mix.classes);
+    mix.acts = acts.unwrap_or(mix.acts);
     mix.nodes = options.nodes;
     mix.actions = options.actions;
     mix.skipped = options.skip.iter().copied().collect();

@@ -1,21 +1,17 @@
 //! What is brought about: every kind of replacement, and what is made of them.
 
-use crate::shape::{LIGHT, ROAMING, SNAPSHOTS, Shape, WHOLE};
+use crate::shape::{LIGHT, ROAMING, SNAPSHOTS, Shape, WHOLE, with_other_image};
 use crate::simulation::Simulation;
-use holdfast_cloud_sim::config::SimImage;
 use holdfast_cloud_sim::{SimCloud, SimConfig};
 use holdfast_controller::FleetConfig;
 use holdfast_model::facts::Health;
 use holdfast_model::time::SECOND;
 use holdfast_model::user::{Deallocation, Target, UserCommand};
-use holdfast_model::{ImageId, Installation, Kind, Lifecycle, NodeId, Time};
+use holdfast_model::{Installation, Kind, Lifecycle, NodeId, Time};
 
 /// The shapes with a name.
 pub const SHAPES: [(&str, Shape); 4] =
     [("whole", WHOLE), ("roaming", ROAMING), ("snapshots", SNAPSHOTS), ("light", LIGHT)];
-
-/// An image beside the one that the shapes' specs name.
-pub const OTHER_IMAGE: &str = "ami-sim-other";
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +79,7 @@ impl Course {
 /// A cloud and a controller; no node yet.
 pub fn empty(seed: u64, tell: impl FnOnce(&mut FleetConfig)) -> Simulation {
     let mut sim = SimConfig::default();
-    let other = SimImage { id: ImageId::from(OTHER_IMAGE), ..sim.images[0].clone() };
-    sim.images.push(other);
+    with_other_image(&mut sim);
     let mut config = FleetConfig::ec2(Installation::from("0123abcd"));
     tell(&mut config);
     Simulation::new(SimCloud::new(seed, sim), config)

@@ -2,7 +2,8 @@
 
 use super::Run;
 use crate::people::Act;
-use crate::scenario::{Action, Change, Deed, To};
+use crate::scenario::{self, Action, Change, Deed, To};
+use crate::shape::OTHER_IMAGE;
 use holdfast_cloud_sim::Class;
 use holdfast_cloud_sim::config::{IMAGE, ZONES};
 use holdfast_cloud_sim::rng::SplitMix64;
@@ -11,14 +12,12 @@ use holdfast_model::facts::{
 };
 use holdfast_model::record::{DataHead, Goal, Record};
 use holdfast_model::time::{HOUR, MINUTE};
-use holdfast_model::user::{Deallocation, Target, UserCommand};
+use holdfast_model::user::{Target, UserCommand};
 use holdfast_model::{Command, InstanceId, Lifecycle, Time, Token, VolumeId, document, tags};
 use holdfast_store::memory::MemoryStore;
 use serde_json::{Map, json};
 use std::collections::BTreeSet;
 
-/// An image beside the one that the shapes' specs name.
-pub(super) const OTHER_IMAGE: &str = "ami-sim-other";
 /// The device of a volume that a user attaches.
 pub(super) const JOINS_AS: &str = "/dev/xvdf";
 /// Before a long blindness ends, so much of it is left for other things.
@@ -62,7 +61,7 @@ impl Run {
             Deed::Resume => self.want(index, Goal::Running),
             Deed::Change(change) => self.change(index, change, number),
             Deed::GiveUp(bits) => {
-                self.slots[index].flags = flags(bits);
+                self.slots[index].flags = scenario::flags(bits);
                 self.want(index, Goal::Deleted);
                 let shape = self.slots[index].shape;
                 let slot = self.create(shape);
@@ -317,8 +316,7 @@ impl Run {
         if number.is_multiple_of(2) && there.iter().any(free) {
             there.retain(free);
         }
-        let Some(count) = (there.len() as u64).checked_sub(1) else { return };
-        let fact = there[SplitMix64::new(number).between(0, count) as usize];
+        let Some(fact) = picked(&there, number).copied() else { return };
         let id = fact.id().to_owned();
         let now = self.sim.now;
         self.sim.cloud.faults().hit(now, Class::Deleted, &id, Some(node));
@@ -341,15 +339,4 @@ impl Run {
 fn picked<T>(all: &[T], which: u64) -> Option<&T> {
     let last = (all.len() as u64).checked_sub(1)?;
     all.get(SplitMix64::new(which).between(0, last) as usize)
-}
-
-fn flags(bits: u8) -> Deallocation {
-    let is = |bit: u8| bits & bit != 0;
-    Deallocation {
-        should_delete_images: is(1),
-        should_delete_network_interfaces: is(2),
-        should_delete_volumes: is(4),
-        should_delete_snapshots: is(8),
-        should_terminate_instance: is(16),
-    }
 }

@@ -6,10 +6,9 @@ use crate::people::Act;
 use holdfast_cloud_sim::config::ROOT_DEVICE;
 use holdfast_controller::Refusal;
 use holdfast_model::adoption::{Candidate, FRESH, Heads, Question};
-use holdfast_model::facts::Fact;
 use holdfast_model::record::{DataHead, Goal, NeedsDecision};
 use holdfast_model::user::{Choice, UserCommand};
-use holdfast_model::{InstanceId, NodeId};
+use holdfast_model::{InstanceId, NodeId, VolumeId};
 
 /// Of so many questions one is answered by an adoption.
 const ADOPTS_ONE_OF: u64 = 10;
@@ -72,7 +71,7 @@ impl Run {
     /// node's record says so; what came back with a replacement is the node's again.
     fn own(&mut self, index: usize) {
         let Some(record) = self.record(index) else { return };
-        let is_nodes = |id: &holdfast_model::VolumeId| {
+        let is_nodes = |id: &VolumeId| {
             record
                 .data
                 .iter()
@@ -130,14 +129,8 @@ impl Run {
             }
             part => {
                 let device = if part == "root" { ROOT_DEVICE } else { part };
-                let lacks = |c: &&Candidate| {
-                    let source = match self.sim.cloud.truly(&c.id) {
-                        Some(Fact::Image(image)) => image.snapshot.as_ref().map(|s| s.0.clone()),
-                        _ => Some(c.id.clone()),
-                    };
-                    let lacks = source.and_then(|id| self.sim.cloud.lacks(node, device, &id));
-                    lacks.unwrap_or(u64::MAX)
-                };
+                let lacks =
+                    |c: &&Candidate| self.sim.cloud.lacks(node, device, &c.id).unwrap_or(u64::MAX);
                 Some(all.iter().min_by_key(lacks).map_or(FRESH.to_owned(), |c| c.id.clone()))
             }
         }

@@ -8,6 +8,7 @@ use holdfast_model::record::DataHead;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::{Deallocation, UserCommand};
 use holdfast_model::{Command, Kind, Token, VolumeId, Zone, tags};
+use holdfast_sim::scenario::flags;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -20,17 +21,6 @@ enum Moment {
     Paused,
     /// So many seconds after its instance was lost.
     Replaced(u64),
-}
-
-/// One of the 32 combinations.
-fn flags(bits: u32) -> Deallocation {
-    Deallocation {
-        should_delete_images: bits & 1 != 0,
-        should_delete_network_interfaces: bits & 2 != 0,
-        should_delete_volumes: bits & 4 != 0,
-        should_delete_snapshots: bits & 8 != 0,
-        should_terminate_instance: bits & 16 != 0,
-    }
 }
 
 /// A node with a history, at a moment.
@@ -116,7 +106,7 @@ fn check_let_go(scene: &Scene, instance: &str, what: &str) {
     }
 }
 
-fn play(moment: Moment, bits: u32) {
+fn play(moment: Moment, bits: u8) {
     let chosen = flags(bits);
     let what = format!("{moment:?}, {chosen:?}");
     let mut scene = at(moment, WHOLE);

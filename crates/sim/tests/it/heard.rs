@@ -2,10 +2,9 @@
 //! the list of what is held back, with a reason: a new word belongs to one of both.
 
 use holdfast_cloud_sim::Class;
-use holdfast_model::NodeId;
-use holdfast_model::VolumeId;
 use holdfast_model::adoption::Heads;
 use holdfast_model::user::{Choice, Deallocation, Target, UserCommand};
+use holdfast_model::{NodeId, VolumeId};
 use holdfast_sim::people::{Act, Doing, can_be};
 use holdfast_sim::run;
 use holdfast_sim::scenario::{HELD_BACK, HELD_BACK_FAULTS, Mix};

@@ -1,21 +1,18 @@
 //! A node in a simulated cloud, and how each kind of replacement is brought about.
 
-use holdfast_cloud_sim::config::SimImage;
 use holdfast_cloud_sim::{SimCloud, SimConfig};
 use holdfast_controller::FleetConfig;
 use holdfast_model::facts::Health;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::{Deallocation, Target, UserCommand};
-use holdfast_model::{ImageId, Installation, Kind, Lifecycle, NodeId, Time};
+use holdfast_model::{Installation, Kind, Lifecycle, NodeId, Time};
 use holdfast_sim::Simulation;
-pub use holdfast_sim::shape::{LIGHT, ROAMING, SNAPSHOTS, Shape, WHOLE};
+use holdfast_sim::shape::with_other_image;
+pub use holdfast_sim::shape::{LIGHT, OTHER_IMAGE, ROAMING, SNAPSHOTS, Shape, WHOLE};
 use holdfast_sim::watch::known;
 
 /// How long any replacement may take in virtual time, faults and deaths included.
 pub const LIMIT: u64 = 3 * HOUR;
-
-/// An image beside the one that the shapes' specs name.
-pub const OTHER_IMAGE: &str = "ami-sim-other";
 
 pub struct Scene {
     pub sim: Simulation,
@@ -32,8 +29,7 @@ impl Scene {
     /// A cloud, and a controller that is told something else than usual.
     pub fn empty_with(seed: u64, shape: Shape, tell: impl FnOnce(&mut FleetConfig)) -> Scene {
         let mut sim = SimConfig::default();
-        let other = SimImage { id: ImageId::from(OTHER_IMAGE), ..sim.images[0].clone() };
-        sim.images.push(other);
+        with_other_image(&mut sim);
         let cloud = SimCloud::new(seed, sim);
         let node = NodeId::from("smi-00000001");
         let mut config = FleetConfig::ec2(Installation::from("0123abcd"));

@@ -21,19 +21,14 @@ fn holder(scene: &Scene) -> InstanceId {
 
 /// Somebody sets that every volume dies with this instance. Nothing happens if it ends already.
 fn doom(scene: &mut Scene, instance: &InstanceId) {
-    let Some(Fact::Instance(seen)) = scene.sim.cloud.truly(instance.as_str()) else { return };
-    let devices = seen.attachments.iter().map(|a| a.device.clone()).collect();
-    let command =
-        Command::SetDeleteOnTermination { instance: instance.clone(), devices, value: true };
-    let now = scene.sim.now;
-    drop(scene.sim.cloud.as_user(now, &command));
+    doom_some(scene, instance, |_| true);
 }
 
-/// The same for all but the root.
-fn doom_data(scene: &mut Scene, instance: &InstanceId) {
+/// The same for some devices.
+fn doom_some(scene: &mut Scene, instance: &InstanceId, which: impl Fn(&str) -> bool) {
     let Some(Fact::Instance(seen)) = scene.sim.cloud.truly(instance.as_str()) else { return };
     let devices = seen.attachments.iter().map(|a| a.device.clone());
-    let devices = devices.filter(|device| device != ROOT_DEVICE).collect();
+    let devices = devices.filter(|device| which(device)).collect();
     let command =
         Command::SetDeleteOnTermination { instance: instance.clone(), devices, value: true };
     let now = scene.sim.now;
@@ -63,7 +58,7 @@ fn data_that_is_not_kept_and_died_with_its_instance_is_asked_of_nobody() {
     let shape = Shape { data: None, ..WHOLE };
     let mut scene = Scene::serving(61, shape);
     let (before, old) = (scene.generation(), holder(&scene));
-    doom_data(&mut scene, &old);
+    doom_some(&mut scene, &old, |device| device != ROOT_DEVICE);
     scene.trigger(Kind::Lost, shape);
     recycled(scene, Kind::Lost, before);
 }
