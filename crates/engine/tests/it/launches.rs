@@ -48,6 +48,7 @@ pub struct Played {
     pub world: World,
     pub now: Time,
     pub tuning: Tuning,
+    pub catalogue: Catalogue,
 }
 
 impl Played {
@@ -76,16 +77,16 @@ impl Played {
             world,
             now: Time(1),
             tuning: Tuning::local(),
+            catalogue: catalogue(),
         }
     }
 
     /// One plan, a moment later.
     pub fn plan(&mut self) -> Plan {
         self.now = self.now.plus(1);
-        let catalogue = catalogue();
         let scene = Scene {
             world: &self.world,
-            catalogue: &catalogue,
+            catalogue: &self.catalogue,
             installation: &Installation::from("us"),
             epoch: Epoch { count: 1, began: Time(1) },
             survival: &Survival::default(),

@@ -2,13 +2,20 @@
 //! fault; here stands what can be said of its parts alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
+mod adopting;
+mod choices;
 mod clock;
+mod deallocation;
 mod interfaces;
+mod joined;
 mod launches;
 mod looks;
 mod others;
+mod periods;
+mod sets;
 mod stops;
 mod survival;
 mod table;
 mod undelete;
+mod words;
 mod world;

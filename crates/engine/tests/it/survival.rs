@@ -86,3 +86,16 @@ fn what_was_seen_long_ago_counts_half_and_a_market_that_was_bad_is_tried_again()
     assert_eq!((at_once.losses, later.losses), (1.0, 0.5));
     assert!(later.life_ms > at_once.life_ms && later.life_ms < FIRST_GUESS);
 }
+
+#[test]
+fn a_life_that_is_told_late_counts_as_little_as_if_it_had_been_told_in_time() {
+    let early = life(Time(HOUR), Time(3 * HOUR), false);
+    let ended = early.ended_at.plus(HALF_LIFE);
+    let late = life(Time(ended.0 - HOUR), ended, true);
+    for lives in [[&early, &late], [&late, &early]] {
+        let mut survival = Survival::default();
+        lives.into_iter().for_each(|life| survival.note(life));
+        // Half of two hours, and one.
+        assert_eq!(seen(&survival, ended), (120, 1.0));
+    }
+}

@@ -269,3 +269,89 @@ fn what_was_hidden_for_longer_than_it_is_remembered_is_there_again_as_soon_as_it
     assert!(matches!(world.volume("vol-1"), Known::Present(_)));
     assert_eq!(ids_of(&world, "smi-1"), ["vol-1"]);
 }
+
+#[test]
+fn what_a_read_confirms_after_the_command_that_made_it_is_no_news() {
+    for by_page in [false, true] {
+        let mut world = World::new(WINDOW);
+        let made = Reply { facts: vec![volume(VolumeState::Available)], gone: Vec::new() };
+        world.absorb_reply(&made, Time(100));
+        world.take_changed();
+        if by_page {
+            world.absorb_page(vec![volume(VolumeState::Available)], Time(200));
+        } else {
+            world.absorb_ids(&ids(), vec![volume(VolumeState::Available)], Time(200));
+        }
+        assert!(world.take_changed().is_empty(), "it was certain already");
+    }
+}
+
+#[test]
+fn of_two_reads_that_were_asked_at_once_the_one_that_shows_it_is_believed() {
+    let mut world = World::new(WINDOW);
+    world.absorb_ids(&ids(), vec![volume(VolumeState::Available)], Time(10));
+    world.absorb_ids(&ids(), Vec::new(), Time(10));
+    assert!(matches!(world.volume("vol-1"), Known::Present(_)));
+}
+
+#[test]
+fn what_a_command_was_just_sent_to_is_not_absent_before_a_sweep_a_window_later() {
+    let mut world = World::new(WINDOW);
+    for asked in [10, 10 + WINDOW] {
+        world.complete_sweep(ResourceKind::Volume, Time(asked));
+    }
+    assert_eq!(world.volume("vol-1"), Known::Absent);
+    let sent = 20 * WINDOW;
+    world.touch("vol-1", Time(sent));
+    for after in [1, WINDOW / 2, WINDOW - 1] {
+        world.complete_sweep(ResourceKind::Volume, Time(sent + after));
+        assert_eq!(world.volume("vol-1"), Known::Unknown, "{after} ms after the command");
+    }
+    world.complete_sweep(ResourceKind::Volume, Time(sent + WINDOW));
+    assert_eq!(world.volume("vol-1"), Known::Absent);
+}
+
+#[test]
+fn an_answer_that_is_older_than_a_disappearance_is_disbelieved_for_two_hours_and_no_longer() {
+    let hour = 3_600_000;
+    for (later, believed) in [(2 * hour - 1, false), (2 * hour, true)] {
+        let mut world = World::new(WINDOW);
+        world.absorb_page(vec![volume(VolumeState::Available)], Time(1));
+        let forgotten = 3 * hour;
+        assert_eq!(world.complete_sweep(ResourceKind::Volume, Time(forgotten)), ["vol-1"]);
+        world.complete_sweep(ResourceKind::Volume, Time(forgotten + later));
+        world.absorb_ids(&ids(), vec![volume(VolumeState::Available)], Time(forgotten));
+        let shown = world.volume("vol-1").present().is_some();
+        assert_eq!(shown, believed, "{later} ms later");
+    }
+}
+
+#[test]
+fn an_old_state_that_a_page_shows_is_a_sighting_all_the_same() {
+    let mut world = World::new(WINDOW);
+    let ids = ["i-1".to_owned()];
+    world.answered(Time(10));
+    world.absorb_ids(&ids, vec![instance(InstanceState::ShuttingDown)], Time(10));
+    world.answered(Time(5_000));
+    world.absorb_page(vec![instance(InstanceState::Running)], Time(5_000));
+    world.answered(Time(5_000 + WINDOW));
+    world.absorb_ids(&ids, Vec::new(), Time(5_000 + WINDOW - 1));
+    assert_eq!(world.instance("i-1"), Known::Unknown, "it was shown a moment ago");
+    world.absorb_ids(&ids, Vec::new(), Time(5_000 + WINDOW));
+    assert_eq!(world.instance("i-1"), Known::Absent);
+}
+
+#[test]
+fn what_is_remembered_is_counted_with_what_is_gone_and_what_was_only_spoken_of() {
+    let mut world = World::new(WINDOW);
+    let page = ["vol-1", "vol-2", "vol-3"].map(|id| volume_of(id, Some("smi-1"), 1)).to_vec();
+    world.absorb_page(page, Time(10));
+    assert_eq!(world.remembers(), 3);
+    for id in ["vol-4", "vol-5"] {
+        world.touch(id, Time(20));
+    }
+    assert_eq!(world.remembers(), 5);
+    world.absorb_reply(&Reply { facts: Vec::new(), gone: ids() }, Time(30));
+    // Two that are seen; one that is gone, and the command that took it; two that were spoken of.
+    assert_eq!(world.remembers(), 6);
+}

@@ -1,0 +1,105 @@
+//! When a deallocated node's record may go: what it still has to do is forgotten otherwise.
+
+use crate::launches::Played;
+use holdfast_model::facts::{Fact, SnapshotFact, SnapshotState, VolumeFact, VolumeState};
+use holdfast_model::record::{Goal, Superseded};
+use holdfast_model::replacement::Call;
+use holdfast_model::time::{HOUR, MINUTE};
+use holdfast_model::user::Deallocation;
+use holdfast_model::{CallState, Command, Shared, Time, Token, VolumeId, Zone, tags};
+use serde_json::json;
+
+/// A node of which nothing is left but its tombstone.
+fn tombstone() -> Played {
+    let mut node = Played::new(&json!({ "persistRootDevice": true }), &[]);
+    node.record.goal = Goal::Deleted;
+    node.record.deallocation = Some(Deallocation::default());
+    node.record.deallocated = true;
+    node.record.generation = 1;
+    node
+}
+
+fn kept(id: &str) -> Superseded {
+    Superseded { id: id.to_owned(), reason: "the node was given up".to_owned(), grace_ms: HOUR }
+}
+
+fn of_ours() -> tags::Tags {
+    [(tags::INSTALLATION, "us"), (tags::NODE, "smi-1"), (tags::GENERATION, "1")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+fn volume(id: &str) -> Fact {
+    Fact::Volume(Shared::from(VolumeFact {
+        id: VolumeId::from(id),
+        state: VolumeState::Available,
+        zone: Zone::from("z"),
+        size_gib: 1,
+        attached_to: None,
+        attachment_settled: true,
+        snapshot: None,
+        fs_uuid: None,
+        tags: of_ours(),
+    }))
+}
+
+#[test]
+fn a_node_of_which_nothing_is_left_is_forgotten() {
+    assert!(tombstone().plan().forget);
+}
+
+#[test]
+fn a_node_whose_instance_was_let_go_is_remembered_until_what_was_kept_beside_it_is_gone() {
+    let mut node = tombstone();
+    node.record.let_go = true;
+    node.record.superseded = vec![kept("snap-1")];
+    let snapshot = SnapshotFact {
+        id: "snap-1".into(),
+        state: SnapshotState::Completed,
+        volume: VolumeId::from("vol-1"),
+        started_at: Time(1),
+        tags: of_ours(),
+    };
+    node.world.absorb_page(vec![Fact::Snapshot(snapshot.into())], Time(1));
+    for _ in 0..30 {
+        node.now = node.now.plus(MINUTE);
+        assert!(!node.plan().forget, "{:?}", node.record.superseded);
+    }
+    assert_eq!(node.record.superseded.len(), 1, "its grace is not over");
+    node.record.superseded.clear();
+    assert!(node.plan().forget);
+}
+
+#[test]
+fn a_node_is_remembered_as_long_as_a_call_beside_its_replacements_is_not_answered() {
+    let mut node = tombstone();
+    let command = Command::CreateSnapshots {
+        instance: "i-1".into(),
+        exclude_boot: false,
+        exclude: Vec::new(),
+        tags: of_ours(),
+    };
+    let token = Token("hf-1".to_owned());
+    let (at, state) = (Time(1), CallState::Started);
+    let call = Call { command, token, attempt: 1, at, state, answered_at: None };
+    node.record.upkeep.row.calls.insert("set:1".to_owned(), call.into());
+    for _ in 0..3 {
+        assert!(!node.plan().forget, "what it makes would belong to nobody");
+    }
+    node.record.upkeep.row.calls.clear();
+    assert!(node.plan().forget);
+}
+
+#[test]
+fn what_shows_up_after_the_deallocation_is_kept_for_its_grace_beside_what_is_kept_already() {
+    let mut node = tombstone();
+    node.record.superseded = vec![kept("vol-1"), kept("vol-2")];
+    let page = ["vol-1", "vol-2", "vol-3"].map(volume).to_vec();
+    node.world.absorb_page(page, Time(1));
+    assert!(!node.plan().forget);
+    let listed: Vec<&str> = node.record.superseded.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(listed, ["vol-1", "vol-2", "vol-3"]);
+    assert_eq!(node.record.superseded[2].grace_ms, 96 * HOUR);
+    node.plan();
+    assert_eq!(node.record.superseded.len(), 3, "each of them once");
+}
