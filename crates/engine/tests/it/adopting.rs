@@ -345,3 +345,77 @@ fn what_a_nodes_record_names_is_no_stray_and_what_it_does_not_name_is() {
     let shown: Vec<&str> = strays[0].resources.iter().map(Fact::id).collect();
     assert_eq!(shown, ["vol-c"]);
 }
+
+#[test]
+fn a_root_of_which_nothing_is_left_is_a_question_once_the_node_was_launched() {
+    let facts = || vec![interface("eni-1", None)];
+    let case = Case::new(&root(), &[], facts());
+    assert_eq!(case.adopted().record.root, RootHead::Fresh, "it was never launched");
+    let mut case = Case::new(&root(), &[], facts());
+    case.node.record.generation = 1;
+    let why = case.asked().why;
+    let told = "nothing is left of it; --head root=fresh begins with the spec's image";
+    assert_eq!(why, told);
+}
+
+#[test]
+fn a_free_volume_holds_the_newest_content_unless_a_copy_of_another_is_as_new() {
+    for (of_volume, of_copy, certain) in [(2, 1, true), (2, 2, false), (1, 2, false)] {
+        let facts = vec![
+            volume("vol-n", DATA, of_volume, None),
+            snapshot("snap-1", of_copy, SnapshotState::Completed),
+        ];
+        let case = Case::new(&data(), &[DEVICE], facts);
+        let what = format!("a volume of generation {of_volume}, a copy of {of_copy}");
+        if certain {
+            let head = &case.adopted().record.data[0].head;
+            assert!(matches!(head, DataHead::Volume { id, .. } if id.0 == "vol-n"), "{what}");
+        } else {
+            let why = case.asked().why;
+            let told = "the snapshot snap-1 may hold newer content; choose with --head \
+                        /dev/xvdb=ID";
+            assert_eq!(why, told, "{what}");
+        }
+    }
+    // Its own copies, and the one that it was made from, are no newer than it is.
+    for source in [None, Some("snap-1")] {
+        let mut made = volume(if source.is_some() { "vol-n" } else { "vol-b" }, DATA, 2, None);
+        if let Fact::Volume(fact) = &mut made {
+            fact.snapshot = source.map(SnapshotId::from);
+        }
+        let copy = snapshot("snap-1", 2, SnapshotState::Completed);
+        Case::new(&data(), &[DEVICE], vec![made, copy]).adopted();
+    }
+}
+
+#[test]
+fn numbers_of_replacements_go_on_far_beyond_the_newest_that_a_token_tells() {
+    let mut made = volume("vol-b", DATA, 2, None);
+    if let Fact::Volume(fact) = &mut made {
+        fact.tags.insert(tags::TOKEN.to_owned(), "hf-1-250-0123456789abcdef".to_owned());
+    }
+    let mut case = Case::new(&data(), &[DEVICE], vec![made]);
+    assert_eq!(case.adopted().record.replacements, 350);
+    case.node.record.replacements = 300;
+    assert_eq!(case.adopted().record.replacements, 400, "the record knows of later ones");
+}
+
+#[test]
+fn what_shows_that_another_controller_knew_more_is_named_by_its_generation_or_its_epoch() {
+    for (generation, epoch, named) in [
+        (3, "1@1", "snap-1 of generation 3, but the record ends at generation 2"),
+        (2, "4@40", "snap-1 of the controller's epoch 4, and this is 1, but the record ends"),
+        (3, "4@40", "snap-1 of generation 3, but"),
+    ] {
+        let mut fact = snapshot("snap-1", generation, SnapshotState::Completed);
+        if let Fact::Snapshot(fact) = &mut fact {
+            fact.tags.insert(tags::EPOCH.to_owned(), epoch.to_owned());
+        }
+        let mut case = Case::new(&data(), &[DEVICE], vec![fact]);
+        case.node.record.generation = 2;
+        case.node.plan();
+        let found = case.node.record.quarantine.clone().expect("somebody knew more");
+        assert!(found.why.contains(named), "{}", found.why);
+        assert_eq!(found.ids, ["snap-1"]);
+    }
+}

@@ -1,6 +1,6 @@
 //! When a deallocated node's record may go: what it still has to do is forgotten otherwise.
 
-use crate::launches::Played;
+use crate::launches::{Played, running};
 use holdfast_model::facts::{Fact, SnapshotFact, SnapshotState, VolumeFact, VolumeState};
 use holdfast_model::record::{Goal, Superseded};
 use holdfast_model::replacement::Call;
@@ -102,4 +102,25 @@ fn what_shows_up_after_the_deallocation_is_kept_for_its_grace_beside_what_is_kep
     assert_eq!(node.record.superseded[2].grace_ms, 96 * HOUR);
     node.plan();
     assert_eq!(node.record.superseded.len(), 3, "each of them once");
+}
+
+#[test]
+fn what_was_let_go_and_is_another_nodes_by_now_keeps_the_tags_of_that_node() {
+    for (installation, theirs) in [("us", "smi-2"), ("them", "smi-1")] {
+        let (mut node, _) = running(&json!({ "persistRootDevice": true }));
+        node.now = node.now.plus(1);
+        node.world.absorb_page(vec![volume("vol-root")], node.now);
+        node.record.goal = Goal::Deleted;
+        node.record.deallocation = Some(Deallocation::default());
+        node.plan();
+        assert!(node.record.let_go, "{:?}", node.record.replacement);
+        assert!(node.record.released.iter().any(|id| id == "vol-root"));
+        let Fact::Volume(mut root) = volume("vol-root") else { unreachable!() };
+        root.tags.insert(tags::INSTALLATION.to_owned(), installation.to_owned());
+        root.tags.insert(tags::NODE.to_owned(), theirs.to_owned());
+        node.now = node.now.plus(1);
+        node.world.absorb_page(vec![Fact::Volume(root)], node.now);
+        node.plan();
+        assert!(node.record.released.iter().all(|id| id != "vol-root"), "it is {theirs}'s");
+    }
 }

@@ -9,6 +9,7 @@ mod opening;
 mod power_cut;
 mod same;
 mod writer;
+mod wrong;
 
 use holdfast_model::{Event, NodeId, Severity, Time};
 use holdfast_store::{EventFilter, MAX_EVENTS_READ, Write};

@@ -78,6 +78,9 @@ fn a_node_fills_up_again(store: &dyn Store, limits: EventLimits) {
     }
     tell(0, 1);
     assert_eq!(count(Some(node(0))), limits.per_node - limits.per_node / 10);
+    // Of whom something was left, that counts on.
+    tell(full, limits.per_node);
+    assert_eq!(count(Some(node(full))), limits.per_node - limits.per_node / 10);
 }
 
 #[test]
