@@ -200,6 +200,20 @@ fn blackouts_are_spread_over_the_life_that_is_expected_and_cost_nothing_on_deman
 }
 
 #[test]
+fn to_leave_on_demand_for_what_costs_as_much_does_not_pay() {
+    for (hourly_usd, pays) in [(0.0999, true), (0.1, false), (0.1001, false)] {
+        let way = Way {
+            lifecycle: Lifecycle::Spot,
+            hourly_usd,
+            life_ms: HOUR as f64,
+            getting_there_ms: 0,
+            being_taken_ms: 0,
+        };
+        assert_eq!(policy::pays(&way, 0.1, 3.0), pays, "{hourly_usd}");
+    }
+}
+
+#[test]
 fn times_are_told_in_minutes_then_hours_then_days() {
     for (millis, told) in [
         (40 * MINUTE, "40 min"),
