@@ -114,7 +114,13 @@ fn leave(desk: &mut Desk<'_>, market: &Market) {
     let from = match desk.record.root.clone() {
         RootHead::Captured { snapshot, image, root_device } => Some((snapshot, image, root_device)),
         RootHead::Fresh => None,
-        RootHead::Live { .. } if !kept => None,
+        RootHead::Live { volume, .. } if !kept => {
+            // The spec that was taken up after the fence keeps no root.
+            if let Some(volume) = volume {
+                supersede(&mut desk.record, volume.as_str(), "the root is not kept", 0);
+            }
+            None
+        }
         RootHead::Live { volume, .. } => {
             // Never back to an older root: this state must not come here.
             let what = format!("the root's newest content, in {volume:?}, was not captured");
