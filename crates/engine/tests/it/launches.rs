@@ -7,9 +7,11 @@ use holdfast_model::facts::{
     Attachment, Fact, Health, InstanceFact, InstanceState, ResourceKind, VolumeFact, VolumeState,
 };
 use holdfast_model::market::{Catalogue, InstanceType, Market, MarketPrice, Subnet};
+use holdfast_model::replacement::Call;
 use holdfast_model::{
-    CallState, Command, Epoch, ImageId, Installation, InstanceId, InterfaceId, Kind, Lifecycle,
-    NodeId, Record, Reply, Row, Shared, SubnetId, Time, VolumeId, Zone,
+    CallState, CloudError, Command, Epoch, ErrorClass, ImageId, Installation, InstanceId,
+    InterfaceId, Kind, Lifecycle, NodeId, Record, Reply, Row, Shared, SubnetId, Time, VolumeId,
+    Zone,
 };
 use serde_json::{Value, json};
 
@@ -22,9 +24,14 @@ pub fn market() -> Market {
     }
 }
 
+/// The same place, and another type of instance.
+pub fn other_market() -> Market {
+    Market { instance_type: "c5.large".to_owned(), ..market() }
+}
+
 fn catalogue() -> Catalogue {
-    let kind = InstanceType {
-        name: "m5.large".to_owned(),
+    let kind = |market: Market| InstanceType {
+        name: market.instance_type,
         vcpus: 2,
         memory_mib: 8192,
         attachment_limit: 28,
@@ -32,15 +39,35 @@ fn catalogue() -> Catalogue {
     };
     Catalogue {
         region: "r".to_owned(),
-        types: vec![kind],
+        types: vec![kind(market()), kind(other_market())],
         subnets: vec![Subnet {
             id: SubnetId::from("subnet-z"),
             zone: Zone::from("z"),
             vpc: "v".into(),
             cidr: None,
         }],
-        prices: vec![MarketPrice { market: market(), hourly_usd: 0.01 }],
+        prices: vec![
+            MarketPrice { market: market(), hourly_usd: 0.01 },
+            MarketPrice { market: other_market(), hourly_usd: 0.02 },
+        ],
     }
+}
+
+/// The spec of a node that keeps this and has these data volumes.
+pub fn document(persistence: &Value, devices: &[&str]) -> Value {
+    let mappings: Vec<Value> =
+        devices.iter().map(|d| json!({ "deviceName": d, "ebs": { "volumeSize": 4 } })).collect();
+    json!({
+        "name": "n", "region": "r", "persistence": persistence,
+        "strategy": { "lifeCycle": "spot" },
+        "compute": {
+            "vpcId": "v", "subnetIds": ["subnet-z"],
+            "launchSpecification": {
+                "imageId": "ami-1", "instanceTypes": { "types": ["m5.large"] },
+                "blockDeviceMappings": mappings,
+            }
+        }
+    })
 }
 
 pub struct Played {
@@ -53,21 +80,11 @@ pub struct Played {
 
 impl Played {
     pub fn new(persistence: &Value, devices: &[&str]) -> Played {
-        let mappings: Vec<Value> = devices
-            .iter()
-            .map(|d| json!({ "deviceName": d, "ebs": { "volumeSize": 4 } }))
-            .collect();
-        let document = json!({
-            "name": "n", "region": "r", "persistence": persistence,
-            "strategy": { "lifeCycle": "spot" },
-            "compute": {
-                "vpcId": "v", "subnetIds": ["subnet-z"],
-                "launchSpecification": {
-                    "imageId": "ami-1", "instanceTypes": { "types": ["m5.large"] },
-                    "blockDeviceMappings": mappings,
-                }
-            }
-        });
+        Played::of(document(persistence, devices))
+    }
+
+    /// A node that was made from this document, in a cloud that shows nothing.
+    pub fn of(document: Value) -> Played {
         let mut world = World::new(0);
         for kind in ResourceKind::ALL {
             world.complete_sweep(kind, Time(1));
@@ -108,15 +125,29 @@ impl Played {
         self.row(row).is_some_and(|state| state.done_at.is_some())
     }
 
-    /// The call of the row launch that has left.
-    fn called(
-        &self,
-        which: impl Fn(&Command) -> bool,
-    ) -> (String, holdfast_model::replacement::Call) {
-        let calls = self.row(Row::Launch).expect("the launch has begun").calls.iter();
+    /// The calls of a row that have left and have no answer yet, with their names.
+    pub fn open(&self, row: Row) -> Vec<(String, Call)> {
+        let calls = self.row(row).into_iter().flat_map(|row| &row.calls);
         let call = calls.map(|(name, call)| (name.clone(), (**call).clone()));
-        let mut open = call.filter(|(_, call)| call.state == CallState::Started);
-        open.find(|(_, call)| which(&call.command)).expect("it was asked for")
+        call.filter(|(_, call)| call.state == CallState::Started).collect()
+    }
+
+    /// The first open call of a row that passes the test gets this answer.
+    pub fn ends(
+        &mut self,
+        row: Row,
+        which: impl Fn(&Command) -> bool,
+        result: impl FnOnce(&Command) -> Result<Vec<Fact>, CloudError>,
+    ) {
+        let mut open = self.open(row).into_iter();
+        let (name, call) = open.find(|(_, call)| which(&call.command)).expect("it was asked for");
+        let result = result(&call.command).map(|facts| Reply { facts, gone: Vec::new() });
+        self.now = self.now.plus(1);
+        if let Ok(reply) = &result {
+            self.world.absorb_reply(reply, self.now);
+        }
+        let taken = absorb(&mut self.record, row, &name, &call.token, &result, self.now);
+        assert!(taken, "the answer belongs to a call");
     }
 
     pub fn answer(
@@ -124,12 +155,26 @@ impl Played {
         which: impl Fn(&Command) -> bool,
         fact: impl FnOnce(&Command) -> Fact,
     ) {
-        let (name, call) = self.called(which);
-        let reply = Reply { facts: vec![fact(&call.command)], gone: Vec::new() };
+        self.ends(Row::Launch, which, |command| Ok(vec![fact(command)]));
+    }
+
+    /// The first open call of a row is refused.
+    pub fn refuse(&mut self, row: Row, class: ErrorClass, code: &str) {
+        let error = CloudError { class, code: code.to_owned(), message: "no".to_owned() };
+        self.ends(row, |_| true, |_| Err(error));
+    }
+
+    /// A look at these ids, which shows this.
+    pub fn look(&mut self, ids: &[&str], facts: Vec<Fact>) {
         self.now = self.now.plus(1);
-        self.world.absorb_reply(&reply, self.now);
-        let taken = absorb(&mut self.record, Row::Launch, &name, &call.token, &Ok(reply), self.now);
-        assert!(taken, "the answer belongs to a call");
+        let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+        self.world.absorb_ids(&ids, facts, self.now);
+    }
+
+    /// Whether a person is asked, and about which row.
+    pub fn asks(&self) -> Option<Row> {
+        let stuck = self.record.stuck.as_ref().filter(|stuck| !stuck.choices.is_empty());
+        stuck.map(|stuck| stuck.row)
     }
 }
 
@@ -284,4 +329,22 @@ fn a_recycling_gives_nothing_up_before_another_instance_could_be_made() {
     assert!(waits.contains("before i-1 is given up") && !stops, "{waits}");
     let (waits, stops) = show(None);
     assert!(stops, "{waits}");
+}
+
+#[test]
+fn a_pending_instance_is_no_launch_that_is_done() {
+    let mut node = Played::new(&json!({ "persistRootDevice": true }), &[]);
+    node.plan();
+    let mut launched = None;
+    node.answer(is_launch, |launch| {
+        launched = Some(instance(launch, InstanceState::Running, None));
+        let Some(Fact::Instance(fact)) = launched.clone() else { unreachable!() };
+        let pending = InstanceFact { state: InstanceState::Pending, ..(*fact).clone() };
+        Fact::Instance(pending.into())
+    });
+    node.plan();
+    assert!(!node.is_done(Row::Launch), "nothing can be attached to it yet");
+    node.look(&["i-1"], launched.into_iter().collect());
+    node.plan();
+    assert!(node.is_done(Row::Launch));
 }

@@ -3,16 +3,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
 mod adopting;
+mod captures;
 mod choices;
 mod clock;
 mod deallocation;
+mod deletions;
+mod fences;
 mod interfaces;
 mod joined;
+mod kinds;
 mod launches;
 mod looks;
 mod others;
 mod periods;
+mod refusals;
+mod returns;
 mod sets;
+mod standing_by;
 mod stops;
 mod survival;
 mod table;

@@ -1,12 +1,14 @@
 //! What a user has attached counts before an instance is stopped, and after it has ended.
 
 use crate::launches::{self, Played, sees};
+use holdfast_engine::Tuning;
 use holdfast_model::facts::{
     Attachment, Fact, Health, InstanceFact, InstanceState, VolumeFact, VolumeState,
 };
 use holdfast_model::record::{DataHead, DataVolume, Joined};
 use holdfast_model::tags::Tags;
-use holdfast_model::{Command, InstanceId, Row, Shared, Time, VolumeId, Zone};
+use holdfast_model::time::SECOND;
+use holdfast_model::{Command, ErrorClass, InstanceId, Row, Shared, Time, VolumeId, Zone};
 use serde_json::json;
 
 /// A node without data of its own, whose instance runs, and what is seen of that.
@@ -109,4 +111,40 @@ fn the_fence_waits_for_a_volume_that_joined_the_node() {
     assert!(!fenced(&mut node), "the first one is shown as attached");
     show(&mut node, 0, VolumeState::Available, None, true);
     assert!(fenced(&mut node), "{:?}", node.record.replacement);
+}
+
+#[test]
+fn an_instance_that_is_said_to_end_is_asked_for_nothing_until_that_must_have_shown() {
+    let (mut node, seen) = running(true);
+    node.tuning = Tuning::ec2();
+    let seen = InstanceFact { attachments: vec![attachment(0)], ..seen };
+    show(&mut node, 0, VolumeState::InUse, Some("i-1"), true);
+    node.record.recycle_wanted = true;
+    sees(&mut node, seen);
+    assert_eq!(asked(&node).len(), 1);
+    node.refuse(Row::Stop, ErrorClass::Refused, "IncorrectInstanceState");
+    let (said, window) = (node.now, node.tuning.consistency_window);
+    for after in [SECOND, window / 2, window - SECOND] {
+        node.now = said.plus(after);
+        let planned = node.plan();
+        assert_eq!(node.open(Row::Stop).len(), 0, "after {after} ms");
+        assert_eq!(planned.wake, Some(said.plus(window)), "after {after} ms");
+    }
+    node.now = said.plus(window);
+    node.plan();
+    assert_eq!(node.open(Row::Stop).len(), 1, "it shows as running all the same");
+}
+
+#[test]
+fn a_drain_is_over_when_the_script_has_ended() {
+    let mut spec = launches::document(&json!({ "persistRootDevice": true }), &[]);
+    spec["compute"]["launchSpecification"]["shutdownScript"] = json!("IyEvYmluL3NoCg==");
+    let (mut node, seen) = running(true);
+    node.record.document = spec.into();
+    node.record.recycle_wanted = true;
+    sees(&mut node, seen.clone());
+    assert!(!node.is_done(Row::Drain));
+    node.ends(Row::Drain, |c| matches!(c, Command::Drain { .. }), |_| Ok(Vec::new()));
+    sees(&mut node, seen);
+    assert!(node.is_done(Row::Drain), "nothing else is waited for");
 }

@@ -254,3 +254,27 @@ fn an_address_that_no_listed_subnet_has_is_refused_and_gives_up_no_instance() {
     let record = scene.sim.record(&scene.node).unwrap();
     assert_eq!((record.status(), &record.holder), ("ACTIVE", &running));
 }
+
+#[test]
+fn a_new_node_leaves_the_zone_that_has_no_capacity_and_the_interface_that_was_made_there() {
+    let shape = Shape { zones: 3, ..WHOLE };
+    // Where it would go.
+    let mut first = Scene::serving(11, shape);
+    let home = first.sim.record(&first.node).unwrap().holder.clone().unwrap().market.zone;
+    first.judge(Kind::Create);
+    let mut scene = Scene::empty(11, shape);
+    scene.drought(None, Some(home.as_str()), true);
+    scene.create(shape);
+    scene.wait("ACTIVE", |s, node| s.record(node).is_some_and(|r| r.status() == "ACTIVE"));
+    let record = scene.sim.record(&scene.node).unwrap();
+    let zone = record.holder.clone().unwrap().market.zone;
+    assert_ne!(zone, home);
+    let kept = record.interface.clone().expect("its address is kept");
+    assert_eq!(kept.zone, zone, "no instance can have an interface of another zone");
+    let made = scene.sim.calls.iter().filter(|c| **c == "CreateNetworkInterface").count();
+    assert_eq!(made, 2, "one for each zone: {}", scene.sim.told());
+    scene.wait("tidied up", |s, n| {
+        s.record(n).is_some_and(|r| r.replacement.is_none() && r.superseded.is_empty())
+    });
+    scene.judge(Kind::Create);
+}

@@ -142,3 +142,22 @@ fn another_image_in_the_spec_begins_the_root_anew_and_the_old_one_is_kept_to_rol
     assert_ne!(origin.expect("known").0, other, "it is registered like the image it began with");
     scene.judge(Kind::Recycle);
 }
+
+#[test]
+fn what_gives_way_to_an_earlier_generation_is_saved_first_and_set_aside_and_nothing_else_is() {
+    let mut scene = Scene::serving(36, SNAPSHOTS);
+    recycle(&mut scene);
+    let now = scene.generation();
+    roll_back(&mut scene, 1, None);
+    let finals = record(&scene).finals.clone();
+    let of = |generation: u64, aside: bool| -> Vec<String> {
+        let of = finals.iter().filter(|f| f.generation == generation && f.set_aside == aside);
+        let mut of: Vec<String> = of.map(|f| f.of.clone()).collect();
+        of.sort();
+        of
+    };
+    let all = ["/dev/xvdb", "/dev/xvdc", "root"];
+    assert_eq!((of(now, true), of(now, false)), (all.map(str::to_owned).into(), Vec::new()));
+    assert_eq!((of(1, false), of(1, true)), (all.map(str::to_owned).into(), Vec::new()));
+    scene.judge(Kind::Rollback);
+}
