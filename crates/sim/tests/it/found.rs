@@ -7,7 +7,9 @@ use holdfast_model::facts::{Fact, Health, ResourceKind};
 use holdfast_model::record::DataHead;
 use holdfast_model::standing::Cause;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
+use holdfast_model::user::UserCommand;
 use holdfast_model::{CallState, Command, Kind, Row, tags};
+use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -272,5 +274,31 @@ fn snapshots_of_two_instants_are_no_set_and_none_of_them_stays() {
         });
         assert!(begun.collect::<std::collections::BTreeSet<_>>().len() == 1, "{set:?}");
     }
+    scene.judge(Kind::Lost);
+}
+
+/// Its user keeps the root no longer, at a moment when it has been fenced and not captured.
+#[test]
+fn a_root_that_is_kept_no_longer_while_no_market_fits_is_not_left_over() {
+    let mut scene = Scene::serving(90, WHOLE);
+    let before = scene.generation();
+    let update = |scene: &mut Scene, patch| {
+        let word = scene.sim.say(UserCommand::Update { id: scene.node.clone(), patch });
+        scene.sim.run_for(SECOND);
+        assert!(scene.sim.answers[&word].is_ok(), "{:?}", scene.sim.answers[&word]);
+    };
+    // Its address lies in another subnet.
+    update(&mut scene, json!({"compute": {"subnetIds": ["subnet-sim-1b"]}}));
+    scene.trigger(Kind::Lost, WHOLE);
+    scene.wait("fenced, and without a market", |s, n| {
+        let record = s.record(n).unwrap();
+        record.stuck.is_some() && record.replacement.as_ref().is_some_and(|r| r.is_done(Row::Fence))
+    });
+    let shape = Shape { root: false, ..WHOLE };
+    scene.expect(shape);
+    let kept = json!({"persistRootDevice": false});
+    let subnets = json!({"subnetIds": ["subnet-sim-1a"]});
+    update(&mut scene, json!({"persistence": kept, "compute": subnets}));
+    scene.wait_for_end(Kind::Lost, before);
     scene.judge(Kind::Lost);
 }
