@@ -136,3 +136,13 @@ fn a_share_that_was_learnt_grows_back_when_nothing_is_throttled_any_more() {
     assert!(share(&buckets, Time(90_000)) > learnt);
     assert_eq!(share(&buckets, Time(600_000)), 1_000);
 }
+
+#[test]
+fn a_line_takes_as_long_as_its_bucket_refills() {
+    let mut buckets = Buckets::new(CallLimits::Ec2);
+    assert_eq!(buckets.takes("CreateSnapshot", 10), 0, "it was never drawn from");
+    buckets.take("CreateSnapshot", 1, Time(0));
+    buckets.take("RunInstances", 1, Time(0));
+    assert_eq!(buckets.takes("CreateSnapshot", 10), 2_000, "5 a second");
+    assert_eq!(buckets.takes("RunInstances", 7), 3_500, "2 a second");
+}

@@ -3,6 +3,11 @@
 
 mod brake;
 mod buckets;
+mod looking;
+mod orders;
 mod priority;
+mod remarks;
 mod standing;
+mod starts;
 mod sweeps;
+mod unreadable;

@@ -1,72 +1,13 @@
 //! Sweeps of several pages: all of it is as old as the question for the first one.
 
+use crate::looking::{Looking, page, unreachable};
 use holdfast_cloud::Notice;
-use holdfast_controller::{Effect, Fleet, FleetConfig, Input};
-use holdfast_model::facts::{Fact, Health, InstanceFact, InstanceState, Page, Query, ResourceKind};
-use holdfast_model::time::SECOND;
+use holdfast_controller::Input;
+use holdfast_model::facts::{Fact, Health, InstanceFact, InstanceState, ResourceKind};
+use holdfast_model::time::{MINUTE, SECOND};
 use holdfast_model::{
-    CloudError, ErrorClass, ImageId, Installation, InstanceId, Lifecycle, Shared, Time, Zone, tags,
+    CloudError, ErrorClass, ImageId, InstanceId, Lifecycle, Shared, Time, Zone, tags,
 };
-
-/// A fleet without nodes, and what it wants to know.
-struct Looking {
-    fleet: Fleet,
-    now: Time,
-    asked: Vec<(u64, Query)>,
-}
-
-impl Looking {
-    fn new() -> Looking {
-        let fleet = Fleet::new(FleetConfig::ec2(Installation::from("us")));
-        let mut looking = Looking { fleet, now: Time(10 * SECOND), asked: Vec::new() };
-        looking.take(Input::Loaded(Vec::new()));
-        looking
-    }
-
-    fn take(&mut self, input: Input) {
-        for effect in self.fleet.handle(self.now, input) {
-            if let Effect::Observe { id, query } = effect {
-                self.asked.push((id, query));
-            }
-        }
-    }
-
-    /// Time passes.
-    fn pass(&mut self, millis: u64) {
-        self.now = self.now.plus(millis);
-        self.take(Input::Tick);
-    }
-
-    /// The question for a page of a sweep that was asked last.
-    fn question(&mut self, kind: ResourceKind) -> (u64, Query) {
-        let is_it = |(_, query): &(u64, Query)| query.kind == kind && query.ids.is_empty();
-        let at = self.asked.iter().position(is_it);
-        self.asked.remove(at.unwrap_or_else(|| panic!("{kind:?} is not asked for")))
-    }
-
-    /// It is answered so; returns which page it was.
-    fn answer(&mut self, kind: ResourceKind, result: Result<Page, CloudError>) -> Option<String> {
-        let (id, query) = self.question(kind);
-        self.take(Input::Observed(id, result));
-        query.page
-    }
-
-    fn swept(&self, kind: ResourceKind) -> Option<Time> {
-        self.fleet.world().swept(kind)
-    }
-}
-
-fn page(facts: Vec<Fact>, next: Option<&str>) -> Result<Page, CloudError> {
-    Ok(Page { facts, next: next.map(str::to_owned) })
-}
-
-fn unreachable() -> Result<Page, CloudError> {
-    Err(CloudError {
-        class: ErrorClass::Unreachable,
-        code: "Unreachable".to_owned(),
-        message: String::new(),
-    })
-}
 
 #[test]
 fn a_sweep_of_any_kind_is_as_old_as_the_question_for_its_first_page() {
@@ -132,4 +73,62 @@ fn what_a_later_page_shows_is_taken_to_be_as_old_as_the_first() {
     looking.answer(kind, page(vec![instance(None)], None));
     let seen = looking.fleet.world().instance("i-9").present().expect("it is seen");
     assert_eq!(seen.interruption_at, interruption_at, "the sweep began before that look");
+}
+
+/// Something is said about the instance.
+fn noticed() -> Input {
+    Input::Noticed(Notice { instance: InstanceId::from("i-9"), interruption_at: None })
+}
+
+#[test]
+fn a_hint_is_looked_after_until_its_instance_shows_otherwise_than_before() {
+    let mut looking = Looking::new();
+    looking.sweep(&[instance(None)]);
+    looking.take(noticed());
+    for _ in 0..3 {
+        // Describe still shows what was before the hint.
+        let look = looking.look("i-9").expect("a look");
+        looking.pass(100);
+        looking.take(Input::Observed(look, page(vec![instance(None)], None)));
+        looking.pass(SECOND);
+    }
+    let look = looking.look("i-9").expect("a look");
+    let interruption_at = Some(Time(200 * SECOND));
+    looking.take(Input::Observed(look, page(vec![instance(interruption_at)], None)));
+    looking.pass(SECOND);
+    looking.pass(SECOND);
+    assert_eq!(looking.look("i-9"), None, "what it was about has shown");
+}
+
+#[test]
+fn while_no_node_waits_only_instances_are_swept_often() {
+    let mut looking = Looking::new();
+    looking.sweep(&[]);
+    looking.pass(15 * SECOND);
+    let kinds: Vec<ResourceKind> = looking.asked.iter().map(|(_, query)| query.kind).collect();
+    assert_eq!(kinds, [ResourceKind::Instance]);
+    looking.sweep(&[]);
+    looking.pass(MINUTE - 15 * SECOND);
+    assert_eq!(looking.asked.len(), ResourceKind::ALL.len(), "{:?}", looking.asked);
+}
+
+#[test]
+fn no_sweep_leaves_from_an_empty_bucket() {
+    let mut looking = Looking::new();
+    looking.sweep(&[]);
+    looking.pass(14 * SECOND + 900);
+    looking.take(noticed());
+    let look = looking.look("i-9").expect("a look");
+    // The look is throttled just when a sweep is due.
+    looking.now = looking.now.plus(100);
+    let throttled = CloudError {
+        class: ErrorClass::Throttled,
+        code: "RequestLimitExceeded".to_owned(),
+        message: String::new(),
+    };
+    looking.take(Input::Observed(look, Err(throttled)));
+    assert!(looking.asked.is_empty(), "{:?}", looking.asked);
+    assert_eq!(looking.fleet.next_wake(), looking.now.plus(50), "20 reads a second");
+    looking.pass(50);
+    assert_eq!(looking.asked.len(), 1, "{:?}", looking.asked);
 }
