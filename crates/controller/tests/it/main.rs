@@ -1,9 +1,12 @@
 //! The driver for real life: what outlives the process, and with whose credentials it works.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
+mod adoption;
 mod brake;
 mod buckets;
+mod commits;
 mod looking;
+mod memory;
 mod orders;
 mod priority;
 mod remarks;

@@ -28,7 +28,8 @@ fn a_sweep_of_any_kind_is_as_old_as_the_question_for_its_first_page() {
     }
 }
 
-fn instance(interruption_at: Option<Time>) -> Fact {
+/// An instance of a node that this fleet has no record of.
+pub fn instance(interruption_at: Option<Time>) -> Fact {
     Fact::Instance(Shared::from(InstanceFact {
         id: InstanceId::from("i-9"),
         state: InstanceState::Running,
@@ -76,7 +77,7 @@ fn what_a_later_page_shows_is_taken_to_be_as_old_as_the_first() {
 }
 
 /// Something is said about the instance.
-fn noticed() -> Input {
+pub fn noticed() -> Input {
     Input::Noticed(Notice { instance: InstanceId::from("i-9"), interruption_at: None })
 }
 

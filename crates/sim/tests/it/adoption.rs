@@ -427,3 +427,18 @@ fn a_node_whose_record_is_damaged_is_deleted_if_nothing_is_left_of_it_and_else_a
     scene.create(WHOLE);
     scene.wait("ACTIVE", |s, n| s.record(n).is_some_and(|r| r.status() == "ACTIVE"));
 }
+
+#[test]
+fn a_spec_that_is_given_with_an_adoption_is_a_new_revision_of_it() {
+    let mut scene = restored(68, WHOLE, &[Kind::Recycle]);
+    let before = scene.sim.record(&scene.node).unwrap();
+    let mut document = WHOLE.spec();
+    document["name"] = "another".into();
+    let record = adopt(&mut scene, Some(document), &[]).unwrap();
+    assert_eq!(record.spec_revision, before.spec_revision + 1);
+    assert!(record.updated_at > before.updated_at);
+    // The same one again is none.
+    let mut scene = restored(68, WHOLE, &[Kind::Recycle]);
+    let record = adopt(&mut scene, Some(WHOLE.spec()), &[]).unwrap();
+    assert_eq!(record.spec_revision, before.spec_revision);
+}

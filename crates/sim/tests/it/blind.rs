@@ -114,3 +114,19 @@ fn a_node_too_small_to_freeze_for_serves_on_when_it_shows_again() {
         judge_all(scene, nodes);
     }
 }
+
+#[test]
+fn what_shows_of_another_kind_is_no_reason_to_believe_that_all_of_one_kind_is_gone() {
+    let (mut scene, nodes) = fleet(55, 4);
+    let before = holders(&scene, &nodes);
+    let now = scene.sim.now;
+    for (holder, _, _) in &before {
+        scene.sim.cloud.hide(now, holder.as_str(), now.plus(10 * MINUTE));
+    }
+    scene.sim.run_for(30 * SECOND);
+    assert!(scene.sim.fleet().frozen().is_some(), "{}", scene.sim.told());
+    scene.sim.run_for(20 * MINUTE);
+    assert_eq!(scene.sim.fleet().frozen(), None);
+    assert_eq!(holders(&scene, &nodes), before, "{}", scene.sim.told());
+    judge_all(scene, nodes);
+}

@@ -5,6 +5,7 @@
 
 mod adoption;
 mod blind;
+mod calls;
 mod deallocation;
 mod ec2;
 mod found;
@@ -19,6 +20,7 @@ mod markets;
 mod matrix;
 mod network;
 mod noticed;
+mod overlooked;
 mod pairs;
 mod planted;
 mod regressions;
