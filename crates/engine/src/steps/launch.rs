@@ -227,7 +227,10 @@ fn refused(
         let seen = matches!(desk.scene.world.interface(kept.as_str()), Known::Present(_));
         if !seen || desk.scene.now < next {
             desk.watch(kept.as_str(), format!("a look at the interface {kept}: {error}"));
-            desk.wake_at(next);
+            // After that nothing but the look brings it on.
+            if desk.scene.now < next {
+                desk.wake_at(next);
+            }
             return;
         }
     }

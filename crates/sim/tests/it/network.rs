@@ -1,7 +1,7 @@
 //! A node's network identity through replacements: a second interface and an Elastic IP.
 
 use crate::scene::{ROAMING, SNAPSHOTS, Scene, Shape, WHOLE};
-use holdfast_model::time::MINUTE;
+use holdfast_model::time::{MINUTE, SECOND};
 use holdfast_model::user::UserCommand;
 use holdfast_model::{AllocationId, Kind};
 use serde_json::{Value, json};
@@ -181,6 +181,27 @@ fn kept_interfaces_that_were_deleted_from_outside_are_made_again_with_their_addr
         replace(&mut scene, Kind::Lost, WHOLE);
         scene.judge(Kind::Lost);
     }
+}
+
+#[test]
+fn a_launch_that_waits_for_a_look_at_its_interface_is_not_planned_over_and_over_meanwhile() {
+    let (mut scene, _) = networked(1, WHOLE);
+    without_interfaces(&mut scene, WHOLE);
+    scene.trigger(Kind::Resume, WHOLE);
+    let end = scene.sim.now.plus(2 * MINUTE);
+    let (mut steps, mut waited) = (0, 0);
+    while scene.sim.now < end {
+        let before = scene.sim.now;
+        scene.sim.step(end);
+        let view = scene.sim.fleet().view(&scene.node);
+        let waits_for = view.and_then(|view| view.waits_for).unwrap_or_default();
+        if waits_for.starts_with("a look at the interface") {
+            steps += 1;
+            waited += scene.sim.now.since(before);
+        }
+    }
+    assert!(waited > 10 * SECOND, "{}", scene.sim.told());
+    assert!(steps < waited / 50, "{steps} in {waited} ms");
 }
 
 #[test]
