@@ -2,11 +2,11 @@
 
 use crate::looking::{Looking, page, unreachable};
 use holdfast_cloud::Notice;
-use holdfast_controller::Input;
+use holdfast_controller::{FleetConfig, Input};
 use holdfast_model::facts::{Fact, Health, InstanceFact, InstanceState, ResourceKind};
 use holdfast_model::time::{MINUTE, SECOND};
 use holdfast_model::{
-    CloudError, ErrorClass, ImageId, InstanceId, Lifecycle, Shared, Time, Zone, tags,
+    CloudError, ErrorClass, ImageId, Installation, InstanceId, Lifecycle, Shared, Time, Zone, tags,
 };
 
 #[test]
@@ -132,4 +132,10 @@ fn no_sweep_leaves_from_an_empty_bucket() {
     assert_eq!(looking.fleet.next_wake(), looking.now.plus(50), "20 reads a second");
     looking.pass(50);
     assert_eq!(looking.asked.len(), 1, "{:?}", looking.asked);
+}
+
+#[test]
+fn however_many_calls_wait_what_is_waited_for_is_looked_at_every_two_seconds() {
+    let config = FleetConfig::ec2(Installation::from("us"));
+    assert_eq!((config.poll_interval, config.poll_interval_most), (SECOND / 4, 2 * SECOND));
 }
