@@ -3,7 +3,9 @@
 use crate::scene::{LIGHT, Scene, WHOLE};
 use holdfast_cloud_sim::Class;
 use holdfast_controller::Input;
+use holdfast_model::record::RootHead;
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
+use holdfast_model::user::UserCommand;
 use holdfast_model::{InstanceId, NodeId};
 
 /// Longer than what has vanished is remembered by the controller.
@@ -129,4 +131,22 @@ fn what_shows_of_another_kind_is_no_reason_to_believe_that_all_of_one_kind_is_go
     assert_eq!(scene.sim.fleet().frozen(), None);
     assert_eq!(holders(&scene, &nodes), before, "{}", scene.sim.told());
     judge_all(scene, nodes);
+}
+
+#[test]
+fn a_single_image_that_does_not_come_back_keeps_no_fleet_frozen() {
+    let (mut scene, nodes) = fleet(56, 5);
+    scene.sim.say(UserCommand::Pause(nodes[4].clone()));
+    scene.wait("PAUSED", |s, node| s.record(node).is_some_and(|r| r.status() == "PAUSED"));
+    scene.sim.run_for(5 * MINUTE);
+    let root = scene.sim.record(&nodes[4]).unwrap().root.clone();
+    let RootHead::Captured { image, .. } = root else { panic!("{root:?}") };
+    scene.sim.cloud.config().blind = true;
+    scene.sim.run_for(10 * MINUTE);
+    assert!(scene.sim.fleet().frozen().is_some(), "{}", scene.sim.told());
+    let now = scene.sim.now;
+    scene.sim.cloud.delete_behind(now, image.as_str());
+    scene.sim.cloud.config().blind = false;
+    scene.sim.run_for(10 * MINUTE);
+    assert_eq!(scene.sim.fleet().frozen(), None, "it is the only image, and all else shows");
 }
