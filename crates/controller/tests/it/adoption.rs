@@ -14,15 +14,12 @@ fn launching() -> Record {
     let mut looking = created();
     for _ in 0..8 {
         for effect in std::mem::take(&mut looking.wants) {
-            match effect {
-                Effect::Commit { id, record: Some(record), .. } => {
-                    let rows = record.rows().flat_map(|(_, row)| row.open_calls());
-                    if rows.into_iter().any(|(_, call)| call.command.makes().is_some()) {
-                        return Arc::unwrap_or_clone(record);
-                    }
-                    looking.take(Input::Committed(id, Outcome::Done));
+            if let Effect::Commit { id, record: Some(record), .. } = effect {
+                let calls = record.rows().flat_map(|(_, row)| row.open_calls());
+                if calls.into_iter().any(|(_, call)| call.command.makes().is_some()) {
+                    return Arc::unwrap_or_clone(record);
                 }
-                _ => {}
+                looking.take(Input::Committed(id, Outcome::Done));
             }
         }
     }
