@@ -48,6 +48,9 @@ pub struct RunReport {
     pub seed: u64,
     /// The history's fingerprint.
     pub digest: u64,
+    /// The fingerprint of its calls alone, in words for people: it does not change with the shape of
+    /// records and types.
+    pub log: u64,
     /// Faults and replacements.
     pub tally: Tally,
     /// What was broken, in order.
@@ -75,6 +78,7 @@ impl RunReport {
         RunReport {
             seed,
             digest: 0,
+            log: 0,
             tally: Tally::default(),
             violations: vec![violation],
             virtual_ms: 0,
@@ -169,6 +173,7 @@ fn play(
     RunReport {
         seed,
         digest: sim.digest.value(),
+        log: sim.log.value(),
         tally: std::mem::take(&mut sim.tally),
         violations: sim.cloud.violations().to_vec(),
         virtual_ms: sim.now.since(BEGIN),
