@@ -29,7 +29,9 @@ use brake::Brake;
 use buckets::Buckets;
 use holdfast_cloud::Notice;
 use holdfast_engine::World;
-use holdfast_engine::markets::survival::Survival;
+use holdfast_engine::context::clock;
+use holdfast_engine::observed::survival::Survival;
+use holdfast_engine::tables::overtakes::Followed;
 use holdfast_model::facts::{Fact, Page, Query};
 use holdfast_model::market::Catalogue;
 use holdfast_model::record::DataHead;
@@ -158,6 +160,8 @@ pub struct Fleet {
     view_back: Option<Time>,
     /// How many volumes of all nodes have snapshots taken from time to time.
     snapshot_volumes: u64,
+    /// How often each line of the table of what overtakes a replacement was followed.
+    overtakes: BTreeMap<Followed, u64>,
 }
 
 impl Fleet {
@@ -182,6 +186,7 @@ impl Fleet {
             looked: false,
             view_back: None,
             snapshot_volumes: 0,
+            overtakes: BTreeMap::new(),
         }
     }
 
@@ -216,6 +221,12 @@ impl Fleet {
         effects
     }
 
+    /// How often each line of the table of what overtakes a replacement was followed since the start.
+    #[must_use]
+    pub fn overtakes(&self) -> &BTreeMap<Followed, u64> {
+        &self.overtakes
+    }
+
     /// When [`Input::Tick`] is due at the latest.
     #[must_use]
     pub fn next_wake(&self) -> Time {
@@ -234,7 +245,7 @@ impl Fleet {
         for (id, record) in records {
             let runner = match record {
                 Ok(mut record) => {
-                    holdfast_engine::clock::set_right(&mut record, now, &self.config.tuning);
+                    clock::set_right(&mut record, now, &self.config.tuning);
                     self.survival.follow(None, Some(&record));
                     // What was committed by an earlier process may have left.
                     self.queue.suspect(&record, now);
@@ -333,6 +344,9 @@ impl Fleet {
         }
         if let Some(draft) = next {
             self.brake.follow(&draft.before, draft.record.as_deref());
+            for followed in &draft.overtaken {
+                *self.overtakes.entry(*followed).or_default() += 1;
+            }
             let id = self.id();
             self.commits.insert(id, node.clone());
             let expected = runner.stored_revision();

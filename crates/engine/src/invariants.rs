@@ -1,9 +1,9 @@
 //! What may never happen, as checks that are cheap enough to stay on in production.
 
-use crate::plan::Scene;
-use crate::quarantine;
-use crate::retention;
-use crate::steps::standby;
+use crate::context::scene::Scene;
+use crate::life::quarantine;
+use crate::parts::retention;
+use crate::parts::standing_by;
 use holdfast_model::command::Launch;
 use holdfast_model::facts::{Fact, InstanceFact, InstanceState};
 use holdfast_model::record::Superseded;
@@ -96,8 +96,9 @@ pub fn check(record: &Record, scene: &Scene<'_>) -> Vec<Broken> {
         })
         .collect();
     // Beside the one that serves there may be one that holds nothing of the node.
-    let may_write =
-        |i: &&&InstanceFact| !standby::stands_by(record, i) || holds_of(record, i, scene).is_some();
+    let may_write = |i: &&&InstanceFact| {
+        !standing_by::stands_by(record, i) || holds_of(record, i, scene).is_some()
+    };
     if alive.len() > 1 && alive.iter().filter(may_write).count() > 1 {
         let told = alive.iter().map(|i| match holds_of(record, i, scene) {
             Some(held) => format!("{} (which holds {held})", i.id),

@@ -1,36 +1,43 @@
 //! Decides. Given a record, what the cloud shows and the time, [`plan`](plan::plan) says what the
 //! record becomes; the calls that may leave stand in the record.
 //!
-//! Start at [`replacement`]: the table.
+//! Start at [`tables`]: a replacement is two tables.
+//!
+//! **Floors.** The modules stand on one another in the order of this file, the highest first; none
+//! names one above it, and no files form a circle (`tests/it/floors.rs`).
 //!
 //! **Invariant:** pure. No clock, no randomness, no I/O, no runtime; the same inputs give the same
 //! outputs, bit for bit.
 
-pub mod adopt;
-pub mod begin;
-pub mod clock;
-mod deallocation;
-pub mod desk;
+// The doors, by which the controller comes in.
+/// What may never happen, asked again when a call leaves.
 pub mod invariants;
-mod joined;
-pub mod markets;
-mod network;
+/// One round of decisions for one node.
 pub mod plan;
-pub mod quarantine;
-mod release;
-pub mod replacement;
+/// What an answer of the cloud does to a record.
 pub mod replies;
-pub mod retention;
-mod revert;
-pub mod rollback;
-pub mod steps;
-pub mod token;
-pub mod tuning;
-mod undelete;
-mod upkeep;
+/// What a user's command does to a record.
 pub mod words;
-pub mod world;
 
-pub use plan::{Plan, Scene, plan};
-pub use tuning::Tuning;
-pub use world::World;
+/// What happens when: the order of rows, what begins a replacement, and what overtakes one.
+pub mod tables;
+
+/// What each row of the table does, a file each.
+pub mod steps;
+
+/// Beginnings and ends of a node: deletion and its way back, rollback, quarantine, adoption.
+pub mod life;
+
+/// What a node is made of, a file each: snapshots, interfaces, volumes of users, markets.
+pub mod parts;
+
+/// What a decision is made with: the desk, the scene around it, tokens, times.
+pub mod context;
+
+/// What the cloud has shown.
+pub mod observed;
+
+pub use context::scene::Scene;
+pub use context::tuning::Tuning;
+pub use observed::world::World;
+pub use plan::{Plan, plan};

@@ -1,19 +1,11 @@
 //! What a user's word does to a record, or why it is refused.
 
-use crate::{rollback, undelete};
+use crate::context::refusal::NotDone;
+use crate::life::{rollback, undelete};
 use holdfast_model::record::{Goal, Record};
 use holdfast_model::time::MINUTE;
 use holdfast_model::user::{Choice, Deallocation, UserCommand};
 use holdfast_model::{CallState, FieldError, Spec, Time, document};
-
-/// Why a word is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotDone {
-    /// The document would have mistakes.
-    Invalid(Vec<FieldError>),
-    /// The node's state forbids it: why, and what would help.
-    Conflict(String),
-}
 
 /// For so long after its launch a new instance is given time to become ready: a recycle that is
 /// said meanwhile means the same one. In milliseconds.
@@ -107,7 +99,7 @@ fn recycle(record: &mut Record, now: Time) {
     record.goal = Goal::Running;
     let Some(holder) = &record.holder else { return };
     let launches = record.replacement.as_ref().filter(|r| {
-        crate::replacement::has(r.kind, holdfast_model::Row::Launch)
+        crate::tables::replacement::has(r.kind, holdfast_model::Row::Launch)
             && !r.is_done(holdfast_model::Row::Ready)
     });
     let joins = launches.is_some_and(|r| {

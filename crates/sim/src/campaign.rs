@@ -2,6 +2,7 @@
 //! run, on how many threads and for how long, its driver decides.
 
 use crate::cells;
+use crate::lines;
 use crate::people;
 use crate::run::RunReport;
 use crate::scenario::Mix;
@@ -74,6 +75,7 @@ impl Campaign {
             "faults": table,
             "acts": acts,
             "never_happened": people::holes(&self.tally, &Mix::default()),
+            "never_followed": lines::holes(&self.tally),
             "empty_cells": cells::holes(&self.tally, &Mix::default())
                 .iter()
                 .map(|(class, row)| json!({"fault": class.name(), "row": row.name()}))

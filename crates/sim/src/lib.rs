@@ -13,6 +13,7 @@ pub mod cells;
 pub mod crash;
 pub mod digest;
 pub mod exhaustive;
+pub mod lines;
 pub mod people;
 pub mod run;
 pub mod scenario;

@@ -170,6 +170,8 @@ fn play(
     let calm_ms = run.calm(&scenario);
     run.judge();
     let Run { mut sim, .. } = run;
+    let overtakes = sim.fleet().overtakes().clone();
+    sim.tally.follow(&overtakes);
     RunReport {
         seed,
         digest: sim.digest.value(),

@@ -387,6 +387,7 @@ impl Simulation {
             self.cloud.clock_has_jumped();
         }
         self.note(|| "the controller starts".to_owned());
+        self.tally.follow(self.fleet.overtakes());
         self.fleet = Fleet::new(self.config.clone());
         self.wake = self.fleet.next_wake();
         let standing = standing::begin(&self.store, self.clock()).unwrap_or_default();

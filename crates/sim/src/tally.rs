@@ -6,6 +6,7 @@
 
 use crate::people::{Act, Doing};
 use holdfast_cloud_sim::{Class, Hit, SimCloud};
+use holdfast_engine::tables::overtakes::Followed;
 use holdfast_model::{Command, Kind, NodeId, Record, Row};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub struct Tally {
     pub acts: BTreeMap<(Act, Doing), u64>,
     /// How often a fault of the whole fleet met a node, and what it was doing.
     pub met: BTreeMap<(Class, Doing), u64>,
+    /// How often each line of the table of what overtakes a replacement was followed.
+    pub overtakes: BTreeMap<Followed, u64>,
     /// Replacements that count.
     pub counted: u64,
     /// Replacements that reached their end, counted or not.
@@ -112,6 +115,13 @@ impl Tally {
         }
     }
 
+    /// Adds what a fleet has counted.
+    pub(crate) fn follow(&mut self, overtakes: &BTreeMap<Followed, u64>) {
+        for (followed, times) in overtakes {
+            *self.overtakes.entry(*followed).or_default() += times;
+        }
+    }
+
     /// Adds another tally.
     pub fn add(&mut self, other: &Tally) {
         for (cell, hits) in &other.hits {
@@ -123,6 +133,7 @@ impl Tally {
         for (cell, times) in &other.met {
             *self.met.entry(*cell).or_default() += times;
         }
+        self.follow(&other.overtakes);
         self.counted += other.counted;
         self.completed += other.completed;
         self.overtaken += other.overtaken;

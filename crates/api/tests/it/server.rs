@@ -3,7 +3,8 @@
 
 use holdfast_api::{Auth, Bounds, router, serve_within};
 use holdfast_controller::{Ask, Handle, NodeView, Order, Refusal, View};
-use holdfast_engine::words::{self, NotDone};
+use holdfast_engine::context::refusal::NotDone;
+use holdfast_engine::words;
 use holdfast_model::record::{Goal, Holder, Record};
 use holdfast_model::standing::{Cause, Freeze};
 use holdfast_model::user::UserCommand;

@@ -2,9 +2,9 @@
 
 use super::replay::{Costs, Place, Policy, Tick};
 use super::trace::Trace;
-use holdfast_engine::desk::Desk;
-use holdfast_engine::markets::survival::Survival;
-use holdfast_engine::markets::{Choice, choose, choose_spot};
+use holdfast_engine::context::desk::Desk;
+use holdfast_engine::observed::survival::Survival;
+use holdfast_engine::parts::markets::{self, Choice, choose, choose_spot};
 use holdfast_engine::{Scene, Tuning, World};
 use holdfast_model::market::{Catalogue, InstanceType, MarketPrice, Subnet};
 use holdfast_model::record::{DataHead, DataVolume, Holder, Life, MAX_LIVES, Record};
@@ -181,7 +181,7 @@ impl Holdfast {
             if granted(place) {
                 return Some(place);
             }
-            desk.cool(&market, ErrorClass::Capacity);
+            markets::cool(&mut desk, &market, ErrorClass::Capacity);
             self.record.cooled = desk.record.cooled;
         }
         None

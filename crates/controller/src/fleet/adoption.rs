@@ -3,7 +3,8 @@
 use super::runner::Runner;
 use super::{Effect, Fleet};
 use crate::handle::Refusal;
-use holdfast_engine::{Scene, adopt};
+use holdfast_engine::Scene;
+use holdfast_engine::life::{adopt, strays};
 use holdfast_model::adoption::Stray;
 use holdfast_model::record::Goal;
 use holdfast_model::standing::Cause;
@@ -16,7 +17,7 @@ impl Fleet {
     #[must_use]
     pub fn strays(&self, now: Time) -> Vec<Stray> {
         let records = self.runners.values().filter_map(|r| r.record.as_deref());
-        adopt::strays(records, &self.scene(now))
+        strays::strays(records, &self.scene(now))
     }
 
     /// Takes the word in, if it can be carried out: it is tried here first, and then said to the

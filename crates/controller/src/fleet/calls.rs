@@ -248,7 +248,8 @@ impl Fleet {
                 let least = if tidies { retry * 4 } else { retry / 4 };
                 (waited / PART_OF_WAIT).clamp(least, most)
             }
-            _ => holdfast_engine::desk::pause(self.config.call_retry, waiting.tries).min(most),
+            _ => holdfast_engine::context::desk::pause(self.config.call_retry, waiting.tries)
+                .min(most),
         }
     }
 
@@ -280,7 +281,8 @@ fn is_unwanted(record: &Record, waiting: &Waiting) -> bool {
 /// Whether an answer came so late that what the call has set may have been changed since: a
 /// termination relies on it. Each time it may take twice as long.
 fn is_late(waiting: &Waiting, now: Time) -> bool {
-    let most = holdfast_engine::desk::pause(ANSWERED_WITHIN, waiting.tries.saturating_add(1));
+    let most =
+        holdfast_engine::context::desk::pause(ANSWERED_WITHIN, waiting.tries.saturating_add(1));
     matches!(waiting.command, Command::SetDeleteOnTermination { .. })
         && now.since(waiting.left) > most
 }

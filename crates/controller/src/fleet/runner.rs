@@ -3,7 +3,9 @@
 use super::{Effect, Unreadable, adoption};
 use crate::handle::Refusal;
 use crate::offered;
-use holdfast_engine::words::{self, NotDone};
+use holdfast_engine::context::refusal::NotDone;
+use holdfast_engine::tables::overtakes::Followed;
+use holdfast_engine::words;
 use holdfast_engine::{Scene, invariants, plan, replies};
 use holdfast_model::facts::ResourceKind;
 use holdfast_model::market::Catalogue;
@@ -39,6 +41,7 @@ pub(super) struct Draft {
     pub(super) events: Vec<Event>,
     pub(super) words: Vec<u64>,
     pub(super) replies: Vec<Answered>,
+    pub(super) overtaken: Vec<Followed>,
 }
 
 /// The runner.
@@ -182,6 +185,7 @@ impl Runner {
             return None;
         }
         let mut forget = false;
+        let mut overtaken = Vec::new();
         if let Some(why) = held {
             self.waits_for = Some(why.to_owned());
         } else {
@@ -192,6 +196,7 @@ impl Runner {
             self.waits_for = planned.waits_for;
             self.watch = planned.watch;
             forget = planned.forget;
+            overtaken = planned.overtaken;
         }
         self.watch_invariants(&record, scene, &mut events);
         if record == *before && !forget && before.revision > 0 && events.is_empty() {
@@ -207,6 +212,7 @@ impl Runner {
             events,
             words: heard,
             replies: taken,
+            overtaken,
         })
     }
 

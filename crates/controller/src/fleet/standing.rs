@@ -2,8 +2,9 @@
 //! decides.
 
 use super::{Belief, Effect, Fleet, brake::Brake};
+use holdfast_engine::Scene;
 use holdfast_engine::invariants::{self, Broken};
-use holdfast_engine::{Scene, retention};
+use holdfast_engine::parts::retention;
 use holdfast_model::facts::ResourceKind;
 use holdfast_model::record::{DataHead, Goal, RootHead};
 use holdfast_model::standing::{Cause, Freeze, Standing};

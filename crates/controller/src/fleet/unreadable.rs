@@ -66,6 +66,7 @@ impl Fleet {
                     events: vec![event],
                     words: vec![word],
                     replies: Vec::new(),
+                    overtaken: Vec::new(),
                 };
                 effects.push(Effect::Commit {
                     id,

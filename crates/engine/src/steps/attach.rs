@@ -1,8 +1,8 @@
 //! Attach: give the instance its data volumes, its further interfaces and its Elastic IP.
 
-use crate::desk::Desk;
-use crate::network;
-use crate::replacement::Progress;
+use crate::context::desk::Desk;
+use crate::context::progress::Progress;
+use crate::parts::network;
 use holdfast_model::record::DataHead;
 use holdfast_model::{Command, Known, Row};
 

@@ -1,7 +1,7 @@
 //! Drain: let the workload finish what it is doing.
 
-use crate::desk::{Asked, Desk};
-use crate::replacement::Progress;
+use crate::context::desk::{Asked, Desk};
+use crate::context::progress::Progress;
 use crate::steps::standby;
 use holdfast_model::facts::InstanceState;
 use holdfast_model::{Command, Kind, Known, Row, Severity};

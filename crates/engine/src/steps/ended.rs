@@ -2,8 +2,7 @@
 //! the instance was lost before the launch could be repeated. It reads like a refusal, and it is
 //! none: the launch has left, and what its instance wrote is the newest there is.
 
-use crate::desk::{Asked, Desk};
-use crate::steps::launch::run_name;
+use crate::context::desk::{Asked, Desk};
 use holdfast_model::facts::{Fact, ResourceKind, VolumeState};
 use holdfast_model::record::RootHead;
 use holdfast_model::{CallState, Row, Severity, Time, VolumeId, tags};
@@ -33,7 +32,7 @@ pub(crate) fn take_root(desk: &mut Desk<'_>, root: VolumeId) {
 
 /// Looks which instance the launch made.
 pub(crate) fn look(desk: &mut Desk<'_>) -> Ended {
-    let name = run_name(desk);
+    let name = desk.launch_name();
     let since = match desk.standing(Row::Launch, &name) {
         Some(Asked::Refused { error, at, .. }) if error.code == CODE => at,
         _ => return Ended::No,

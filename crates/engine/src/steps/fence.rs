@@ -1,12 +1,12 @@
 //! Fence: the old generation can write no more. Nothing is done here; it is looked at, and only
 //! what was positively seen counts.
 
-use crate::desk::Desk;
-use crate::joined;
-use crate::release;
-use crate::replacement::Progress;
-use crate::retention::supersede;
-use crate::rollback;
+use crate::context::desk::Desk;
+use crate::context::progress::Progress;
+use crate::life::release;
+use crate::life::rollback;
+use crate::parts::joined;
+use crate::parts::retention::supersede;
 use crate::steps::standby;
 use holdfast_model::facts::{Fact, InterfaceState, ResourceKind, VolumeState};
 use holdfast_model::record::{DataHead, Life, MAX_LIVES, RootHead};

@@ -1,13 +1,13 @@
 //! Launch: the next instance, with its image and its interface; and the volumes and further
 //! interfaces that its zone lacks, made while it boots.
 
-use crate::desk::{Asked, Desk};
-use crate::network::{self, NO_INTERFACE};
-use crate::plan::{End, close};
-use crate::replacement::Progress;
-use crate::retention::supersede;
-use crate::rollback;
-use crate::steps::capture::final_of;
+use crate::context::desk::{Asked, Desk};
+use crate::context::progress::{Progress, Report};
+use crate::life::rollback;
+use crate::parts::finals::final_of;
+use crate::parts::markets;
+use crate::parts::network::{self, NO_INTERFACE};
+use crate::parts::retention::supersede;
 use crate::steps::ended::{self, Ended};
 use crate::steps::standby::{Found, promote};
 use holdfast_model::command::Launch;
@@ -15,26 +15,22 @@ use holdfast_model::facts::{InstanceState, VolumeState};
 use holdfast_model::record::{DataHead, DataVolume, Goal, Holder, RootHead};
 use holdfast_model::{Command, ErrorClass, InstanceId, Known, Market, Row, Severity, VolumeId};
 
-/// The name of the call that launches: each market's launch is a call of its own.
-#[must_use]
-pub fn run_name(desk: &Desk<'_>) -> String {
-    format!("run:{}", desk.replacement().map_or(0, |r| r.markets_refused))
-}
-
 /// Launches, and waits until it runs.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
     let Some(market) = desk.market() else {
-        back_to_place(desk);
-        return Progress::Waiting;
+        return Progress::Reports(Report::NoMarket);
     };
     let left = matches!(
-        desk.standing(Row::Launch, &run_name(desk)),
+        desk.standing(Row::Launch, &desk.launch_name()),
         Some(Asked::Waiting | Asked::Done(_))
     );
     if desk.spec.persistence.private_ip && !left && !network::keep(desk, &market, 0) {
         return Progress::Waiting;
     }
-    let Some(instance) = run(desk, &market) else { return Progress::Waiting };
+    let instance = match run(desk, &market) {
+        Ok(instance) => instance,
+        Err(progress) => return progress,
+    };
     // That of the instance that stood by, if one did.
     let market = desk.market().unwrap_or(market);
     let mut made = volumes(desk, &market);
@@ -60,8 +56,8 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
 }
 
 /// The launch itself. Once it may have left, the root's head is in it.
-fn run(desk: &mut Desk<'_>, market: &Market) -> Option<InstanceId> {
-    match desk.standing(Row::Launch, &run_name(desk)) {
+fn run(desk: &mut Desk<'_>, market: &Market) -> Result<InstanceId, Progress> {
+    match desk.standing(Row::Launch, &desk.launch_name()) {
         Some(Asked::Done(Some(id))) => {
             if desk.record.holder.is_none() {
                 let why = desk.replacement().map(|r| r.market_why.clone()).unwrap_or_default();
@@ -73,36 +69,34 @@ fn run(desk: &mut Desk<'_>, market: &Market) -> Option<InstanceId> {
                     impaired_since: None,
                 });
             }
-            Some(InstanceId(id))
+            Ok(InstanceId(id))
         }
         Some(Asked::Waiting | Asked::Done(None)) => {
             desk.wait(format!("the launch of {market} to be answered"));
-            None
+            Err(Progress::Waiting)
         }
         Some(Asked::Refused { .. })
             if !matches!(ended::look(desk), Ended::No | Ended::Vanished(None)) =>
         {
-            None
+            Err(Progress::Waiting)
         }
         Some(Asked::Refused { error, at, attempt }) => {
-            take_back(desk);
-            refused(desk, market, &error, at, attempt);
-            None
+            Err(refused(desk, market, &error, at, attempt))
         }
         // No launch leaves against the user's word, however far its preparation is.
         None if desk.record.goal != Goal::Running => {
             desk.wait("the launch to be given up");
-            None
+            Err(Progress::Waiting)
         }
-        None => match promote(desk, &run_name(desk)) {
+        None => match promote(desk, &desk.launch_name()) {
             Found::Promoted => {
                 let market = desk.market().unwrap_or_else(|| market.clone());
                 run(desk, &market)
             }
-            Found::Waiting => None,
+            Found::Waiting => Err(Progress::Waiting),
             Found::None => {
                 leave(desk, market);
-                None
+                Err(Progress::Waiting)
             }
         },
     }
@@ -144,7 +138,7 @@ fn leave(desk: &mut Desk<'_>, market: &Market) {
     desk.record.root =
         RootHead::Live { volume: None, generation, root_device: None, kept, from, origin };
     let market = market.clone();
-    desk.start(Row::Launch, &run_name(desk), |desk, token| {
+    desk.start(Row::Launch, &desk.launch_name(), |desk, token| {
         Command::RunInstances(Box::new(Launch {
             market,
             image,
@@ -164,38 +158,6 @@ fn leave(desk: &mut Desk<'_>, market: &Market) {
     desk.wait("the launch to be answered");
 }
 
-/// Takes the head back as soon as a refusal is known, whatever is decided next. Where it means that
-/// the launch was carried out and its instance is lost, the replacement that launched it is over.
-pub(crate) fn take_back_if_refused(desk: &mut Desk<'_>) {
-    match ended::look(desk) {
-        Ended::Seen | Ended::Waiting => return,
-        Ended::Vanished(Some(root)) => {
-            ended::take_root(desk, root);
-            close(desk, End::LostAgain);
-            return;
-        }
-        Ended::No | Ended::Vanished(None) => {}
-    }
-    if matches!(desk.standing(Row::Launch, &run_name(desk)), Some(Asked::Refused { .. })) {
-        take_back(desk);
-    }
-}
-
-/// A definite refusal: the launch has not left, so the head is where it was.
-fn take_back(desk: &mut Desk<'_>) {
-    if let RootHead::Live { volume: None, generation, from, .. } = desk.record.root.clone()
-        && generation == desk.record.generation
-    {
-        desk.record.root = match from {
-            Some((snapshot, image, root_device)) => {
-                RootHead::Captured { snapshot, image, root_device }
-            }
-            None => RootHead::Fresh,
-        };
-        desk.record.generation = before(desk);
-    }
-}
-
 /// The generation that is replaced.
 fn before(desk: &Desk<'_>) -> u64 {
     desk.replacement().map_or(0, |r| r.from_generation)
@@ -207,19 +169,17 @@ fn refused(
     error: &holdfast_model::CloudError,
     at: holdfast_model::Time,
     attempt: u32,
-) {
+) -> Progress {
     if matches!(error.class, ErrorClass::Capacity | ErrorClass::Quota) {
-        desk.cool(market, error.class);
+        markets::cool(desk, market, error.class);
         let message = format!("{market} was refused: {error}; looking for another market");
         desk.tell(Severity::Warn, "market-refused", message);
-        back_to_place(desk);
-        return;
+        return Progress::Reports(Report::MarketRefused);
     }
     if desk.record.stuck.is_some() && desk.take_up_newer_spec() {
-        back_to_place(desk);
-        return;
+        return Progress::Reports(Report::SpecTakenUp);
     }
-    let next = at.plus(crate::desk::pause(desk.scene.tuning.retry_base, attempt));
+    let next = at.plus(crate::context::desk::pause(desk.scene.tuning.retry_base, attempt));
     let kept = desk.record.interface.as_ref().map(|i| i.id.clone());
     if let (Some(kept), NO_INTERFACE) = (kept, error.code.as_str()) {
         // It is looked at before the launch is tried again. Once it is known to be gone, it is made
@@ -231,7 +191,7 @@ fn refused(
             if desk.scene.now < next {
                 desk.wake_at(next);
             }
-            return;
+            return Progress::Waiting;
         }
     }
     if error.class == ErrorClass::Storage {
@@ -239,18 +199,18 @@ fn refused(
         if desk.scene.now < next {
             desk.wake_at(next);
             desk.wait(format!("room for the new instance: {error}"));
-            return;
+            return Progress::Waiting;
         }
         if attempt == 1 {
             desk.tell_no_room(error);
         }
         leave(desk, market);
         desk.wait(format!("room for the new instance: {error}"));
-        return;
+        return Progress::Waiting;
     }
     let asked_to_retry =
         desk.record.stuck.as_ref().is_some_and(|s| s.row == Row::Launch && s.choices.is_empty());
-    if attempt.is_multiple_of(crate::desk::MAX_ATTEMPTS) && !asked_to_retry {
+    if attempt.is_multiple_of(crate::context::desk::MAX_ATTEMPTS) && !asked_to_retry {
         let why = format!("the launch was refused {attempt} times: {error}");
         desk.need_decision(Row::Launch, why.clone());
         desk.wait(why);
@@ -260,27 +220,7 @@ fn refused(
         desk.wake_at(next);
         desk.wait(format!("the launch to be tried again: {error}"));
     }
-}
-
-/// Another market: place again, and capture again, for the zone may change. What was captured
-/// stands in the record, so nothing is captured twice.
-fn back_to_place(desk: &mut Desk<'_>) {
-    let name = run_name(desk);
-    if let Some(r) = desk.record.replacement.as_mut() {
-        r.market = None;
-        for row in [Row::Place, Row::Capture] {
-            if let Some(state) = r.rows.get_mut(&row) {
-                state.done_at = None;
-            }
-        }
-        if let Some(state) = r.rows.get_mut(&Row::Launch) {
-            state.started_at = None;
-            if state.calls.remove(&name).is_some() {
-                r.markets_refused += 1;
-            }
-        }
-    }
-    desk.wait("another market");
+    Progress::Waiting
 }
 
 /// Data volumes in the zone of the launch: restored ones where the content comes from a final

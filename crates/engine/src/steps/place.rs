@@ -1,10 +1,10 @@
 //! Place: choose a market.
 
-use crate::desk::Desk;
-use crate::markets::{Choice, choose, choose_spot};
-use crate::network;
-use crate::replacement::Progress;
-use crate::revert;
+use crate::context::desk::Desk;
+use crate::context::progress::Progress;
+use crate::life::revert;
+use crate::parts::markets::{Choice, choose, choose_spot};
+use crate::parts::network;
 use holdfast_model::{Kind, Row, Severity};
 
 /// Chooses, and tells people where the node goes or why it cannot.
@@ -28,10 +28,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             }
             Progress::Done
         }
-        Choice::NoneBefore(_) | Choice::Never(_) if probing => {
-            revert::not_now(desk);
-            Progress::Waiting
-        }
+        Choice::NoneBefore(_) | Choice::Never(_) if probing => revert::not_now(desk),
         Choice::NoneBefore(at) => {
             let told = desk.replacement().is_some_and(|r| r.without_market_since.is_some());
             if !told {

@@ -1,8 +1,9 @@
 //! Probe: ask the chosen market whether it has capacity, before anything is given up for it.
 
-use crate::desk::{Asked, Desk};
-use crate::replacement::Progress;
-use crate::revert;
+use crate::context::desk::{Asked, Desk};
+use crate::context::progress::{Progress, Report};
+use crate::life::revert;
+use crate::parts::markets;
 use holdfast_model::{Command, ErrorClass, Row};
 
 /// Asks; a refusal cools the market and goes back to place.
@@ -11,8 +12,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         return Progress::Done;
     }
     let Some(market) = desk.market() else {
-        revert::not_now(desk);
-        return Progress::Waiting;
+        return revert::not_now(desk);
     };
     // Each market's probe is a call of its own, as each market's launch is.
     let name = format!("probe:{}", desk.replacement().map_or(0, |r| r.markets_refused));
@@ -36,14 +36,9 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
                 ErrorClass::Quota => ErrorClass::Quota,
                 _ => ErrorClass::Capacity,
             };
-            desk.cool(&market, class);
-            if let Some(r) = desk.record.replacement.as_mut() {
-                r.market = None;
-                r.markets_refused += 1;
-                r.rows.remove(&Row::Place);
-            }
+            markets::cool(desk, &market, class);
             desk.wait(format!("another spot market than {market}: {error}"));
-            Progress::Waiting
+            Progress::Reports(Report::ProbeRefused)
         }
     }
 }

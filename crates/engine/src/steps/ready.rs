@@ -1,8 +1,9 @@
 //! Ready: open the gate, check health.
 
-use crate::desk::{Asked, Desk};
-use crate::network;
-use crate::replacement::Progress;
+use crate::context::desk::{Asked, Desk};
+use crate::context::progress::Progress;
+use crate::parts::network;
+use crate::parts::retention;
 use holdfast_model::command::Mount;
 use holdfast_model::facts::Health;
 use holdfast_model::record::DataHead;
@@ -33,7 +34,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         Known::Present(i) if i.health == Health::Ok => {
             // Only what reached this point is a generation that retention counts.
             desk.record.ready_generation = Some(desk.record.generation);
-            crate::retention::expire(&mut desk.record);
+            retention::expire(&mut desk.record);
             Progress::Done
         }
         _ => {

@@ -1,13 +1,13 @@
 //! Retire: delete what is superseded. The last word on every deletion is
 //! [`retention::is_needed`].
 
-use crate::deallocation;
-use crate::desk::{Asked, Desk, MAX_ATTEMPTS, pause};
-use crate::joined;
-use crate::network;
-use crate::release;
-use crate::replacement::Progress;
-use crate::retention;
+use crate::context::desk::{Asked, Desk, MAX_ATTEMPTS, pause};
+use crate::context::progress::Progress;
+use crate::life::deallocation;
+use crate::life::release;
+use crate::parts::joined;
+use crate::parts::network;
+use crate::parts::retention;
 use holdfast_model::facts::ResourceKind;
 use holdfast_model::time::{HOUR, MINUTE};
 use holdfast_model::{

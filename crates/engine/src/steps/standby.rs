@@ -11,23 +11,20 @@
 //! runs out), the replacement goes on in the ordinary order, with the instance that stands by if it
 //! is there by then. If it is not used, it is deleted like anything else that was made for nothing.
 
-use crate::desk::{Asked, Desk};
-use crate::markets::{self, Choice, choose};
-use crate::network;
-use crate::replacement::Progress;
-use crate::retention::supersede;
+use crate::context::desk::{Asked, Desk};
+use crate::context::progress::Progress;
+use crate::parts::markets::{self, Choice, choose};
+use crate::parts::network;
+use crate::parts::retention::supersede;
+use crate::parts::standing_by;
 use holdfast_model::command::Launch;
-use holdfast_model::facts::{InstanceFact, InstanceState};
+use holdfast_model::facts::InstanceState;
 use holdfast_model::record::RootHead;
-use holdfast_model::replacement::{Call, Replacement};
+use holdfast_model::replacement::Call;
 use holdfast_model::shared::Shared;
 use holdfast_model::time::MINUTE;
-use holdfast_model::{
-    CallState, Command, ErrorClass, Kind, Known, Market, Record, Row, Severity, Time, tags,
-};
+use holdfast_model::{Command, ErrorClass, Kind, Known, Market, Row, Severity, Time, tags};
 
-/// The role of an instance that was launched while another served, of its root and its interface.
-pub(crate) const ROLE: &str = "standby";
 /// The name of its first call; what is asked for elsewhere after a refusal has a number as well.
 const CALL: &str = "run";
 /// How many other markets are asked after a refusal: launches pass a small bucket.
@@ -148,7 +145,7 @@ pub(crate) fn look_elsewhere(desk: &mut Desk<'_>) -> bool {
 fn launch(desk: &mut Desk<'_>, call: &str, market: Market) {
     let generation = desk.record.standby_generation;
     desk.start(Row::Standby, call, |desk, token| {
-        let mut tags = desk.tags(ROLE, &token);
+        let mut tags = desk.tags(standing_by::ROLE, &token);
         tags.insert(tags::GENERATION.to_owned(), generation.to_string());
         Command::RunInstances(Box::new(Launch {
             market,
@@ -170,7 +167,7 @@ fn launch(desk: &mut Desk<'_>, call: &str, market: Market) {
 
 /// How the launch stands: the one that was not refused, or the last.
 fn standing(desk: &Desk<'_>) -> Option<Asked> {
-    let name = call(desk.replacement()?)?.0.clone();
+    let name = standing_by::call(desk.replacement()?)?.0.clone();
     desk.standing(Row::Standby, &name)
 }
 
@@ -251,29 +248,6 @@ fn fits(desk: &Desk<'_>, market: &Market) -> bool {
     kind.is_some_and(|kind| kind.attachment_limit as usize >= needed)
 }
 
-fn call(replacement: &Replacement) -> Option<(&String, &Shared<Call>)> {
-    let calls = &replacement.rows.get(&Row::Standby)?.calls;
-    let refused = |call: &Shared<Call>| matches!(call.state, CallState::Refused { .. });
-    calls.iter().find(|(_, call)| !refused(call)).or_else(|| calls.last_key_value())
-}
-
-/// The instance that stands by, once it is known.
-#[must_use]
-pub fn instance(record: &Record) -> Option<&str> {
-    match &call(record.replacement.as_ref()?)?.1.state {
-        CallState::Done { id } => id.as_deref(),
-        CallState::Started | CallState::Refused { .. } => None,
-    }
-}
-
-/// Whether an instance is the one that stands by, or was, and is being deleted.
-#[must_use]
-pub fn stands_by(record: &Record, instance: &InstanceFact) -> bool {
-    let token = record.replacement.as_ref().and_then(call).map(|(_, call)| &call.token.0);
-    record.superseded.iter().any(|s| s.id == instance.id.as_str())
-        || (token.is_some() && token == instance.tags.get(tags::TOKEN))
-}
-
 /// What came of looking for the instance that stands by.
 pub(crate) enum Found {
     /// None: the launch is an ordinary one.
@@ -333,7 +307,7 @@ pub(crate) fn promote(desk: &mut Desk<'_>, name: &str) -> Found {
 }
 
 fn take(desk: &mut Desk<'_>) -> Option<Shared<Call>> {
-    let name = call(desk.replacement()?)?.0.clone();
+    let name = standing_by::call(desk.replacement()?)?.0.clone();
     let rows = &mut desk.record.replacement.as_mut()?.rows;
     rows.get_mut(&Row::Standby)?.calls.remove(&name)
 }

@@ -6,12 +6,12 @@
 //! few seconds. Whatever delays the termination longer (a refusal, an empty bucket, an answer that
 //! got lost, another process), it is set again first.
 
-use crate::desk::{Asked, Desk, pause};
-use crate::joined;
-use crate::plan::Scene;
-use crate::release;
-use crate::replacement::Progress;
-use crate::retention;
+use crate::context::desk::{Asked, Desk, pause};
+use crate::context::progress::Progress;
+use crate::context::scene::Scene;
+use crate::life::release;
+use crate::parts::joined;
+use crate::parts::retention;
 use crate::steps::standby;
 use holdfast_model::facts::{Attachment, Fact, InstanceFact, InstanceState};
 use holdfast_model::record::{DataVolume, Record, RootHead};

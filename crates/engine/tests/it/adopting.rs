@@ -1,8 +1,9 @@
 //! What an adoption takes for certain, and what it asks, case by case.
 
 use crate::launches::{Played, market};
-use holdfast_engine::adopt::{Adopted, adopt, strays};
-use holdfast_engine::markets::survival::Survival;
+use holdfast_engine::life::adopt::{Adopted, adopt};
+use holdfast_engine::life::strays::strays;
+use holdfast_engine::observed::survival::Survival;
 use holdfast_engine::{Scene, Tuning};
 use holdfast_model::adoption::{Heads, Question};
 use holdfast_model::facts::{

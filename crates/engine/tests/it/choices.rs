@@ -1,8 +1,8 @@
 //! Which market a node is launched in, weighed by hand.
 
 use crate::launches::is_launch;
-use holdfast_engine::markets::policy::{self, Way};
-use holdfast_engine::markets::survival::Survival;
+use holdfast_engine::observed::survival::Survival;
+use holdfast_engine::parts::markets::policy::{self, Way};
 use holdfast_engine::{Plan, Scene, Tuning, World, plan};
 use holdfast_model::facts::ResourceKind;
 use holdfast_model::market::{Catalogue, InstanceType, MarketPrice, Subnet};

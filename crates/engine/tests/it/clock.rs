@@ -1,7 +1,8 @@
 //! A server that starts takes what its records say of the future to be now.
 
 use crate::launches::market;
-use holdfast_engine::{Tuning, clock};
+use holdfast_engine::Tuning;
+use holdfast_engine::context::clock;
 use holdfast_model::record::{Holder, NeedsDecision};
 use holdfast_model::replacement::{Call, Finished, Replacement, RowState};
 use holdfast_model::time::HOUR;

@@ -1,6 +1,6 @@
 //! One node, planned by hand: each answer comes when the test gives it.
 
-use holdfast_engine::markets::survival::Survival;
+use holdfast_engine::observed::survival::Survival;
 use holdfast_engine::replies::absorb;
 use holdfast_engine::{Plan, Scene, Tuning, World, plan};
 use holdfast_model::facts::{

@@ -9,6 +9,7 @@ mod clock;
 mod deallocation;
 mod deletions;
 mod fences;
+mod floors;
 mod interfaces;
 mod joined;
 mod kinds;

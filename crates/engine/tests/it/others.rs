@@ -1,4 +1,4 @@
-use holdfast_engine::markets::survival::Survival;
+use holdfast_engine::observed::survival::Survival;
 use holdfast_engine::{Scene, Tuning, World, invariants};
 use holdfast_model::facts::{Fact, VolumeFact, VolumeState};
 use holdfast_model::market::Catalogue;

@@ -1,7 +1,7 @@
 //! A launch that is refused: what is tried again, when, and when a person is asked.
 
 use crate::launches::{Played, document, is_launch};
-use holdfast_engine::desk::MAX_ATTEMPTS;
+use holdfast_engine::context::desk::MAX_ATTEMPTS;
 use holdfast_engine::words::apply;
 use holdfast_engine::{Tuning, World};
 use holdfast_model::facts::ResourceKind;

@@ -1,7 +1,7 @@
 //! To what a person may return, and what is kept for that.
 
 use crate::launches::document;
-use holdfast_engine::retention::{expire, is_needed};
+use holdfast_engine::parts::retention::{expire, is_needed};
 use holdfast_engine::words::apply;
 use holdfast_model::record::{Final, NeedsDecision, RootHead, SnapshotSet};
 use holdfast_model::user::{Choice, Target, UserCommand};

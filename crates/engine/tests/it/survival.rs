@@ -1,7 +1,7 @@
 //! What is learnt of markets from one state of a record to the next.
 
 use crate::launches::market;
-use holdfast_engine::markets::survival::{FIRST_GUESS, HALF_LIFE, Survival};
+use holdfast_engine::observed::survival::{FIRST_GUESS, HALF_LIFE, Survival};
 use holdfast_model::record::{Holder, Life};
 use holdfast_model::time::{HOUR, MINUTE};
 use holdfast_model::{InstanceId, NodeId, Record, Time};

@@ -1,4 +1,5 @@
-use holdfast_engine::replacement::{TABLE, has, render, rows_of};
+use holdfast_engine::tables::overtakes;
+use holdfast_engine::tables::replacement::{TABLE, has, render, rows_of};
 use holdfast_model::{Kind, Row};
 
 #[test]
@@ -56,4 +57,28 @@ fn the_table_in_the_documentation_is_the_table_in_the_code() {
         "ARCHITECTURE.md must hold this table as it is:\n{}",
         render()
     );
+}
+
+#[test]
+fn what_overtakes_a_replacement_stands_in_the_documentation_as_in_the_code() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ARCHITECTURE.md");
+    let text = std::fs::read_to_string(path).expect("ARCHITECTURE.md");
+    let table = overtakes::render();
+    assert!(text.contains(&table), "ARCHITECTURE.md must hold this table as it is:\n{table}");
+}
+
+#[test]
+fn what_a_row_reports_and_what_happens_to_a_launch_is_decided_in_every_phase_alike() {
+    use overtakes::{OVERTAKES, Phase, When};
+    for line in OVERTAKES {
+        let of_any = |when: &When| {
+            matches!(
+                when,
+                When::LaunchLost | When::LaunchRefused | When::Reported(_) | When::AllDone
+            )
+        };
+        // Only lines of any phase are looked up for these, and only these.
+        assert!(line.when.iter().all(|when| of_any(when) == (line.phase == Phase::Any)));
+        assert!(!line.then.is_empty() && !line.when.is_empty());
+    }
 }

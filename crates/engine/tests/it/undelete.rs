@@ -1,7 +1,8 @@
 //! A deletion is taken back: each part begins with the newest that is kept of it, and what is lost
 //! is named.
 
-use holdfast_engine::words::{NotDone, apply};
+use holdfast_engine::context::refusal::NotDone;
+use holdfast_engine::words::apply;
 use holdfast_model::record::{
     DataHead, DataVolume, Final, GivenUp, Goal, HeldInterface, NeedsDecision, RootHead,
     SnapshotSet, Superseded,

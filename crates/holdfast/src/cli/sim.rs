@@ -8,7 +8,7 @@ use holdfast_sim::campaign::{self, Campaign, MAX_FAILING};
 use holdfast_sim::people::Act;
 use holdfast_sim::run::{self, RunReport};
 use holdfast_sim::scenario::Mix;
-use holdfast_sim::{Class, cells, people, shrink, timeline};
+use holdfast_sim::{Class, cells, lines, people, shrink, timeline};
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -102,7 +102,10 @@ pub fn run(options: &SimOptions) -> Result<ExitCode, Failure> {
     let seconds = began.elapsed().as_secs_f64();
     let full = campaign.tally.counted >= FULL_SIZE && mix == Mix::default();
     let holes = if full { cells::holes(&campaign.tally, &mix) } else { Vec::new() };
-    let not_done = if full { people::holes(&campaign.tally, &mix) } else { Vec::new() };
+    let mut not_done = if full { people::holes(&campaign.tally, &mix) } else { Vec::new() };
+    if full {
+        not_done.extend(lines::holes(&campaign.tally));
+    }
     if options.json {
         print(&format!("{:#}\n", campaign.json(seconds)))?;
     } else {
@@ -240,12 +243,13 @@ fn progress(campaign: &Campaign, goal: Goal, seconds: f64) -> String {
 fn summary(campaign: &Campaign, seconds: f64) -> String {
     let tally = &campaign.tally;
     format!(
-        "{}\n{}\n{} runs, {} h of virtual time in {seconds:.1} s\n\
+        "{}\n{}\n{}\n{} runs, {} h of virtual time in {seconds:.1} s\n\
          {} replacements counted (with acknowledged writes and a fault), {} completed, \
          {} overtaken: {} an hour\n\
          {} violations; well again {} min after the last fault at the latest\n",
         cells::render(tally),
         people::render(tally),
+        lines::render(tally),
         campaign.runs,
         campaign.virtual_ms / 3_600_000,
         tally.counted,

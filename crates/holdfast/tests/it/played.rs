@@ -3,7 +3,8 @@
 
 use holdfast_api::{Auth, router, serve};
 use holdfast_controller::{Ask, Handle, NodeView, Refusal, View};
-use holdfast_engine::words::{self, NotDone};
+use holdfast_engine::context::refusal::NotDone;
+use holdfast_engine::words;
 use holdfast_model::record::{Goal, Holder, Record};
 use holdfast_model::user::UserCommand;
 use holdfast_model::{Lifecycle, Market, Spec, Time, document};

@@ -8,7 +8,7 @@
 use crate::scene::{LIGHT, LIMIT, SNAPSHOTS, Scene, Shape, WHOLE};
 use holdfast_cloud_sim::{Fault, When};
 use holdfast_controller::Input;
-use holdfast_engine::replacement::{has, rows_of};
+use holdfast_engine::tables::replacement::{has, rows_of};
 use holdfast_model::standing::Cause;
 use holdfast_model::time::MINUTE;
 use holdfast_model::{Command, Kind, Record, Row};

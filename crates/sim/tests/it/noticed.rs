@@ -1,7 +1,7 @@
 //! Small mistakes with large effects: each of these scenes fails if one condition is forgotten.
 
 use crate::scene::{LIGHT, Scene, WHOLE};
-use holdfast_engine::steps::standby;
+use holdfast_engine::parts::standing_by;
 use holdfast_model::facts::{Fact, InstanceState};
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::{Deallocation, UserCommand};
@@ -108,11 +108,11 @@ fn one_stands_by(seed: u64, launched: &mut Launched) -> (Scene, InstanceId) {
             let seen = s.cloud.truly(id);
             matches!(seen, Some(Fact::Instance(i)) if i.state == InstanceState::Running)
         };
-        s.record(node).is_some_and(|r| standby::instance(&r).is_some_and(runs))
+        s.record(node).is_some_and(|r| standing_by::instance(&r).is_some_and(runs))
     });
     launched.look(&scene);
     let record = scene.sim.record(&scene.node).unwrap();
-    let id = InstanceId::from(standby::instance(&record).unwrap());
+    let id = InstanceId::from(standing_by::instance(&record).unwrap());
     (scene, id)
 }
 

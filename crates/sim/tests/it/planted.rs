@@ -3,7 +3,7 @@
 
 use crate::scene::{LIGHT, SNAPSHOTS, Scene, Shape, WHOLE};
 use holdfast_cloud_sim::{Fault, When};
-use holdfast_engine::retention::{FINALS_KEPT, SET_ASIDE_KEPT};
+use holdfast_engine::parts::retention::{FINALS_KEPT, SET_ASIDE_KEPT};
 use holdfast_model::facts::{Fact, InstanceState};
 use holdfast_model::time::{MINUTE, SECOND};
 use holdfast_model::{InstanceId, Kind, Row};

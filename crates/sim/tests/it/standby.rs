@@ -1,8 +1,8 @@
 //! Make before break: the next instance is launched while the old one serves.
 
 use crate::scene::{LIGHT, Scene, Shape, WHOLE};
-use holdfast_engine::markets::survival::Survival;
-use holdfast_engine::steps::standby;
+use holdfast_engine::observed::survival::Survival;
+use holdfast_engine::parts::standing_by;
 use holdfast_engine::{Scene as Seen, Tuning, World, invariants};
 use holdfast_model::facts::{Fact, InstanceState};
 use holdfast_model::time::{MINUTE, SECOND};
@@ -18,11 +18,11 @@ fn until_one_stands_by(scene: &mut Scene) -> (InstanceId, InstanceId) {
         s.record(node).is_some_and(|r| {
             let running = InstanceState::Running;
             let runs = |id: &str| matches!(s.cloud.truly(id), Some(Fact::Instance(i)) if i.state == running);
-            standby::instance(&r).is_some_and(runs)
+            standing_by::instance(&r).is_some_and(runs)
         })
     });
     let record = scene.sim.record(&scene.node).unwrap();
-    let next = InstanceId::from(standby::instance(&record).unwrap());
+    let next = InstanceId::from(standing_by::instance(&record).unwrap());
     (next, record.holder.clone().unwrap().id)
 }
 
