@@ -21,6 +21,7 @@ mod matrix;
 mod network;
 mod noticed;
 mod overlooked;
+mod overtakes;
 mod pairs;
 mod planted;
 mod regressions;
