@@ -430,7 +430,7 @@ impl World {
     /// kept. What is gone is remembered for two hours.
     #[must_use]
     pub fn remembers(&self) -> usize {
-        self.seen.len() + self.gone.len() + self.touched.len()
+        self.seen.len() + self.gone.len() + self.touched.len() + self.forgotten.len()
     }
 
     /// Everything visible.

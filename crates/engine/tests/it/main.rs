@@ -16,6 +16,7 @@ mod kinds;
 mod launches;
 mod looks;
 mod others;
+mod overtakes;
 mod periods;
 mod refusals;
 mod returns;

@@ -354,4 +354,11 @@ fn what_is_remembered_is_counted_with_what_is_gone_and_what_was_only_spoken_of()
     world.absorb_reply(&Reply { facts: Vec::new(), gone: ids() }, Time(30));
     // Two that are seen; one that is gone, and the command that took it; two that were spoken of.
     assert_eq!(world.remembers(), 6);
+    // Of what was forgotten the id is kept for two hours more.
+    let hour = 3_600_000;
+    let after = [3, 4, 5].map(|hours| {
+        world.complete_sweep(ResourceKind::Volume, Time(30 + hours * hour));
+        world.remembers()
+    });
+    assert_eq!(after, [2, 2, 0]);
 }

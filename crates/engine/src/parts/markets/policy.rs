@@ -47,12 +47,6 @@ pub fn hourly(way: &Way, on_demand_usd: f64, weight: f64) -> f64 {
     way.hourly_usd + weight * on_demand_usd * blackouts / way.life_ms.max(1.0)
 }
 
-/// Whether it pays to leave on-demand for this way.
-#[must_use]
-pub fn pays(way: &Way, on_demand_usd: f64, weight: f64) -> bool {
-    hourly(way, on_demand_usd, weight) < on_demand_usd
-}
-
 /// A time for people: `40 min`, `5.2 h`, `3.1 d`.
 #[must_use]
 pub fn spell(millis: f64) -> String {
