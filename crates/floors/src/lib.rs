@@ -56,7 +56,7 @@ pub fn faults(source: &Path, floors: &[&[&str]]) -> Result<Vec<String>, ReadErro
 /// The place of a module's floor, from the top.
 fn floor_of(module: &str, floors: &[&[&str]]) -> Option<usize> {
     let is_in = |name: &&str| module == *name || module.starts_with(&format!("{name}::"));
-    floors.iter().position(|floor| floor.iter().any(|name| is_in(&name)))
+    floors.iter().position(|floor| floor.iter().any(is_in))
 }
 
 /// Files that name each other, by way of others or not.

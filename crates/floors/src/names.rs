@@ -97,7 +97,7 @@ impl Reader<'_> {
     }
 
     /// A path as it is written, from the crate's root; nothing if it does not lead into the crate.
-    fn from_root(&self, written: &[String]) -> Option<Vec<String>> {
+    fn resolve(&self, written: &[String]) -> Option<Vec<String>> {
         let own = || self.module.split("::").filter(|part| !part.is_empty()).map(str::to_owned);
         let mut from: Vec<String> = match written.first()?.as_str() {
             "crate" => Vec::new(),
@@ -142,7 +142,7 @@ impl Reader<'_> {
     fn read_end(&mut self, before: &[String], last: Option<&syn::Ident>) {
         let mut path = before.to_vec();
         path.extend(last.map(ToString::to_string));
-        if let Some(path) = self.from_root(&path) {
+        if let Some(path) = self.resolve(&path) {
             self.note(&path);
         }
     }
@@ -157,7 +157,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         let written: Vec<String> = path.segments.iter().map(|s| s.ident.to_string()).collect();
         // A name alone is in scope by a `use`, which is read already, or is the file's own.
         if written.len() > 1
-            && let Some(path) = self.from_root(&written)
+            && let Some(path) = self.resolve(&written)
         {
             self.note(&path);
         }
