@@ -1,7 +1,7 @@
 //! Whether what a spec names is offered in this region, and what its author should know.
 
 use holdfast_model::market::{Catalogue, Subnet};
-use holdfast_model::{FieldError, Spec};
+use holdfast_model::{EventCode, FieldError, Spec};
 use std::collections::BTreeSet;
 
 /// How many names an error lists.
@@ -67,7 +67,7 @@ fn check_address(spec: &Spec, catalogue: &Catalogue) -> Option<FieldError> {
 
 /// What the author of a spec that is accepted should know: an event's code and a sentence each.
 #[must_use]
-pub fn remarks(spec: &Spec, catalogue: &Catalogue) -> Vec<(&'static str, String)> {
+pub fn remarks(spec: &Spec, catalogue: &Catalogue) -> Vec<(EventCode, String)> {
     let mut remarks = Vec::new();
     let zones: BTreeSet<&str> = spec
         .subnets
@@ -88,12 +88,12 @@ pub fn remarks(spec: &Spec, catalogue: &Catalogue) -> Vec<(&'static str, String)
              also when that has no capacity (compute.subnetIds)",
             zones.join(", ")
         );
-        remarks.push(("zone-pinned", message));
+        remarks.push((EventCode::ZonePinned, message));
     }
     if !spec.not_acted_on.is_empty() {
         let what = spec.not_acted_on.join(", ");
         let message = format!("kept, but not acted on by this version: {what}");
-        remarks.push(("not-acted-on", message));
+        remarks.push((EventCode::NotActedOn, message));
     }
     remarks
 }

@@ -11,7 +11,7 @@ use crate::tables::replacement::{has, rows_of};
 use crate::tables::triggers;
 use holdfast_model::record::Record;
 use holdfast_model::time::MINUTE;
-use holdfast_model::{Event, Row, Severity, Time};
+use holdfast_model::{Event, EventCode, Row, Time};
 
 /// How often one plan goes through the table before it rests: a row may enable others.
 const MAX_ROUNDS: usize = 32;
@@ -122,10 +122,10 @@ fn run_rows(desk: &mut Desk<'_>, overtaken: &mut Vec<Followed>) {
                 if desk.record.stuck.as_ref().is_some_and(is_it) {
                     desk.record.stuck = None;
                     let name = spec.row.name();
-                    desk.tell(Severity::Info, "unstuck", format!("{name} goes on by itself"));
+                    desk.tell(EventCode::Unstuck, format!("{name} goes on by itself"));
                 }
                 let name = spec.row.name();
-                desk.tell(Severity::Debug, "row-done", format!("{name} is done"));
+                desk.tell(EventCode::RowDone, format!("{name} is done"));
             }
             progress => {
                 if let Progress::Reports(report) = progress {

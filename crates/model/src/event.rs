@@ -1,5 +1,10 @@
 //! What people are told.
 
+/// The codes.
+mod code;
+
+pub use code::EventCode;
+
 use crate::{NodeId, Time};
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +31,16 @@ pub struct Event {
     pub node: NodeId,
     /// How grave.
     pub severity: Severity,
-    /// A stable word for programs, such as `interrupted`, `row-done`, `needs-decision`.
-    pub code: String,
+    /// What it is about, for programs.
+    pub code: EventCode,
     /// A sentence for people.
     pub message: String,
+}
+
+impl Event {
+    /// An event; how grave it is follows from its code.
+    #[must_use]
+    pub fn new(at: Time, node: NodeId, code: EventCode, message: impl Into<String>) -> Event {
+        Event { at, node, severity: code.severity(), code, message: message.into() }
+    }
 }

@@ -26,7 +26,7 @@ pub mod user;
 pub mod versions;
 
 pub use command::{CloudError, Command, ErrorClass, Reply};
-pub use event::{Event, Severity};
+pub use event::{Event, EventCode, Severity};
 pub use facts::{Facts, Known};
 pub use field_error::FieldError;
 pub use ids::*;

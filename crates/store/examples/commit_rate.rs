@@ -1,7 +1,7 @@
 //! How many commits per second the disk allows: one by one, and grouped by the writer.
 //! `cargo run -p holdfast-store --example commit_rate [DIR]` (DIR: on the disk to measure).
 
-use holdfast_model::{Event, NodeId, Severity, Time};
+use holdfast_model::{Event, EventCode, NodeId, Severity, Time};
 use holdfast_store::sqlite::SqliteStore;
 use holdfast_store::writer::Writer;
 use holdfast_store::{Store, Write, Written};
@@ -22,7 +22,7 @@ fn write(n: u64, expected: u64) -> Write {
         at: Time(expected),
         node: node.clone(),
         severity: Severity::Info,
-        code: "row-done".to_owned(),
+        code: EventCode::RowDone,
         message: "launch is done: i-0123456789 runs in local-1a".to_owned(),
     };
     Write { node, expected, record: Some("x".repeat(RECORD)), events: vec![event] }

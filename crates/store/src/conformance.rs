@@ -5,7 +5,7 @@ use crate::{
     EventFilter, MAX_EVENTS_KEPT, MAX_EVENTS_READ, MAX_GROUP, Store, StoreError, StoredEvent,
     StoredRecord, Write, Written,
 };
-use holdfast_model::{Event, NodeId, Severity, Time};
+use holdfast_model::{Event, EventCode, NodeId, Time};
 
 type Check = fn(&dyn Store);
 
@@ -46,13 +46,7 @@ fn node(n: u32) -> NodeId {
 }
 
 fn event(n: u32, at: u64, message: &str) -> Event {
-    Event {
-        at: Time(at),
-        node: node(n),
-        severity: Severity::Info,
-        code: "checked".to_owned(),
-        message: message.to_owned(),
-    }
+    Event::new(Time(at), node(n), EventCode::Created, message)
 }
 
 fn put(n: u32, expected: u64, json: &str) -> Write {

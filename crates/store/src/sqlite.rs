@@ -19,7 +19,7 @@ use crate::{
     EventFilter, EventLimits, MAX_EVENTS_READ, Store, StoreError, StoredEvent, StoredRecord, Write,
     Written, check_group,
 };
-use holdfast_model::{Event, NodeId, Severity, Time};
+use holdfast_model::{Event, EventCode, NodeId, Time};
 use lock::DirectoryLock;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ffi, params};
@@ -210,13 +210,11 @@ fn event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
     let sequence = row.get::<_, i64>(0)?.unsigned_abs();
     let event = match serde_json::from_slice(row.get_ref(3)?.as_bytes()?) {
         Ok(event) => event,
-        Err(e) => Event {
-            at: Time(row.get::<_, i64>(2)?.unsigned_abs()),
-            node: NodeId(row.get(1)?),
-            severity: Severity::Warn,
-            code: "unreadable-event".to_owned(),
-            message: format!("event {sequence} of the store cannot be read: {e}"),
-        },
+        Err(e) => {
+            let at = Time(row.get::<_, i64>(2)?.unsigned_abs());
+            let message = format!("event {sequence} of the store cannot be read: {e}");
+            Event::new(at, NodeId(row.get(1)?), EventCode::UnreadableEvent, message)
+        }
     };
     Ok(StoredEvent { sequence, event })
 }

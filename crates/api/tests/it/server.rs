@@ -9,7 +9,8 @@ use holdfast_model::record::{Goal, Holder, Record};
 use holdfast_model::standing::{Cause, Freeze};
 use holdfast_model::user::UserCommand;
 use holdfast_model::{
-    Event, InstanceId, Lifecycle, Market, NodeId, Severity, Spec, SubnetId, Time, Zone, document,
+    Event, EventCode, InstanceId, Lifecycle, Market, NodeId, Severity, Spec, SubnetId, Time, Zone,
+    document,
 };
 use holdfast_store::memory::MemoryStore;
 use holdfast_store::{Store, Write};
@@ -178,7 +179,7 @@ impl Server {
             at: Time(at),
             node: node.clone(),
             severity,
-            code: "said".to_owned(),
+            code: EventCode::Decided,
             message: message.to_owned(),
         };
         let expected =

@@ -11,9 +11,7 @@ use holdfast_model::facts::ResourceKind;
 use holdfast_model::market::Catalogue;
 use holdfast_model::time::SECOND;
 use holdfast_model::user::UserCommand;
-use holdfast_model::{
-    CloudError, Event, Invariant, NodeId, Record, Reply, Row, Severity, Time, Token,
-};
+use holdfast_model::{CloudError, Event, EventCode, Invariant, Record, Reply, Row, Time, Token};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -235,11 +233,10 @@ impl Runner {
                 continue;
             }
             let why = format!("{}: {}", b.name, b.what);
-            events.push(event(
-                &record.id,
+            events.push(Event::new(
                 scene.now,
-                Severity::Error,
-                "invariant-broken",
+                record.id.clone(),
+                EventCode::InvariantBroken,
                 format!(
                     "{why}; nothing more is done with this node until the server is started again"
                 ),
@@ -285,42 +282,45 @@ fn echo(
     now: Time,
 ) -> Vec<Event> {
     let (code, message) = match word {
-        UserCommand::Create { .. } => ("created", "the node was created".to_owned()),
+        UserCommand::Create { .. } => (EventCode::Created, "the node was created".to_owned()),
         UserCommand::Update { .. } => {
             let revision = record.spec_revision;
             let message =
                 format!("spec revision {revision}; it takes effect at the next replacement");
-            ("updated", message)
+            (EventCode::Updated, message)
         }
-        UserCommand::Pause(_) => ("pause-asked", "a pause was asked for".to_owned()),
-        UserCommand::Resume(_) => ("resume-asked", "a resume was asked for".to_owned()),
-        UserCommand::Recycle(_) => ("recycle-asked", "a recycle was asked for".to_owned()),
-        UserCommand::Rollback { .. } => ("rollback-asked", "a rollback was asked for".to_owned()),
-        UserCommand::Delete { .. } => ("delete-asked", "the deletion was asked for".to_owned()),
+        UserCommand::Pause(_) => (EventCode::PauseAsked, "a pause was asked for".to_owned()),
+        UserCommand::Resume(_) => (EventCode::ResumeAsked, "a resume was asked for".to_owned()),
+        UserCommand::Recycle(_) => (EventCode::RecycleAsked, "a recycle was asked for".to_owned()),
+        UserCommand::Rollback { .. } => {
+            (EventCode::RollbackAsked, "a rollback was asked for".to_owned())
+        }
+        UserCommand::Delete { .. } => {
+            (EventCode::DeleteAsked, "the deletion was asked for".to_owned())
+        }
         UserCommand::Undelete { .. } => {
             let mut message = "the deletion was taken back; the node is paused".to_owned();
             if !lost.is_empty() {
                 message.push_str(&format!("; this is lost: {}", lost.join("; ")));
             }
-            ("undelete-asked", message)
+            (EventCode::UndeleteAsked, message)
         }
-        UserCommand::DeleteVolume { volume, .. } => {
-            ("volume-deleted", format!("{volume} is deleted, with what is on it, as was asked"))
-        }
+        UserCommand::DeleteVolume { volume, .. } => (
+            EventCode::VolumeDeleted,
+            format!("{volume} is deleted, with what is on it, as was asked"),
+        ),
         UserCommand::Adopt { .. } => return Vec::new(),
-        UserCommand::Decide { choice, .. } => ("decided", format!("a person chose: {choice:?}")),
+        UserCommand::Decide { choice, .. } => {
+            (EventCode::Decided, format!("a person chose: {choice:?}"))
+        }
     };
-    let mut events = vec![event(&record.id, now, Severity::Info, code, message)];
+    let mut events = vec![Event::new(now, record.id.clone(), code, message)];
     if let UserCommand::Create { .. } | UserCommand::Update { .. } = word
         && let Ok(spec) = record.document.spec()
     {
         for (code, message) in offered::remarks(&spec, catalogue) {
-            events.push(event(&record.id, now, Severity::Warn, code, message));
+            events.push(Event::new(now, record.id.clone(), code, message));
         }
     }
     events
-}
-
-fn event(node: &NodeId, at: Time, severity: Severity, code: &str, message: String) -> Event {
-    Event { at, node: node.clone(), severity, code: code.to_owned(), message }
 }

@@ -8,7 +8,7 @@ use holdfast_engine::parts::retention;
 use holdfast_model::facts::ResourceKind;
 use holdfast_model::record::{DataHead, Goal, RootHead};
 use holdfast_model::standing::{Cause, Freeze, Standing};
-use holdfast_model::{Command, Event, NodeId, Record, Severity, Time, tags};
+use holdfast_model::{Command, Event, EventCode, NodeId, Record, Time, tags};
 
 /// If at least this many resources vanish at once, and they are most of them, something is wrong
 /// with the view and not with the resources.
@@ -91,7 +91,7 @@ impl Fleet {
         now: Time,
         effects: &mut Vec<Effect>,
     ) {
-        self.tell(Severity::Error, "frozen", format!("nothing is changed: {reason}"), now, effects);
+        self.tell(EventCode::Frozen, format!("nothing is changed: {reason}"), now, effects);
         self.standing.freezes.insert(cause, Freeze { since: now, reason, ids: Vec::new() });
         self.dirty.extend(self.runners.keys().cloned());
     }
@@ -108,21 +108,14 @@ impl Fleet {
             None => "a person lifted the freeze".to_owned(),
             Some(freeze) => format!("still frozen: {}", freeze.reason),
         };
-        self.tell(Severity::Info, "thawed", left, now, effects);
+        self.tell(EventCode::Thawed, left, now, effects);
         self.dirty.extend(self.runners.keys().cloned());
     }
 
     /// Tells of the fleet as a whole.
-    fn tell(
-        &mut self,
-        severity: Severity,
-        code: &str,
-        message: String,
-        now: Time,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn tell(&mut self, code: EventCode, message: String, now: Time, effects: &mut Vec<Effect>) {
         let node = NodeId::from(FLEET);
-        let event = Event { at: now, node: node.clone(), severity, code: code.to_owned(), message };
+        let event = Event::new(now, node.clone(), code, message);
         // Nobody waits for this commit, and no record goes with it.
         let id = self.id();
         effects.push(Effect::Commit { id, node, expected: 0, record: None, events: vec![event] });
@@ -144,7 +137,7 @@ impl Fleet {
                 self.view_back = None;
                 self.standing.freezes.remove(&Cause::Vanished);
                 let message = "what had vanished shows again".to_owned();
-                self.tell(Severity::Info, "thawed", message, now, effects);
+                self.tell(EventCode::Thawed, message, now, effects);
                 self.dirty.extend(self.runners.keys().cloned());
             }
             return;

@@ -6,7 +6,7 @@ use super::{Effect, Fleet};
 use crate::handle::Refusal;
 use holdfast_model::facts::{Fact, InstanceState};
 use holdfast_model::versions::RecordError;
-use holdfast_model::{Event, NodeId, Record, Severity, Time};
+use holdfast_model::{Event, EventCode, NodeId, Record, Time};
 use std::sync::Arc;
 
 /// A stored record that cannot be used.
@@ -51,14 +51,8 @@ impl Fleet {
         let id = self.id();
         let refusal = match (refusal, self.runners.get_mut(&node)) {
             (None, Some(runner)) if runner.committing.is_none() => {
-                let event = Event {
-                    at: now,
-                    node: node.clone(),
-                    severity: Severity::Warn,
-                    code: "forgotten".to_owned(),
-                    message: "deleted: its record was damaged, and the cloud shows nothing of it"
-                        .to_owned(),
-                };
+                let message = "deleted: its record was damaged, and the cloud shows nothing of it";
+                let event = Event::new(now, node.clone(), EventCode::Forgotten, message);
                 let nothing = serde_json::Value::Object(serde_json::Map::new());
                 let draft = Draft {
                     record: None,

@@ -31,7 +31,7 @@ fn told(document: Value) -> Vec<(Severity, String, String)> {
         _ => None,
     });
     let events = events.expect("a commit").into_iter();
-    events.map(|event| (event.severity, event.code, event.message)).collect()
+    events.map(|event| (event.severity, event.code.name().to_owned(), event.message)).collect()
 }
 
 fn codes(document: Value) -> Vec<String> {

@@ -9,7 +9,7 @@ use holdfast_model::replacement::{Call, CallState, Replacement, RowState};
 use holdfast_model::tags::{self, Tags};
 use holdfast_model::user::Choice;
 use holdfast_model::{
-    CloudError, Command, ErrorClass, Event, Kind, Known, Market, Row, Severity, Spec, Time, Token,
+    CloudError, Command, ErrorClass, Event, EventCode, Kind, Known, Market, Row, Spec, Time, Token,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -133,14 +133,8 @@ impl<'a> Desk<'a> {
     }
 
     /// Tells people something.
-    pub fn tell(&mut self, severity: Severity, code: &str, message: String) {
-        self.events.push(Event {
-            at: self.scene.now,
-            node: self.record.id.clone(),
-            severity,
-            code: code.to_owned(),
-            message,
-        });
+    pub fn tell(&mut self, code: EventCode, message: String) {
+        self.events.push(Event::new(self.scene.now, self.record.id.clone(), code, message));
     }
 
     /// Asks to be planned again at `at` at the latest.
@@ -279,7 +273,7 @@ impl<'a> Desk<'a> {
             Some(Asked::Done(None)) if self.makes(row, name) => {
                 // A repeated request whose first answer was lost says "done", and shows nothing.
                 let what = format!("what {name} made was gone before it was used; it is made anew");
-                self.tell(Severity::Warn, "made-anew", what);
+                self.tell(EventCode::MadeAnew, what);
                 self.start(row, name, make);
                 self.wait(format!("{name} to be answered"));
                 Asked::Waiting
@@ -298,7 +292,7 @@ impl<'a> Desk<'a> {
                 if self.scene.now >= next {
                     if !passes {
                         let what = format!("{name} was refused ({error}); it is tried again");
-                        self.tell(Severity::Warn, "call-retried", what);
+                        self.tell(EventCode::CallRetried, what);
                     } else if attempt == 1 {
                         self.tell_no_room(&error);
                     }
@@ -315,7 +309,7 @@ impl<'a> Desk<'a> {
     /// Tells people that there is no room for volumes or snapshots.
     pub fn tell_no_room(&mut self, error: &CloudError) {
         let message = format!("{error}; the node goes on as soon as there is room");
-        self.tell(Severity::Warn, "no-room", message);
+        self.tell(EventCode::NoRoom, message);
     }
 
     /// Takes up the user's newest spec, where following the old one leads nowhere. Returns whether
@@ -331,11 +325,7 @@ impl<'a> Desk<'a> {
         replacement.document = self.record.document.clone();
         self.spec = spec;
         self.record.stuck = None;
-        self.tell(
-            Severity::Info,
-            "spec-taken-up",
-            format!("spec revision {newest} is followed now"),
-        );
+        self.tell(EventCode::SpecTakenUp, format!("spec revision {newest} is followed now"));
         true
     }
 
@@ -350,7 +340,7 @@ impl<'a> Desk<'a> {
         if self.record.stuck.is_some() {
             return;
         }
-        self.tell(Severity::Error, "needs-decision", format!("{} is stuck: {why}", row.name()));
+        self.tell(EventCode::NeedsDecision, format!("{} is stuck: {why}", row.name()));
         self.record.stuck = Some(NeedsDecision {
             row,
             since: self.scene.now,

@@ -19,7 +19,7 @@ use crate::parts::standing_by;
 use holdfast_model::adoption::{Candidate, Heads, Question};
 use holdfast_model::facts::{Fact, Health, InstanceFact, InstanceState};
 use holdfast_model::record::{Goal, Holder, RootHead, SnapshotSet, Upkeep};
-use holdfast_model::{Epoch, Event, Market, NodeId, Record, Severity, SubnetId, tags};
+use holdfast_model::{Epoch, Event, EventCode, Market, NodeId, Record, SubnetId, tags};
 use work::Work;
 
 /// Numbers of replacements are advanced by this much beyond the newest that is known, so that no
@@ -100,13 +100,8 @@ pub fn adopt(record: &Record, heads: &Heads, scene: &Scene<'_>) -> Result<Adopte
 /// The event that goes with an adoption.
 #[must_use]
 pub fn event(adopted: &Adopted, scene: &Scene<'_>) -> Event {
-    Event {
-        at: scene.now,
-        node: adopted.record.id.clone(),
-        severity: Severity::Warn,
-        code: "adopted".to_owned(),
-        message: format!("adopted on a person's word: {}", adopted.found),
-    }
+    let message = format!("adopted on a person's word: {}", adopted.found);
+    Event::new(scene.now, adopted.record.id.clone(), EventCode::Adopted, message)
 }
 
 /// What an older record had under way is over, and nothing that it meant to delete is deleted.

@@ -8,7 +8,7 @@ use crate::context::scene::Scene;
 use crate::observed::marks::{epoch, generation};
 use holdfast_model::facts::Fact;
 use holdfast_model::record::{MAX_EVIDENCE, Quarantine};
-use holdfast_model::{Epoch, NodeId, Record, Severity, tags};
+use holdfast_model::{Epoch, EventCode, NodeId, Record, tags};
 
 /// Whether a resource was made by a controller that knew more than this record.
 fn is_beyond(record: &Record, fact: &Fact, scene: &Scene<'_>) -> bool {
@@ -40,7 +40,7 @@ pub(crate) fn holds(desk: &mut Desk<'_>) -> bool {
     if desk.record.quarantine.is_none()
         && let Some(found) = evidence(desk)
     {
-        desk.tell(Severity::Error, "quarantined", found.why.clone());
+        desk.tell(EventCode::Quarantined, found.why.clone());
         desk.record.quarantine = Some(found);
     }
     if let Some(quarantine) = &desk.record.quarantine {

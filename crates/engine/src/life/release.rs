@@ -6,7 +6,7 @@ use crate::context::desk::{Asked, Desk, pause};
 use holdfast_model::facts::Fact;
 use holdfast_model::record::{DataHead, RootHead};
 use holdfast_model::tags::{self, Tags};
-use holdfast_model::{Command, Known, Row, Severity};
+use holdfast_model::{Command, EventCode, Known, Row};
 use std::collections::BTreeSet;
 
 /// How often it is asked at most that our tags come off something. The pauses grow to two minutes at
@@ -96,7 +96,7 @@ pub(crate) fn untag(desk: &mut Desk<'_>) -> bool {
                     "{id} is let go and keeps Holdfast's tags, which could not be taken off \
                      ({error}); nothing of it is touched any more"
                 );
-                desk.tell(Severity::Warn, "not-untagged", message);
+                desk.tell(EventCode::NotUntagged, message);
                 desk.record.released.retain(|released| released != &id);
             }
         }

@@ -7,7 +7,7 @@
 use crate::context::desk::Desk;
 use crate::context::progress::{Progress, Report};
 use crate::parts::markets::{Choice, choose_spot};
-use holdfast_model::{Lifecycle, Market, Row, Severity};
+use holdfast_model::{EventCode, Lifecycle, Market, Row};
 
 /// The reason to look for a way back now, if there is one; otherwise the desk is woken when there
 /// may be one.
@@ -55,7 +55,7 @@ fn braked(desk: &mut Desk<'_>, market: &Market) {
          --voluntary-per-hour)",
         at.since(now) / 1_000
     );
-    desk.tell(Severity::Info, "braked", message);
+    desk.tell(EventCode::Braked, message);
     desk.wake_at(at);
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn not_now(desk: &mut Desk<'_>) -> Progress {
          {} s",
         interval / 1_000
     );
-    desk.tell(Severity::Info, "revert-postponed", message);
+    desk.tell(EventCode::RevertPostponed, message);
     desk.wake_at(at);
     Progress::Reports(Report::NoSpot)
 }

@@ -10,7 +10,7 @@ use holdfast_model::record::{Final, Goal, Record, Rollback, RootHead, RootPoint,
 use holdfast_model::spec::{BlockDevicesMode, ROOT_DEVICES};
 use holdfast_model::time::MINUTE;
 use holdfast_model::user::{Choice, Target};
-use holdfast_model::{Command, ImageId, Kind, Known, Row, Severity, SnapshotId};
+use holdfast_model::{Command, EventCode, ImageId, Kind, Known, Row, SnapshotId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Takes a user's word for a rollback; everything that can be refused is refused here.
@@ -219,7 +219,7 @@ pub(crate) fn lost(desk: &mut Desk<'_>, row: Row, id: &str, of: &str) {
         stuck.choices.push(Choice::Restore);
     }
     let message = stuck.why.clone();
-    desk.tell(Severity::Error, "can-be-restored", message);
+    desk.tell(EventCode::CanBeRestored, message);
 }
 
 /// Whether a person has accepted that this volume begins with an earlier content.
@@ -250,7 +250,7 @@ pub(crate) fn join(desk: &mut Desk<'_>) {
     r.kind = Kind::Rollback;
     r.reason.clone_from(&reason);
     desk.record.stuck = None;
-    desk.tell(Severity::Info, Kind::Rollback.name(), reason);
+    desk.tell(EventCode::Begun(Kind::Rollback), reason);
 }
 
 /// Puts the chosen content in the place of the newest, which has been captured. True once it is.
@@ -287,7 +287,7 @@ pub(crate) fn put_in_place(desk: &mut Desk<'_>) -> bool {
         "generation {} is next's beginning; what generation {last} left is kept",
         rollback.generation
     );
-    desk.tell(Severity::Warn, "rolled-back", message);
+    desk.tell(EventCode::RolledBack, message);
     true
 }
 
@@ -385,6 +385,6 @@ pub(crate) fn changes_image(desk: &mut Desk<'_>, old: &SnapshotId) -> bool {
         "the spec names another image: the root begins anew with {wanted}; the one before is kept \
          as generation {generation}, to roll back to"
     );
-    desk.tell(Severity::Warn, "image-changed", message);
+    desk.tell(EventCode::ImageChanged, message);
     true
 }

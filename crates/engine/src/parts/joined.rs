@@ -10,7 +10,7 @@ use crate::context::desk::{Asked, Desk};
 use holdfast_model::facts::{Attachment, InstanceFact, InstanceState, VolumeFact};
 use holdfast_model::record::{DataHead, DataVolume, Joined};
 use holdfast_model::spec::{DataVolumeSpec, MAX_DATA_VOLUMES};
-use holdfast_model::{Command, Known, Row, Severity, Spec, VolumeId, tags};
+use holdfast_model::{Command, EventCode, Known, Row, Spec, VolumeId, tags};
 
 impl Desk<'_> {
     /// Every data volume of the node: those of the spec, then those that joined it.
@@ -99,7 +99,7 @@ fn join(desk: &mut Desk<'_>, instance: &InstanceFact, attachment: &Attachment) -
     let message = format!(
         "{volume} was attached as {device}: it belongs to the node from now on, at {mount}"
     );
-    desk.tell(Severity::Info, "volume-joined", message);
+    desk.tell(EventCode::VolumeJoined, message);
     false
 }
 
@@ -140,7 +140,7 @@ fn leave(desk: &mut Desk<'_>, instance: &InstanceFact) {
         }
         let message = format!("{id} was detached from {}: it is its user's again", data.device);
         desk.record.data.retain(|d| d.device != data.device);
-        desk.tell(Severity::Info, "volume-left", message);
+        desk.tell(EventCode::VolumeLeft, message);
     }
 }
 
@@ -151,7 +151,7 @@ pub(crate) fn let_go(desk: &mut Desk<'_>) {
             desk.record.left.push(id.clone());
             desk.record.data.retain(|d| d.device != data.device);
             let message = format!("data is not kept any more: {id} is its user's again");
-            desk.tell(Severity::Info, "volume-left", message);
+            desk.tell(EventCode::VolumeLeft, message);
         }
     }
 }

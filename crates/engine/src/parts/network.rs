@@ -11,7 +11,7 @@ use crate::parts::retention::supersede;
 use holdfast_model::facts::{Fact, InterfaceFact};
 use holdfast_model::record::{HeldInterface, Holder};
 use holdfast_model::spec::{MAX_DEVICE_INDEX, Spec};
-use holdfast_model::{Command, InterfaceId, Known, Market, Row, Severity, SubnetId, Token};
+use holdfast_model::{Command, EventCode, InterfaceId, Known, Market, Row, SubnetId, Token};
 
 /// How what needs an interface that is not there is refused (EC2 API reference, error codes).
 pub(crate) const NO_INTERFACE: &str = "InvalidNetworkInterfaceID.NotFound";
@@ -54,7 +54,7 @@ pub(crate) fn keep(desk: &mut Desk<'_>, market: &Market, device_index: u32) -> b
         desk.record.secondary.push(held);
         desk.record.secondary.sort_by_key(|i| i.device_index);
     }
-    desk.tell(Severity::Info, "address-kept", address);
+    desk.tell(EventCode::AddressKept, address);
     true
 }
 
@@ -77,7 +77,7 @@ fn again(desk: &mut Desk<'_>, held: &HeldInterface) -> bool {
         "{} was deleted from outside; {} has its address {} now, and another MAC address",
         held.id, fact.id, held.private_ip
     );
-    desk.tell(Severity::Warn, "interface-again", message);
+    desk.tell(EventCode::InterfaceAgain, message);
     true
 }
 
@@ -104,7 +104,7 @@ fn made(
             // Nobody knows its address yet: another is as good.
             let message =
                 format!("{id} was deleted from outside before it was used; another is made");
-            desk.tell(Severity::Warn, "interface-lost", message);
+            desk.tell(EventCode::InterfaceLost, message);
             desk.start(Row::Launch, name, make);
             None
         }
@@ -138,7 +138,7 @@ pub(crate) fn give_back(desk: &mut Desk<'_>) {
         let why = "the spec keeps it no longer";
         supersede(&mut desk.record, held.id.as_str(), why, 0);
         let message = format!("{} with {} is given back: {why}", held.id, held.private_ip);
-        desk.tell(Severity::Info, "address-given-back", message);
+        desk.tell(EventCode::AddressGivenBack, message);
     }
 }
 
@@ -278,7 +278,7 @@ pub(crate) fn associate(desk: &mut Desk<'_>, holder: &Holder) -> bool {
     if let Some(association) = leads_here.as_ref().filter(|a| a.allocation == wanted) {
         if had.as_ref() != Some(&wanted) {
             let message = format!("the Elastic IP {} leads to the node", association.public_ip);
-            desk.tell(Severity::Info, "elastic-ip", message);
+            desk.tell(EventCode::ElasticIp, message);
             desk.record.elastic_ip = Some(wanted);
         }
         return true;

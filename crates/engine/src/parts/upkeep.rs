@@ -9,7 +9,7 @@ use holdfast_model::record::{DataHead, Goal, RootHead, SnapshotSet};
 use holdfast_model::spec::BlockDevicesMode;
 use holdfast_model::time::HOUR;
 use holdfast_model::{
-    Command, InstanceId, Known, Row, Severity, Shared, SnapshotId, Time, Token, VolumeId, tags,
+    Command, EventCode, InstanceId, Known, Row, Shared, SnapshotId, Time, Token, VolumeId, tags,
 };
 use std::collections::BTreeMap;
 
@@ -105,7 +105,7 @@ fn follow(desk: &mut Desk<'_>) {
     }
     if std::mem::take(&mut desk.record.upkeep.failing) {
         let what = "snapshots are taken again while it runs";
-        desk.tell(Severity::Info, "snapshots-again", what.to_owned());
+        desk.tell(EventCode::SnapshotsAgain, what.to_owned());
     }
     desk.record.upkeep.sets.push(set);
     while desk.record.upkeep.sets.len() > retention::SETS_KEPT {
@@ -149,7 +149,7 @@ fn find_unseen(desk: &mut Desk<'_>) {
 fn failed(desk: &mut Desk<'_>, how: &str) {
     if !std::mem::replace(&mut desk.record.upkeep.failing, true) {
         let what = format!("the snapshots while it runs were {how}; it is tried again");
-        desk.tell(Severity::Warn, "snapshots-failed", what);
+        desk.tell(EventCode::SnapshotsFailed, what);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::parts::retention::supersede;
 use holdfast_model::facts::{ImageState, SnapshotState};
 use holdfast_model::record::{DataHead, Final, RootHead, RootPoint};
 use holdfast_model::spec::BlockDevicesMode;
-use holdfast_model::{Command, ImageId, Known, Row, Severity, SnapshotId, VolumeId};
+use holdfast_model::{Command, EventCode, ImageId, Known, Row, SnapshotId, VolumeId};
 
 /// Captures root and data side by side.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
@@ -173,7 +173,7 @@ fn begin_with_what_was_saved(desk: &mut Desk<'_>, device: &str, gone: &VolumeId)
              of {device}"
         );
         data.restore = Some(saved);
-        desk.tell(Severity::Warn, "volume-again", message);
+        desk.tell(EventCode::VolumeAgain, message);
     }
     true
 }

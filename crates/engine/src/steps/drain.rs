@@ -4,7 +4,7 @@ use crate::context::desk::{Asked, Desk};
 use crate::context::progress::Progress;
 use crate::steps::standby;
 use holdfast_model::facts::InstanceState;
-use holdfast_model::{Command, Kind, Known, Row, Severity};
+use holdfast_model::{Command, EventCode, Kind, Known, Row};
 
 /// Runs the shutdown script, if there is one and somebody to run it.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
@@ -41,8 +41,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     }
     if desk.scene.now >= end {
         desk.tell(
-            Severity::Warn,
-            "drain-ended",
+            EventCode::DrainEnded,
             "the time for the shutdown script is over; the instance is stopped now".to_owned(),
         );
         return Progress::Done;
@@ -56,7 +55,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         Some(Asked::Done(_)) => Progress::Done,
         Some(Asked::Refused { error, .. }) => {
             // A drain is a courtesy: without it the stop is a power cut, which loses nothing.
-            desk.tell(Severity::Warn, "drain-failed", format!("draining failed: {error}"));
+            desk.tell(EventCode::DrainFailed, format!("draining failed: {error}"));
             Progress::Done
         }
         _ => {

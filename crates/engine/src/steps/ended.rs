@@ -5,7 +5,7 @@
 use crate::context::desk::{Asked, Desk};
 use holdfast_model::facts::{Fact, ResourceKind, VolumeState};
 use holdfast_model::record::RootHead;
-use holdfast_model::{CallState, Row, Severity, Time, VolumeId, tags};
+use holdfast_model::{CallState, EventCode, Row, Time, VolumeId, tags};
 
 /// EC2's code for it (EC2 API reference, "Error codes for the Amazon EC2 API").
 const CODE: &str = "IdempotentInstanceTerminated";
@@ -57,7 +57,7 @@ pub(crate) fn look(desk: &mut Desk<'_>) -> Ended {
 
 fn tell(desk: &mut Desk<'_>) {
     let message = "the next instance was lost before its launch was answered".to_owned();
-    desk.tell(Severity::Warn, "launch-lost", message);
+    desk.tell(EventCode::LaunchLost, message);
 }
 
 /// Terminated instances are shown for about an hour; what is not shown by a whole look that began

@@ -13,7 +13,7 @@ use crate::steps::standby::{Found, promote};
 use holdfast_model::command::Launch;
 use holdfast_model::facts::{InstanceState, VolumeState};
 use holdfast_model::record::{DataHead, DataVolume, Goal, Holder, RootHead};
-use holdfast_model::{Command, ErrorClass, InstanceId, Known, Market, Row, Severity, VolumeId};
+use holdfast_model::{Command, ErrorClass, EventCode, InstanceId, Known, Market, Row, VolumeId};
 
 /// Launches, and waits until it runs.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
@@ -173,7 +173,7 @@ fn refused(
     if matches!(error.class, ErrorClass::Capacity | ErrorClass::Quota) {
         markets::cool(desk, market, error.class);
         let message = format!("{market} was refused: {error}; looking for another market");
-        desk.tell(Severity::Warn, "market-refused", message);
+        desk.tell(EventCode::MarketRefused, message);
         return Progress::Reports(Report::MarketRefused);
     }
     if desk.record.stuck.is_some() && desk.take_up_newer_spec() {

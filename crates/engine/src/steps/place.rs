@@ -5,7 +5,7 @@ use crate::context::progress::Progress;
 use crate::life::revert;
 use crate::parts::markets::{Choice, choose, choose_spot};
 use crate::parts::network;
-use holdfast_model::{Kind, Row, Severity};
+use holdfast_model::{EventCode, Kind, Row};
 
 /// Chooses, and tells people where the node goes or why it cannot.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
@@ -20,7 +20,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             if !probing {
                 network::leave_unused(desk, &market);
             }
-            desk.tell(Severity::Info, "placed", format!("the next instance is {market}: {why}"));
+            desk.tell(EventCode::Placed, format!("the next instance is {market}: {why}"));
             if let Some(r) = desk.record.replacement.as_mut() {
                 r.market = Some(market);
                 r.market_why = why;
@@ -37,8 +37,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
                 }
                 let count = desk.record.cooled.len();
                 desk.tell(
-                    Severity::Warn,
-                    "no-market",
+                    EventCode::NoMarket,
                     format!(
                         "none of {count} markets has capacity; more instance types or subnets in \
                          the spec would help"

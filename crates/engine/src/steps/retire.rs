@@ -11,7 +11,8 @@ use crate::parts::retention;
 use holdfast_model::facts::ResourceKind;
 use holdfast_model::time::{HOUR, MINUTE};
 use holdfast_model::{
-    CallState, Command, ImageId, InstanceId, InterfaceId, Kind, Row, Severity, SnapshotId, VolumeId,
+    CallState, Command, EventCode, ImageId, InstanceId, InterfaceId, Kind, Row, SnapshotId,
+    VolumeId,
 };
 
 /// How long a deletion that was refused again and again is left alone.
@@ -52,7 +53,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     for id in due {
         if retention::is_needed(&desk.record, &id) {
             let message = format!("{id} was to be deleted but is needed: it stays");
-            desk.tell(Severity::Warn, "kept", message);
+            desk.tell(EventCode::Kept, message);
             desk.record.superseded.retain(|s| s.id != id);
             continue;
         }
@@ -119,7 +120,7 @@ fn delete(desk: &mut Desk<'_>, id: &str, command: Command) {
 /// Leaves a deletion to a later replacement, and says so.
 fn later(desk: &mut Desk<'_>, id: &str, why: &str) {
     let message = format!("{id} could not be deleted: {why}; it is tried again later");
-    desk.tell(Severity::Warn, "not-deleted", message);
+    desk.tell(EventCode::NotDeleted, message);
     deallocation::count_now(&mut desk.record, desk.scene.now);
     for kept in desk.record.superseded.iter_mut().filter(|s| s.id == id) {
         kept.grace_ms = REFUSED_GRACE;

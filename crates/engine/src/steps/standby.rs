@@ -23,7 +23,7 @@ use holdfast_model::record::RootHead;
 use holdfast_model::replacement::Call;
 use holdfast_model::shared::Shared;
 use holdfast_model::time::MINUTE;
-use holdfast_model::{Command, ErrorClass, Kind, Known, Market, Row, Severity, Time, tags};
+use holdfast_model::{Command, ErrorClass, EventCode, Kind, Known, Market, Row, Time, tags};
 
 /// The name of its first call; what is asked for elsewhere after a refusal has a number as well.
 const CALL: &str = "run";
@@ -50,7 +50,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         }
         Some(Asked::Refused { error, .. }) => {
             let message = format!("no instance stands by ({error}); the old one ends first");
-            desk.tell(Severity::Info, "standby-refused", message);
+            desk.tell(EventCode::StandbyRefused, message);
             Progress::Done
         }
         Some(Asked::Waiting | Asked::Done(None)) => {
@@ -137,7 +137,7 @@ pub(crate) fn look_elsewhere(desk: &mut Desk<'_>) -> bool {
     }
     let Some((market, why)) = found else { return false };
     let message = format!("no instance stands by there ({error}); {market} is asked: {why}");
-    desk.tell(Severity::Info, "standby-elsewhere", message);
+    desk.tell(EventCode::StandbyElsewhere, message);
     launch(desk, &format!("{CALL}:{}", asked.len()), market);
     true
 }
@@ -277,7 +277,7 @@ pub(crate) fn promote(desk: &mut Desk<'_>, name: &str) -> Found {
         }
         Known::Present(_) | Known::Absent => {
             let message = format!("{id} stood by and is lost; another is launched");
-            desk.tell(Severity::Warn, "standby-lost", message);
+            desk.tell(EventCode::StandbyLost, message);
             take(desk);
             supersede(&mut desk.record, &id, "it was lost while it stood by", 0);
             return Found::None;

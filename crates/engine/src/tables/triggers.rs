@@ -10,7 +10,7 @@ use holdfast_model::facts::{Fact, Health, InstanceState, ResourceKind};
 use holdfast_model::record::{Goal, Superseded};
 use holdfast_model::replacement::Replacement;
 use holdfast_model::time::SECOND;
-use holdfast_model::{Kind, Known, Record, Row, Severity, Time};
+use holdfast_model::{EventCode, Kind, Known, Record, Row, Time};
 use std::collections::BTreeMap;
 
 /// After this many launches in a row that were lost before they were ready, a person is asked: what
@@ -85,11 +85,7 @@ fn start(desk: &mut Desk<'_>, kind: Kind, reason: String, deadline: Option<Time>
         desk.spec = spec;
     }
     desk.record.replacements += 1;
-    let severity = match kind {
-        Kind::Notice | Kind::Lost | Kind::Unhealthy => Severity::Warn,
-        _ => Severity::Info,
-    };
-    desk.tell(severity, kind.name(), reason.clone());
+    desk.tell(EventCode::Begun(kind), reason.clone());
     if matches!(
         kind,
         Kind::Notice | Kind::Lost | Kind::Unhealthy | Kind::Recycle | Kind::Rollback | Kind::Pause

@@ -16,7 +16,7 @@ use holdfast_model::record::{DataHead, Goal, Holder, NeedsDecision, RootHead, Sn
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::{Choice, Deallocation, UserCommand};
 use holdfast_model::{
-    Command, Event, InstanceId, Invariant, Kind, Record, Row, Severity, Token, VolumeId, tags,
+    Command, Event, EventCode, InstanceId, Invariant, Kind, Record, Row, Token, VolumeId, tags,
 };
 use holdfast_sim::run;
 use holdfast_sim::scenario::Mix;
@@ -118,14 +118,8 @@ fn writes_with(scene: &mut Scene, events: Vec<Event>, change: impl FnOnce(&mut R
     scene.sim.pretend(Effect::Commit { id: u64::MAX, node, expected, record, events });
 }
 
-fn event(scene: &Scene, code: &str, message: &str) -> Event {
-    Event {
-        at: scene.sim.now,
-        node: scene.node.clone(),
-        severity: Severity::Error,
-        code: code.to_owned(),
-        message: message.to_owned(),
-    }
+fn event(scene: &Scene, code: EventCode, message: &str) -> Event {
+    Event::new(scene.sim.now, scene.node.clone(), code, message)
 }
 
 /// What was told to be broken, and that nothing else was.
@@ -283,7 +277,7 @@ fn what_the_controller_itself_says_is_broken_is_broken() {
         let mut scene = Scene::empty(912, WHOLE);
         scene.create(WHOLE);
         scene.wait("made", |s, n| s.durable(n).is_some());
-        let said = event(&scene, "invariant-broken", &format!("{which}: so it is"));
+        let said = event(&scene, EventCode::InvariantBroken, &format!("{which}: so it is"));
         writes_with(&mut scene, vec![said], |_| {});
         told(&scene, which, "the controller itself says");
     }
@@ -450,7 +444,7 @@ fn an_undelete_that_does_not_name_a_loss_is_told() {
     for (forget, what) in forgets {
         let mut scene = given_up(923);
         let was = record(&scene).given_up.clone().expect("what it was");
-        let said = event(&scene, "undelete-asked", "the deletion was taken back");
+        let said = event(&scene, EventCode::UndeleteAsked, "the deletion was taken back");
         writes_with(&mut scene, vec![said], |r| {
             r.goal = Goal::Paused;
             (r.deallocated, r.deallocation, r.given_up) = (false, None, None);

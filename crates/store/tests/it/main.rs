@@ -11,7 +11,7 @@ mod same;
 mod writer;
 mod wrong;
 
-use holdfast_model::{Event, NodeId, Severity, Time};
+use holdfast_model::{Event, EventCode, NodeId, Time};
 use holdfast_store::{EventFilter, MAX_EVENTS_READ, Write};
 
 const ALL: EventFilter =
@@ -22,13 +22,7 @@ fn node(n: u64) -> NodeId {
 }
 
 fn event(node: &NodeId, at: u64) -> Event {
-    Event {
-        at: Time(at),
-        node: node.clone(),
-        severity: Severity::Info,
-        code: "tested".to_owned(),
-        message: format!("event {at}"),
-    }
+    Event::new(Time(at), node.clone(), EventCode::Created, format!("event {at}"))
 }
 
 /// The write that takes a node from revision `expected` to the next, with one event.

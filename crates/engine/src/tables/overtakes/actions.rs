@@ -9,7 +9,7 @@ use crate::tables::replacement::has;
 use holdfast_model::facts::Fact;
 use holdfast_model::record::{MAX_HISTORY, RootHead};
 use holdfast_model::replacement::Finished;
-use holdfast_model::{Kind, Row, Severity};
+use holdfast_model::{EventCode, Kind, Row};
 
 /// Moves the replacement in flight to the history.
 pub(super) fn close(desk: &mut Desk<'_>, end: End) {
@@ -38,10 +38,10 @@ pub(super) fn close(desk: &mut Desk<'_>, end: End) {
             Kind::Delete => format!("deallocated after {length} ms"),
             _ => format!("{name}: generation {generation} is complete after {length} ms"),
         };
-        desk.tell(Severity::Info, "replacement-done", message);
+        desk.tell(EventCode::ReplacementDone, message);
     } else {
         let message = format!("{name} was overtaken after {length} ms");
-        desk.tell(Severity::Warn, "replacement-overtaken", message);
+        desk.tell(EventCode::ReplacementOvertaken, message);
     }
     desk.record.history.push(Finished {
         number: replacement.number,
@@ -66,7 +66,7 @@ pub(super) fn turn_into(desk: &mut Desk<'_>, kind: Kind) {
         Kind::Delete => "the user gave up the node",
         _ => "the user asked for a pause",
     };
-    desk.tell(Severity::Info, kind.name(), why.to_owned());
+    desk.tell(EventCode::Begun(kind), why.to_owned());
     desk.record.stuck = None;
     if let Some(r) = desk.record.replacement.as_mut() {
         r.kind = kind;
@@ -142,5 +142,5 @@ pub(super) fn probe_anew(desk: &mut Desk<'_>) {
 pub(super) fn tell_found(desk: &mut Desk<'_>) {
     let id = desk.record.holder.as_ref().map(|h| h.id.to_string()).unwrap_or_default();
     let message = format!("{id} shows again and runs: it was hidden, and is not replaced");
-    desk.tell(Severity::Info, "found-again", message);
+    desk.tell(EventCode::FoundAgain, message);
 }
