@@ -14,7 +14,7 @@ use holdfast_controller::{Fleet, Unreadable};
 use holdfast_engine::parts::retention::{FINALS_KEPT, SET_ASIDE_KEPT, SETS_KEPT};
 use holdfast_engine::tables::replacement::TABLE;
 use holdfast_model::facts::{Fact, InstanceState, ResourceKind};
-use holdfast_model::record::{DataHead, Goal, RootHead};
+use holdfast_model::record::{DataHead, Final, Goal, RootHead};
 use holdfast_model::time::{MINUTE, SECOND};
 use holdfast_model::{
     CallState, CloudError, Command, Event, Invariant, Kind, NodeId, Record, Reply, SnapshotId,
@@ -270,7 +270,10 @@ impl Watch {
         let ready =
             record.holder.is_some() && replaced.is_some_and(|h| h.completed && h.to_generation > 0);
         for of in record.finals.iter().map(|f| &f.of).collect::<BTreeSet<_>>() {
-            let kept = record.finals.iter().filter(|f| &f.of == of).count();
+            // What the node began with is kept beside those, as the way back of a launch that comes
+            // to nothing.
+            let counts = |f: &&Final| &f.of == of && !begins_with(record, &f.snapshot);
+            let kept = record.finals.iter().filter(counts).count();
             if ready && kept > FINALS_KEPT + SET_ASIDE_KEPT {
                 let what = format!("{kept} final snapshots of {of} are kept");
                 self.tell(Invariant::WithinLimits, now, node, what, cloud);
@@ -438,4 +441,14 @@ fn dies_by_itself(fact: &Fact, cloud: &SimCloud) -> bool {
         Fact::Interface(e) => e.attached_to.as_ref().is_some_and(|id| over(id.as_str())),
         Fact::Snapshot(_) | Fact::Image(_) => false,
     }
+}
+
+/// Whether the node's root, or a volume that is to be restored, begins with this snapshot.
+fn begins_with(record: &Record, snapshot: &SnapshotId) -> bool {
+    let root = match &record.root {
+        RootHead::Captured { snapshot, .. }
+        | RootHead::Live { from: Some((snapshot, _, _)), .. } => Some(snapshot),
+        RootHead::Live { .. } | RootHead::Fresh => None,
+    };
+    root == Some(snapshot) || record.data.iter().any(|d| d.restore.as_ref() == Some(snapshot))
 }
