@@ -330,6 +330,10 @@ impl Fleet {
             // Everybody has waited for this.
             self.dirty.extend(self.waiting.iter().cloned());
         }
+        // What was never seen, after a start say, is sure to be missing only now: no change tells so.
+        let watched = self.reads.watched.get(&kind).into_iter().flatten();
+        let unseen = watched.filter(|(id, _)| self.world.last_seen(id).is_none());
+        self.dirty.extend(unseen.flat_map(|(_, nodes)| nodes.iter().cloned()));
         self.mind_vanished(&vanished, now, effects);
         self.dirty.extend(self.reads.for_sweep.iter().cloned());
     }

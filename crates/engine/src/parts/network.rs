@@ -62,8 +62,14 @@ pub(crate) fn keep(desk: &mut Desk<'_>, market: &Market, device_index: u32) -> b
 /// and the cloud refuses it for as long as anything else has it. Only one that is positively gone is
 /// made again. True unless there is something to wait for.
 fn again(desk: &mut Desk<'_>, held: &HeldInterface) -> bool {
-    if !desk.scene.world.interface(held.id.as_str()).is_absent() {
-        return true;
+    match desk.scene.world.interface(held.id.as_str()) {
+        Known::Present(_) => return true,
+        Known::Unknown => {
+            // Nothing waits for it, but should it be gone, it is made while the instance boots.
+            desk.watch.push(held.id.0.clone());
+            return true;
+        }
+        Known::Absent => {}
     }
     let name = format!("again:{}", held.id);
     let (subnet, address) = (held.subnet.clone(), Some(held.private_ip.clone()));
