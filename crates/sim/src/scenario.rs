@@ -37,12 +37,12 @@ pub fn flags(bits: u8) -> Deallocation {
 /// What people do that is drawn only where it is asked for, and why: the ordinary mix is what holds
 /// whatever else happens.
 pub const HELD_BACK: &[(Act, &str)] = &[
-    (Act::DeletePart, "tried too little since what was wrong with it is mended"),
+    (Act::DeletePart, "seed 61000153: tags that cannot be taken off what is let go count as left behind"),
     (Act::Undelete, "what comes back is judged before what was let go is told apart"),
     (Act::UndeleteWithLoss, "what comes back is judged before what was let go is told apart"),
-    (Act::RollbackGeneration, "seed 920013: five final snapshots of a root are kept"),
-    (Act::RollbackSnapshot, "tried too little: as for a return to a generation"),
-    (Act::DeleteVolume, "tried too little: two deletions in 150 histories, nothing broken"),
+    (Act::RollbackGeneration, "400 histories break nothing any more: next to be taken up"),
+    (Act::RollbackSnapshot, "as for a return to a generation"),
+    (Act::DeleteVolume, "400 histories break nothing any more: next to be taken up"),
     (Act::AdoptKnown, "tried too little: what was not chosen is not followed to its end"),
     (Act::AdoptUnknown, "only a lost store leads to it"),
     (Act::Attach, "the ground truth does not follow volumes of users through replacements"),

@@ -12,11 +12,12 @@ use holdfast_cloud_sim::{SimConfig, Violation};
 use holdfast_controller::{Departure, Effect, FleetConfig};
 use holdfast_model::command::Launch;
 use holdfast_model::facts::Fact;
-use holdfast_model::record::{DataHead, Goal, Holder, NeedsDecision, RootHead, SnapshotSet};
+use holdfast_model::record::{DataHead, Final, Goal, Holder, NeedsDecision, RootHead, SnapshotSet};
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::{Choice, Deallocation, UserCommand};
 use holdfast_model::{
-    Command, Event, EventCode, InstanceId, Invariant, Kind, Record, Row, Token, VolumeId, tags,
+    Command, Event, EventCode, InstanceId, Invariant, Kind, Record, Row, SnapshotId, Token,
+    VolumeId, tags,
 };
 use holdfast_sim::run;
 use holdfast_sim::scenario::Mix;
@@ -237,7 +238,13 @@ fn more_snapshots_than_the_rules_allow_are_told() {
     let last = record(&scene).finals[0].clone();
     let holder: Holder = record(&Scene::serving(908, WHOLE)).holder.clone().expect("an instance");
     writes(&mut scene, |r| {
-        r.finals = vec![last; 5];
+        // Beside the one that the root begins with.
+        let more = (0..5).map(|n| Final {
+            snapshot: SnapshotId(format!("snap-{n:017x}")),
+            image: None,
+            ..last.clone()
+        });
+        r.finals = more.chain([last.clone()]).collect();
         r.holder = Some(holder);
     });
     told(&scene, Invariant::WithinLimits, "5 final snapshots");
