@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
 mod adopting;
+mod answers;
 mod captures;
+mod certain;
 mod choices;
 mod clock;
 mod deallocation;
@@ -25,6 +27,7 @@ mod standing_by;
 mod stops;
 mod survival;
 mod table;
+mod taken_up;
 mod undelete;
 mod words;
 mod world;
