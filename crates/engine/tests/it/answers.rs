@@ -134,3 +134,15 @@ fn a_volume_whose_filesystem_is_known_need_not_be_seen_for_the_node_to_be_ready(
     let planned = sees(&mut node, InstanceFact { health: Health::Ok, ..(*seen).clone() });
     assert_eq!(node.record.ready_generation, Some(2), "{:?}", planned.waits_for);
 }
+
+#[test]
+fn an_instance_that_shows_again_does_not_go_on_once_it_was_to_be_ended() {
+    let (mut node, seen) = running(&json!({ "persistRootDevice": true }));
+    let kind = |node: &Played| node.record.replacement.as_ref().map(|r| r.kind);
+    // A person stops it, and starts it again.
+    sees(&mut node, InstanceFact { state: InstanceState::Stopped, ..seen.clone() });
+    assert_eq!(kind(&node), Some(Kind::Lost));
+    assert_eq!(node.open(Row::Stop).len(), 1, "{:?}", node.record.replacement);
+    sees(&mut node, InstanceFact { health: Health::Ok, ..seen });
+    assert_eq!(kind(&node), Some(Kind::Lost));
+}
