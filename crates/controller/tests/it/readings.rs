@@ -9,7 +9,7 @@ use holdfast_model::record::{Goal, Holder, RootHead, SnapshotSet, Superseded, Up
 use holdfast_model::time::SECOND;
 use holdfast_model::user::Deallocation;
 use holdfast_model::{
-    InstanceId, Lifecycle, Market, NodeId, Record, SubnetId, Time, VolumeId, Zone, tags,
+    InstanceId, Kind, Lifecycle, Market, NodeId, Record, SubnetId, Time, VolumeId, Zone, tags,
 };
 use serde_json::json;
 
@@ -47,6 +47,18 @@ fn served(number: u64) -> Record {
         impaired_since: None,
     });
     record
+}
+
+/// A root in this volume, which is kept.
+fn live(volume: &str) -> RootHead {
+    RootHead::Live {
+        volume: Some(VolumeId::from(volume)),
+        generation: 1,
+        root_device: Some("/dev/xvda".to_owned()),
+        kept: true,
+        from: None,
+        origin: None,
+    }
 }
 
 fn loaded(records: Vec<Record>) -> Looking {
@@ -167,14 +179,7 @@ fn while_calls_wait_for_long_nobody_looks_more_often_than_that_helps() {
 fn how_much_the_fleet_saves_at_once_is_counted_whatever_a_node_without_snapshots_commits() {
     const VOLUMES: u64 = 2_000;
     let mut saved = served(7);
-    saved.root = RootHead::Live {
-        volume: Some(VolumeId::from("vol-7")),
-        generation: 1,
-        root_device: Some("/dev/xvda".to_owned()),
-        kept: true,
-        from: None,
-        origin: None,
-    };
+    saved.root = live("vol-7");
     let volume = |n: u64| (format!("/dev/xv{n}"), VolumeId(format!("vol-{n}")));
     let set = SnapshotSet {
         generation: 1,
@@ -193,4 +198,42 @@ fn how_much_the_fleet_saves_at_once_is_counted_whatever_a_node_without_snapshots
     assert_eq!(before, Some(Time(1 + VOLUMES * 2 * SECOND / 5)));
     commit_all(&mut looking);
     assert_eq!(due(&looking), before);
+}
+
+#[test]
+fn what_is_seen_while_a_record_is_being_written_is_planned_with_as_soon_as_it_is_written() {
+    let mut serves = served(9);
+    serves.root = live("vol-9");
+    serves.superseded = vec![Superseded {
+        id: "vol-8".to_owned(),
+        reason: "it is not needed".to_owned(),
+        grace_ms: 0,
+    }];
+    let mut looking = loaded(vec![serves]);
+    let shown = |interruption_at: Option<Time>| {
+        let Fact::Instance(fact) = instance(interruption_at) else { unreachable!() };
+        let mut fact = (*fact).clone();
+        fact.tags.insert(tags::NODE.to_owned(), "smi-00000009".to_owned());
+        Fact::Instance(fact.into())
+    };
+    looking.sweep(&[shown(None)]);
+    let writes = |looking: &mut Looking| -> Vec<(u64, Option<Kind>)> {
+        let wants = std::mem::take(&mut looking.wants).into_iter();
+        let writes = wants.filter_map(|effect| match effect {
+            Effect::Commit { id, record: Some(record), .. } => {
+                Some((id, record.replacement.as_ref().map(|r| r.kind)))
+            }
+            _ => None,
+        });
+        writes.collect()
+    };
+    let [(first, Some(Kind::Tidy))] = writes(&mut looking)[..] else { panic!("it tidies up") };
+    looking.take(noticed());
+    let look = looking.look("i-9").expect("a look");
+    let soon = looking.now.plus(120 * SECOND);
+    looking.take(Input::Observed(look, page(vec![shown(Some(soon))], None)));
+    assert_eq!(writes(&mut looking), [], "the first is still being written");
+    looking.take(Input::Committed(first, Outcome::Done));
+    let kinds: Vec<Option<Kind>> = writes(&mut looking).into_iter().map(|(_, kind)| kind).collect();
+    assert_eq!(kinds, [Some(Kind::Notice)]);
 }
