@@ -37,7 +37,10 @@ pub fn flags(bits: u8) -> Deallocation {
 /// What people do that is drawn only where it is asked for, and why: the ordinary mix is what holds
 /// whatever else happens.
 pub const HELD_BACK: &[(Act, &str)] = &[
-    (Act::DeletePart, "seed 61000153: tags that cannot be taken off what is let go count as left behind"),
+    (
+        Act::DeletePart,
+        "seed 61000153: tags that cannot be taken off what is let go count as left behind",
+    ),
     (Act::Undelete, "what comes back is judged before what was let go is told apart"),
     (Act::UndeleteWithLoss, "what comes back is judged before what was let go is told apart"),
     (Act::RollbackGeneration, "400 histories break nothing any more: next to be taken up"),
