@@ -1,26 +1,16 @@
 //! Commits that fail: nothing has left, and they are made again.
 
-use crate::looking::Looking;
+use crate::looking::{Looking, document};
 use holdfast_cloud_sim::{SimCloud, SimConfig};
 use holdfast_controller::{Effect, Input, Outcome};
 use holdfast_model::time::SECOND;
 use holdfast_model::{NodeId, Record, Time};
-use serde_json::json;
 
 /// A node that was created, and its controller, which has looked at the cloud.
 pub fn created() -> Looking {
     let mut looking = Looking::new();
     looking.take(Input::Catalogue(SimCloud::new(1, SimConfig::default()).catalogue()));
-    let document = json!({
-        "name": "n", "region": "sim-1",
-        "persistence": { "persistRootDevice": true },
-        "compute": {
-            "vpcId": "vpc-sim", "subnetIds": ["subnet-sim-1a"],
-            "launchSpecification": {
-                "imageId": "ami-sim", "instanceTypes": { "types": ["m5.large"] }
-            }
-        }
-    });
+    let document = document("persistRootDevice");
     let mut record = Record::new(NodeId::from("smi-00000001"), document, Time(0));
     record.revision = 1;
     looking.take(Input::Loaded(vec![(record.id.clone(), Ok(record))]));

@@ -4,6 +4,7 @@ use holdfast_controller::{Effect, Fleet, FleetConfig, Input};
 use holdfast_model::facts::{Fact, Page, Query, ResourceKind};
 use holdfast_model::time::SECOND;
 use holdfast_model::{CloudError, ErrorClass, Installation, Time};
+use serde_json::{Value, json};
 
 /// A fleet without nodes, and what it wants to know.
 pub struct Looking {
@@ -92,5 +93,19 @@ pub fn unreachable() -> Result<Page, CloudError> {
         class: ErrorClass::Unreachable,
         code: "Unreachable".to_owned(),
         message: String::new(),
+    })
+}
+
+/// The document of a node in one market that keeps this (`persistRootDevice`, say).
+pub fn document(keeps: &str) -> Value {
+    json!({
+        "name": "n", "region": "sim-1",
+        "persistence": { keeps: true },
+        "compute": {
+            "vpcId": "vpc-sim", "subnetIds": ["subnet-sim-1a"],
+            "launchSpecification": {
+                "imageId": "ami-sim", "instanceTypes": { "types": ["m5.large"] }
+            }
+        }
     })
 }

@@ -1,12 +1,11 @@
 //! What a fleet says it keeps in memory is what it keeps.
 
-use crate::looking::Looking;
+use crate::looking::{Looking, document};
 use crate::sweeps::{instance, noticed};
 use holdfast_cloud_sim::{SimCloud, SimConfig};
 use holdfast_controller::Input;
 use holdfast_model::NodeId;
 use holdfast_model::user::UserCommand;
-use serde_json::json;
 
 #[test]
 fn every_thing_that_is_kept_counts() {
@@ -17,16 +16,7 @@ fn every_thing_that_is_kept_counts() {
     assert_eq!(looking.fleet.kept(), 1, "an instance that was seen");
     looking.take(noticed());
     assert_eq!(looking.fleet.kept(), 2, "and a hint about it");
-    let document = json!({
-        "name": "n", "region": "sim-1",
-        "persistence": { "persistRootDevice": true },
-        "compute": {
-            "vpcId": "vpc-sim", "subnetIds": ["subnet-sim-1a"],
-            "launchSpecification": {
-                "imageId": "ami-sim", "instanceTypes": { "types": ["m5.large"] }
-            }
-        }
-    });
+    let document = document("persistRootDevice");
     let id = NodeId::from("smi-00000002");
     looking.take(Input::Word(1, UserCommand::Create { id, document }));
     // That it waits counts twice: whatever it is for, and for a whole look.

@@ -1,5 +1,6 @@
 //! A cloud that does not behave, and what a person is told.
 
+use crate::looking::document;
 use holdfast_cloud::{BoxFuture, Cloud, Identity, Notice};
 use holdfast_cloud_sim::{SimCloud, SimCloudHandle, SimConfig};
 use holdfast_controller::serve::{Controller, start};
@@ -9,7 +10,6 @@ use holdfast_model::market::Catalogue;
 use holdfast_model::user::UserCommand;
 use holdfast_model::{CloudError, Command, FieldError, Installation, NodeId, Reply};
 use holdfast_store::memory::MemoryStore;
-use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -65,16 +65,7 @@ async fn begin(short: usize, panics: bool) -> (SimCloudHandle, Controller) {
 #[tokio::test]
 async fn a_batch_that_is_answered_with_too_few_results_is_asked_for_again() {
     let (cloud, controller) = begin(1, false).await;
-    let document = json!({
-        "name": "n", "region": "sim-1",
-        "persistence": { "persistRootDevice": true },
-        "compute": {
-            "vpcId": "vpc-sim", "subnetIds": ["subnet-sim-1a"],
-            "launchSpecification": {
-                "imageId": "ami-sim", "instanceTypes": { "types": ["m5.large"] }
-            }
-        }
-    });
+    let document = document("persistRootDevice");
     let handle = controller.handle();
     let id = NodeId::from("smi-00000001");
     handle.say(UserCommand::Create { id: id.clone(), document }).await.unwrap();

@@ -1,7 +1,7 @@
 //! When the cloud is asked again what it shows, and what is made of what it does not show.
 
 use crate::commits::created;
-use crate::looking::{Looking, page, unreachable};
+use crate::looking::{Looking, document, page, unreachable};
 use crate::sweeps::{instance, noticed};
 use holdfast_controller::{Effect, Input, Outcome};
 use holdfast_model::facts::{Fact, InstanceFact, ResourceKind};
@@ -11,19 +11,9 @@ use holdfast_model::user::Deallocation;
 use holdfast_model::{
     InstanceId, Kind, Lifecycle, Market, NodeId, Record, SubnetId, Time, VolumeId, Zone, tags,
 };
-use serde_json::json;
 
 fn node(number: u64) -> Record {
-    let document = json!({
-        "name": "n", "region": "sim-1",
-        "persistence": { "persistRootDevice": true },
-        "compute": {
-            "vpcId": "vpc-sim", "subnetIds": ["subnet-sim-1a"],
-            "launchSpecification": {
-                "imageId": "ami-sim", "instanceTypes": { "types": ["m5.large"] }
-            }
-        }
-    });
+    let document = document("persistRootDevice");
     let mut record = Record::new(NodeId(format!("smi-{number:08}")), document, Time(0));
     record.revision = 1;
     record

@@ -1,3 +1,4 @@
+use crate::looking::document;
 use holdfast_cloud_sim::{SimCloud, SimCloudHandle, SimConfig};
 use holdfast_controller::FleetConfig;
 use holdfast_controller::serve::{Controller, start};
@@ -21,16 +22,7 @@ fn region() -> SimCloudHandle {
 
 /// Makes a node, and waits for as long as its first call would take to leave.
 async fn create(controller: &Controller) {
-    let document = json!({
-        "name": "n", "region": "sim-1",
-        "persistence": { "persistPrivateIp": true },
-        "compute": {
-            "vpcId": "vpc-sim", "subnetIds": ["subnet-sim-1a"],
-            "launchSpecification": {
-                "imageId": "ami-sim", "instanceTypes": { "types": ["m5.large"] }
-            }
-        }
-    });
+    let document = document("persistPrivateIp");
     let id = NodeId::from("smi-00000001");
     controller.handle().say(UserCommand::Create { id, document }).await.unwrap();
 }

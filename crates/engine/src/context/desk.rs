@@ -334,6 +334,14 @@ impl<'a> Desk<'a> {
         self.record.stuck.as_ref().is_some_and(|s| s.row == row && s.choices.is_empty())
     }
 
+    /// What is the node's is attached to an instance that is not: a person is asked, and it is looked
+    /// at until it is free.
+    pub fn ask_whose(&mut self, id: &str, other: &str) {
+        let what = format!("{id} is attached to {other}, which is not this node's");
+        self.need_decision(Row::Attach, what.clone());
+        self.watch(id, what);
+    }
+
     /// Asks a person, once per row.
     pub fn need_decision(&mut self, row: Row, why: String) {
         // One question at a time: the first row that is stuck keeps the word.

@@ -224,9 +224,7 @@ pub(crate) fn attach(desk: &mut Desk<'_>, holder: &Holder) -> bool {
                 continue;
             }
             if let (false, Some(other)) = (here, fact.attached_to.clone()) {
-                let what = format!("{id} is attached to {other}, which is not this node's");
-                desk.need_decision(Row::Attach, what.clone());
-                desk.watch(id.as_str(), what);
+                desk.ask_whose(id.as_str(), other.as_str());
                 complete = false;
                 continue;
             }

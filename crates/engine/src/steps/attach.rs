@@ -28,9 +28,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             if let Some((other, _)) = volume.attached_to.clone()
                 && other != holder.id
             {
-                let what = format!("{id} is attached to {other}, which is not this node's");
-                desk.need_decision(Row::Attach, what.clone());
-                desk.watch(id.as_str(), what);
+                desk.ask_whose(id.as_str(), other.as_str());
                 complete = false;
                 continue;
             }
