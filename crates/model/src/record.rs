@@ -79,6 +79,21 @@ pub enum RootHead {
     },
 }
 
+impl RootHead {
+    /// Where the head was before the launch that it is in; any other stays where it is.
+    #[must_use]
+    pub fn before_launch(&self) -> RootHead {
+        match self {
+            RootHead::Live { from: Some((snapshot, image, root_device)), .. } => {
+                let (snapshot, image) = (snapshot.clone(), image.clone());
+                RootHead::Captured { snapshot, image, root_device: root_device.clone() }
+            }
+            RootHead::Live { from: None, .. } => RootHead::Fresh,
+            RootHead::Captured { .. } | RootHead::Fresh => self.clone(),
+        }
+    }
+}
+
 /// Where a data volume's newest acknowledged content is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "at", rename_all = "kebab-case")]

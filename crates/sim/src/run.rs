@@ -48,9 +48,6 @@ pub struct RunReport {
     pub seed: u64,
     /// The history's fingerprint.
     pub digest: u64,
-    /// The fingerprint of its calls alone, in words for people: it does not change with the shape of
-    /// records and types.
-    pub log: u64,
     /// Faults and replacements.
     pub tally: Tally,
     /// What was broken, in order.
@@ -78,7 +75,6 @@ impl RunReport {
         RunReport {
             seed,
             digest: 0,
-            log: 0,
             tally: Tally::default(),
             violations: vec![violation],
             virtual_ms: 0,
@@ -175,7 +171,6 @@ fn play(
     RunReport {
         seed,
         digest: sim.digest.value(),
-        log: sim.log.value(),
         tally: std::mem::take(&mut sim.tally),
         violations: sim.cloud.violations().to_vec(),
         virtual_ms: sim.now.since(BEGIN),

@@ -101,8 +101,6 @@ pub struct Simulation {
     pub tally: Tally,
     /// The fingerprint of everything that happened.
     pub digest: Digest,
-    /// The fingerprint of the calls alone: when each left, for which node, on what, and its answer.
-    pub log: Digest,
     /// Whether every record that is committed is read back, and must be the same.
     pub reads_back: bool,
     /// What happened, for people; nothing is noted where there is `None`.
@@ -154,7 +152,6 @@ impl Simulation {
             calls: Vec::new(),
             tally: Tally::default(),
             digest: Digest::default(),
-            log: Digest::default(),
             reads_back: true,
             trace: None,
             upsets: Upsets::default(),

@@ -7,6 +7,7 @@
 use super::queue::Waiting;
 use super::runner::Answered;
 use super::{Departure, Effect, Fleet};
+use holdfast_engine::context::desk::pause;
 use holdfast_engine::steps::stop::{self, Leaves};
 use holdfast_model::record::Goal;
 use holdfast_model::{
@@ -248,8 +249,7 @@ impl Fleet {
                 let least = if tidies { retry * 4 } else { retry / 4 };
                 (waited / PART_OF_WAIT).clamp(least, most)
             }
-            _ => holdfast_engine::context::desk::pause(self.config.call_retry, waiting.tries)
-                .min(most),
+            _ => pause(self.config.call_retry, waiting.tries).min(most),
         }
     }
 
@@ -281,8 +281,7 @@ fn is_unwanted(record: &Record, waiting: &Waiting) -> bool {
 /// Whether an answer came so late that what the call has set may have been changed since: a
 /// termination relies on it. Each time it may take twice as long.
 fn is_late(waiting: &Waiting, now: Time) -> bool {
-    let most =
-        holdfast_engine::context::desk::pause(ANSWERED_WITHIN, waiting.tries.saturating_add(1));
+    let most = pause(ANSWERED_WITHIN, waiting.tries.saturating_add(1));
     matches!(waiting.command, Command::SetDeleteOnTermination { .. })
         && now.since(waiting.left) > most
 }

@@ -31,7 +31,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             desk.record.root = RootHead::Fresh;
         } else if ended_at_launch(desk) && desk.scene.world.volume(id.as_str()).is_absent() {
             // It was seen while it was made, and went with the launch: nobody has run on it.
-            back_to_where_it_was(desk);
+            desk.record.root = desk.record.root.before_launch();
         } else {
             free &= is_free(desk, &id, "root");
         }
@@ -135,18 +135,6 @@ fn ended_at_launch(desk: &Desk<'_>) -> bool {
     never_ran && AT_LAUNCH.iter().any(|code| reason.starts_with(code))
 }
 
-/// Nothing was written since the launch left: the root's head is what it was launched from.
-fn back_to_where_it_was(desk: &mut Desk<'_>) {
-    if let RootHead::Live { from, .. } = desk.record.root.clone() {
-        desk.record.root = match from {
-            Some((snapshot, image, root_device)) => {
-                RootHead::Captured { snapshot, image, root_device }
-            }
-            None => RootHead::Fresh,
-        };
-    }
-}
-
 /// A launch that was lost before its root volume was seen: the volume is found by its tags; or,
 /// if there positively is none, nothing was ever written and the root is where it was.
 fn find_root(desk: &mut Desk<'_>) -> bool {
@@ -172,7 +160,7 @@ fn find_root(desk: &mut Desk<'_>) -> bool {
     let certain = started.plus(desk.scene.tuning.consistency_window);
     match desk.scene.world.swept(ResourceKind::Volume) {
         Some(asked) if asked > certain => {
-            back_to_where_it_was(desk);
+            desk.record.root = desk.record.root.before_launch();
             true
         }
         _ => {

@@ -1,10 +1,9 @@
 //! What an adoption takes for certain, and what it asks, case by case.
 
 use crate::launches::{Played, market};
+use holdfast_engine::Scene;
 use holdfast_engine::life::adopt::{Adopted, adopt};
 use holdfast_engine::life::strays::strays;
-use holdfast_engine::observed::survival::Survival;
-use holdfast_engine::{Scene, Tuning};
 use holdfast_model::adoption::{Heads, Question};
 use holdfast_model::facts::{
     Attachment, Fact, Health, ImageFact, ImageState, InstanceFact, InstanceState, InterfaceFact,
@@ -12,8 +11,8 @@ use holdfast_model::facts::{
 };
 use holdfast_model::record::{DataHead, HeldInterface, Record, RootHead};
 use holdfast_model::{
-    Epoch, ImageId, Installation, InstanceId, InterfaceId, Lifecycle, NodeId, Shared, SnapshotId,
-    SubnetId, Time, VolumeId, Zone, tags,
+    ImageId, InstanceId, InterfaceId, Lifecycle, NodeId, Shared, SnapshotId, SubnetId, Time,
+    VolumeId, Zone, tags,
 };
 use serde_json::{Value, json};
 
@@ -128,18 +127,7 @@ impl Case {
     }
 
     fn scene<T>(&self, look: impl FnOnce(&Record, &Scene<'_>) -> T) -> T {
-        let scene = Scene {
-            world: &self.node.world,
-            catalogue: &self.node.catalogue,
-            installation: &Installation::from("us"),
-            epoch: Epoch { count: 1, began: Time(1) },
-            survival: &Survival::default(),
-            tuning: &Tuning::local(),
-            snapshot_volumes: 0,
-            choice_from: Time(0),
-            now: Time(2),
-        };
-        look(&self.node.record, &scene)
+        self.node.scene(|scene| look(&self.node.record, scene))
     }
 
     fn adopt(&self) -> Result<Adopted, Vec<Question>> {

@@ -1,8 +1,8 @@
 //! What follows from an answer: to a drain, to a probe, to the making of an address, to deletions.
 
-use crate::fences::{data, volume};
+use crate::fences::data;
 use crate::interfaces::interface;
-use crate::launches::{self, Played, document, instance, is_launch, running, sees};
+use crate::launches::{self, Played, document, instance, is_launch, running, sees, volume};
 use holdfast_engine::Tuning;
 use holdfast_model::facts::{
     Fact, Health, InstanceFact, InstanceState, InterfaceFact, VolumeState,

@@ -1,7 +1,7 @@
 //! What is saved before the next launch, and what is made of it.
 
-use crate::fences::{data, volume};
-use crate::launches::{Played, document, instance, is_launch, running, sees};
+use crate::fences::data;
+use crate::launches::{Played, document, instance, is_launch, running, sees, volume};
 use holdfast_engine::World;
 use holdfast_model::facts::{
     Fact, InstanceFact, InstanceState, ResourceKind, SnapshotFact, SnapshotState, VolumeState,

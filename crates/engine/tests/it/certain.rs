@@ -1,6 +1,6 @@
 //! What a node still needs, whose it is, and what may be given up of it.
 
-use crate::launches::{Played, document, market, running};
+use crate::launches::{Played, document, market, replacement, running};
 use holdfast_engine::observed::survival::{FIRST_GUESS, Survival};
 use holdfast_engine::parts::retention::is_needed;
 use holdfast_engine::parts::standing_by::stands_by;
@@ -9,7 +9,6 @@ use holdfast_model::facts::{Fact, SnapshotFact, SnapshotState};
 use holdfast_model::record::{
     DataHead, Goal, Holder, Rollback, RootPoint, SnapshotSet, Superseded,
 };
-use holdfast_model::replacement::Replacement;
 use holdfast_model::time::HOUR;
 use holdfast_model::user::UserCommand;
 use holdfast_model::{
@@ -62,31 +61,13 @@ fn an_instance_without_a_token_stands_by_for_nobody() {
     assert!(!stands_by(&node.record, &seen), "{:?}", node.record.replacement);
 }
 
-fn under_way(kind: Kind) -> Replacement {
-    Replacement {
-        number: 1,
-        kind,
-        reason: String::new(),
-        started_at: Time(1),
-        deadline: None,
-        from_generation: 1,
-        document: serde_json::Value::Null.into(),
-        spec_revision: 1,
-        market: None,
-        rows: BTreeMap::new(),
-        market_why: String::new(),
-        without_market_since: None,
-        markets_refused: 0,
-    }
-}
-
 #[test]
 fn a_volume_of_a_paused_node_may_be_given_up_though_something_else_is_being_deleted() {
     for (kind, may) in [(None, true), (Some(Kind::Tidy), true), (Some(Kind::Pause), false)] {
         let mut record = node();
         record.goal = Goal::Paused;
         record.data = vec![crate::fences::data("/dev/xvdb", "vol-1", false)];
-        record.replacement = kind.map(under_way);
+        record.replacement = kind.map(|kind| replacement(kind, Time(1)));
         let (id, volume) = (NodeId::from("smi-1"), VolumeId::from("vol-1"));
         let result = apply(&mut record, &UserCommand::DeleteVolume { id, volume }, Time(9));
         assert_eq!(result.is_ok(), may, "{kind:?}: {result:?}");

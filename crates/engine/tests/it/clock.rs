@@ -1,6 +1,6 @@
 //! A server that starts takes what its records say of the future to be now.
 
-use crate::launches::market;
+use crate::launches::{market, replacement};
 use holdfast_engine::Tuning;
 use holdfast_engine::context::clock;
 use holdfast_model::record::{Holder, NeedsDecision};
@@ -72,18 +72,9 @@ fn record(at: Time) -> Record {
     });
     record.replacement = Some(Replacement {
         number: 2,
-        kind: Kind::Lost,
-        reason: String::new(),
-        started_at: at,
-        deadline: None,
-        from_generation: 1,
-        document: serde_json::Value::Null.into(),
-        spec_revision: 1,
-        market: None,
         rows: BTreeMap::from([(Row::Launch, row(at))]),
-        market_why: String::new(),
         without_market_since: Some(at),
-        markets_refused: 0,
+        ..replacement(Kind::Lost, at)
     });
     record
 }

@@ -1,12 +1,12 @@
 //! When a deallocated node's record may go: what it still has to do is forgotten otherwise.
 
-use crate::launches::{Played, running};
-use holdfast_model::facts::{Fact, SnapshotFact, SnapshotState, VolumeFact, VolumeState};
+use crate::launches::{Played, running, volume};
+use holdfast_model::facts::{Fact, SnapshotFact, SnapshotState, VolumeState};
 use holdfast_model::record::{Goal, Superseded};
 use holdfast_model::replacement::Call;
 use holdfast_model::time::{HOUR, MINUTE};
 use holdfast_model::user::Deallocation;
-use holdfast_model::{CallState, Command, Shared, Time, Token, VolumeId, Zone, tags};
+use holdfast_model::{CallState, Command, Time, Token, VolumeId, tags};
 use serde_json::json;
 
 /// A node of which nothing is left but its tombstone.
@@ -27,20 +27,6 @@ fn of_ours() -> tags::Tags {
     [(tags::INSTALLATION, "us"), (tags::NODE, "smi-1"), (tags::GENERATION, "1")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()
-}
-
-fn volume(id: &str) -> Fact {
-    Fact::Volume(Shared::from(VolumeFact {
-        id: VolumeId::from(id),
-        state: VolumeState::Available,
-        zone: Zone::from("z"),
-        size_gib: 1,
-        attached_to: None,
-        attachment_settled: true,
-        snapshot: None,
-        fs_uuid: None,
-        tags: of_ours(),
-    }))
 }
 
 #[test]
@@ -94,7 +80,9 @@ fn a_node_is_remembered_as_long_as_a_call_beside_its_replacements_is_not_answere
 fn what_shows_up_after_the_deallocation_is_kept_for_its_grace_beside_what_is_kept_already() {
     let mut node = tombstone();
     node.record.superseded = vec![kept("vol-1"), kept("vol-2")];
-    let page = ["vol-1", "vol-2", "vol-3"].map(volume).to_vec();
+    let page = ["vol-1", "vol-2", "vol-3"]
+        .map(|id| volume(id, VolumeState::Available, of_ours()))
+        .to_vec();
     node.world.absorb_page(page, Time(1));
     assert!(!node.plan().forget);
     let listed: Vec<&str> = node.record.superseded.iter().map(|s| s.id.as_str()).collect();
@@ -109,13 +97,16 @@ fn what_was_let_go_and_is_another_nodes_by_now_keeps_the_tags_of_that_node() {
     for (installation, theirs) in [("us", "smi-2"), ("them", "smi-1")] {
         let (mut node, _) = running(&json!({ "persistRootDevice": true }));
         node.now = node.now.plus(1);
-        node.world.absorb_page(vec![volume("vol-root")], node.now);
+        node.world
+            .absorb_page(vec![volume("vol-root", VolumeState::Available, of_ours())], node.now);
         node.record.goal = Goal::Deleted;
         node.record.deallocation = Some(Deallocation::default());
         node.plan();
         assert!(node.record.let_go, "{:?}", node.record.replacement);
         assert!(node.record.released.iter().any(|id| id == "vol-root"));
-        let Fact::Volume(mut root) = volume("vol-root") else { unreachable!() };
+        let Fact::Volume(mut root) = volume("vol-root", VolumeState::Available, of_ours()) else {
+            unreachable!()
+        };
         root.tags.insert(tags::INSTALLATION.to_owned(), installation.to_owned());
         root.tags.insert(tags::NODE.to_owned(), theirs.to_owned());
         node.now = node.now.plus(1);

@@ -1,28 +1,10 @@
 //! What is missing once an instance has ended, and what that means.
 
-use crate::launches::{Played, is_launch, running, sees};
-use holdfast_model::facts::{
-    Fact, InstanceFact, InstanceState, ResourceKind, VolumeFact, VolumeState,
-};
+use crate::launches::{Played, is_launch, running, sees, volume};
+use holdfast_model::facts::{Fact, InstanceFact, InstanceState, ResourceKind, VolumeState};
 use holdfast_model::record::{DataHead, DataVolume, Joined, RootHead};
-use holdfast_model::{
-    ErrorClass, InstanceId, Kind, Row, Shared, Time, VolumeId, Zone, tags, tags::Tags,
-};
+use holdfast_model::{ErrorClass, InstanceId, Kind, Row, Time, VolumeId, Zone, tags, tags::Tags};
 use serde_json::json;
-
-pub fn volume(id: &str, state: VolumeState, tags: Tags) -> Fact {
-    Fact::Volume(Shared::from(VolumeFact {
-        id: VolumeId::from(id),
-        state,
-        zone: Zone::from("z"),
-        size_gib: 4,
-        attached_to: None,
-        attachment_settled: true,
-        snapshot: None,
-        fs_uuid: None,
-        tags,
-    }))
-}
 
 fn free(id: &str) -> Fact {
     volume(id, VolumeState::Available, Tags::new())

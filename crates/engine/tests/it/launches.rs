@@ -7,13 +7,15 @@ use holdfast_model::facts::{
     Attachment, Fact, Health, InstanceFact, InstanceState, ResourceKind, VolumeFact, VolumeState,
 };
 use holdfast_model::market::{Catalogue, InstanceType, Market, MarketPrice, Subnet};
-use holdfast_model::replacement::Call;
+use holdfast_model::replacement::{Call, Replacement};
+use holdfast_model::tags::Tags;
 use holdfast_model::{
     CallState, CloudError, Command, Epoch, ErrorClass, ImageId, Installation, InstanceId,
     InterfaceId, Kind, Lifecycle, NodeId, Record, Reply, Row, Shared, SubnetId, Time, VolumeId,
     Zone,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 pub fn market() -> Market {
     Market {
@@ -98,10 +100,9 @@ impl Played {
         }
     }
 
-    /// One plan, a moment later.
-    pub fn plan(&mut self) -> Plan {
-        self.now = self.now.plus(1);
-        let scene = Scene {
+    /// What the node is planned with now.
+    pub fn scene<T>(&self, look: impl FnOnce(&Scene<'_>) -> T) -> T {
+        look(&Scene {
             world: &self.world,
             catalogue: &self.catalogue,
             installation: &Installation::from("us"),
@@ -111,8 +112,13 @@ impl Played {
             snapshot_volumes: 0,
             choice_from: Time(0),
             now: self.now,
-        };
-        let planned = plan(self.record.clone(), &scene);
+        })
+    }
+
+    /// One plan, a moment later.
+    pub fn plan(&mut self) -> Plan {
+        self.now = self.now.plus(1);
+        let planned = self.scene(|scene| plan(self.record.clone(), scene));
         self.record = planned.record.clone();
         planned
     }
@@ -175,6 +181,40 @@ impl Played {
     pub fn asks(&self) -> Option<Row> {
         let stuck = self.record.stuck.as_ref().filter(|stuck| !stuck.choices.is_empty());
         stuck.map(|stuck| stuck.row)
+    }
+}
+
+/// A volume that nobody holds.
+pub fn volume(id: &str, state: VolumeState, tags: Tags) -> Fact {
+    Fact::Volume(Shared::from(VolumeFact {
+        id: VolumeId::from(id),
+        state,
+        zone: Zone::from("z"),
+        size_gib: 4,
+        attached_to: None,
+        attachment_settled: true,
+        snapshot: None,
+        fs_uuid: None,
+        tags,
+    }))
+}
+
+/// A replacement that has just begun.
+pub fn replacement(kind: Kind, started_at: Time) -> Replacement {
+    Replacement {
+        number: 1,
+        kind,
+        reason: String::new(),
+        started_at,
+        deadline: None,
+        from_generation: 1,
+        document: Value::Null.into(),
+        spec_revision: 1,
+        market: None,
+        rows: BTreeMap::new(),
+        market_why: String::new(),
+        without_market_since: None,
+        markets_refused: 0,
     }
 }
 
@@ -255,17 +295,7 @@ fn a_launch_waits_for_every_new_volume_whichever_is_answered_last() {
             };
             node.answer(of_device, |command| {
                 let Command::CreateVolume { tags, .. } = command else { unreachable!() };
-                Fact::Volume(Shared::from(VolumeFact {
-                    id: VolumeId(format!("vol-{number}")),
-                    state: VolumeState::Available,
-                    zone: Zone::from("z"),
-                    size_gib: 4,
-                    attached_to: None,
-                    attachment_settled: true,
-                    snapshot: None,
-                    fs_uuid: None,
-                    tags: tags.clone(),
-                }))
+                volume(&format!("vol-{number}"), VolumeState::Available, tags.clone())
             });
             waits_for = node.plan().waits_for;
         }

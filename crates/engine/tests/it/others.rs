@@ -1,8 +1,9 @@
+use crate::launches::volume;
 use holdfast_engine::observed::survival::Survival;
 use holdfast_engine::{Scene, Tuning, World, invariants};
-use holdfast_model::facts::{Fact, VolumeFact, VolumeState};
+use holdfast_model::facts::VolumeState;
 use holdfast_model::market::Catalogue;
-use holdfast_model::{Command, Epoch, Installation, NodeId, Record, Time, VolumeId, Zone, tags};
+use holdfast_model::{Command, Epoch, Installation, NodeId, Record, Time, VolumeId, tags};
 use serde_json::json;
 
 const EPOCH: Epoch = Epoch { count: 3, began: Time(30) };
@@ -23,19 +24,9 @@ fn may_go(changed: &[(&str, Option<&str>)]) -> bool {
             None => of.remove(*name),
         };
     }
-    let volume = VolumeFact {
-        id: VolumeId::from("vol-1"),
-        state: VolumeState::Available,
-        zone: Zone::from("z"),
-        size_gib: 1,
-        attached_to: None,
-        attachment_settled: true,
-        snapshot: None,
-        fs_uuid: None,
-        tags: of,
-    };
+    let fact = volume("vol-1", VolumeState::Available, of);
     let mut world = World::new(0);
-    world.absorb_page(vec![Fact::Volume(volume.into())], Time(1));
+    world.absorb_page(vec![fact], Time(1));
     let mut record = Record::new(NodeId::from("smi-1"), json!({}), Time(0));
     record.generation = 2;
     let (installation, tuning) = (Installation::from("us"), Tuning::local());

@@ -1,11 +1,8 @@
 //! What an adoption takes up of addresses and volumes, and how much of what is left over is shown.
 
-use crate::fences;
-use crate::launches::{Played, document};
+use crate::launches::{Played, document, volume};
 use holdfast_engine::life::adopt::{Adopted, adopt};
 use holdfast_engine::life::strays::{MAX_STRAYS, strays};
-use holdfast_engine::observed::survival::Survival;
-use holdfast_engine::{Scene, Tuning};
 use holdfast_model::adoption::{Heads, Question};
 use holdfast_model::facts::{
     Association, Fact, ImageFact, ImageState, InterfaceFact, InterfaceState, VolumeFact,
@@ -13,8 +10,8 @@ use holdfast_model::facts::{
 };
 use holdfast_model::record::{DataHead, HeldInterface, RootHead};
 use holdfast_model::{
-    AllocationId, Epoch, ImageId, Installation, InterfaceId, NodeId, Record, Shared, SnapshotId,
-    SubnetId, Time, Zone, tags,
+    AllocationId, ImageId, InterfaceId, NodeId, Record, Shared, SnapshotId, SubnetId, Time, Zone,
+    tags,
 };
 use serde_json::{Value, json};
 
@@ -62,24 +59,10 @@ fn held(id: &str, device_index: u32) -> HeldInterface {
 
 /// A volume of the node's data, as it is shown.
 fn shown(state: VolumeState, attached: bool) -> Fact {
-    let fact = fences::volume("vol-1", state, of("smi-1", "data:/dev/xvdb"));
+    let fact = volume("vol-1", state, of("smi-1", "data:/dev/xvdb"));
     let Fact::Volume(fact) = fact else { unreachable!() };
     let attached_to = attached.then(|| ("i-9".into(), DEVICE.to_owned()));
     Fact::Volume(VolumeFact { attached_to, ..(*fact).clone() }.into())
-}
-
-fn scene<T>(node: &Played, look: impl FnOnce(&Scene<'_>) -> T) -> T {
-    look(&Scene {
-        world: &node.world,
-        catalogue: &node.catalogue,
-        installation: &Installation::from("us"),
-        epoch: Epoch { count: 1, began: Time(1) },
-        survival: &Survival::default(),
-        tuning: &Tuning::local(),
-        snapshot_volumes: 0,
-        choice_from: Time(0),
-        now: Time(2),
-    })
 }
 
 /// What an adoption makes of a node that had one generation, in a cloud that shows this.
@@ -92,7 +75,7 @@ fn adopted(
     node.record.generation = 1;
     had(&mut node.record);
     node.world.absorb_page(facts, Time(1));
-    scene(&node, |scene| adopt(&node.record, &Heads::new(), scene))
+    node.scene(|scene| adopt(&node.record, &Heads::new(), scene))
 }
 
 fn with_interfaces() -> Value {
@@ -191,11 +174,10 @@ fn of_all_that_is_left_over_so_much_is_shown_and_no_more() {
     for of_node in ["smi-7", "smi-8"] {
         let name = |number| format!("vol-{of_node}-{number}");
         let tags = of(of_node, "instance");
-        let facts =
-            (0..each).map(|n| fences::volume(&name(n), VolumeState::Available, tags.clone()));
+        let facts = (0..each).map(|n| volume(&name(n), VolumeState::Available, tags.clone()));
         node.world.absorb_page(facts.collect(), Time(1));
     }
-    let found = scene(&node, |scene| strays(std::iter::empty(), scene));
+    let found = node.scene(|scene| strays(std::iter::empty(), scene));
     let shown: Vec<(NodeId, usize)> =
         found.iter().map(|s| (NodeId::from(s.node.as_str()), s.resources.len())).collect();
     assert_eq!(shown, [("smi-7".into(), each), ("smi-8".into(), MAX_STRAYS - each)]);

@@ -1,6 +1,7 @@
 //! A deletion is taken back: each part begins with the newest that is kept of it, and what is lost
 //! is named.
 
+use crate::launches::replacement;
 use holdfast_engine::context::refusal::NotDone;
 use holdfast_engine::words::apply;
 use holdfast_model::record::{
@@ -275,18 +276,9 @@ fn what_is_being_deleted_at_that_moment_is_gone_unless_that_was_refused() {
         let mut record = deleted(captured(LAST), finals(1..=LAST), &["vol-xvdb"]);
         record.replacement = Some(Replacement {
             number: 9,
-            kind: Kind::Delete,
-            reason: String::new(),
-            started_at: Time(0),
-            deadline: None,
             from_generation: LAST,
-            document: serde_json::Value::Null.into(),
-            spec_revision: 1,
-            market: None,
             rows: BTreeMap::from([(Row::Retire, deletion("snap-4-xvdb", refused))]),
-            market_why: String::new(),
-            without_market_since: None,
-            markets_refused: 0,
+            ..replacement(Kind::Delete, Time(0))
         });
         let lost = undelete(&mut record);
         assert_eq!(lost.is_none(), refused, "{lost:?}");

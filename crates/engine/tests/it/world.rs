@@ -1,26 +1,15 @@
+use crate::launches;
 use holdfast_engine::World;
-use holdfast_model::facts::{
-    Fact, Health, InstanceFact, InstanceState, ResourceKind, VolumeFact, VolumeState,
-};
+use holdfast_model::facts::{Fact, Health, InstanceFact, InstanceState, ResourceKind, VolumeState};
 use holdfast_model::{ImageId, InstanceId, Known, Lifecycle, Reply, Shared, Time, VolumeId, Zone};
 
 /// The consistency window of these tests, in milliseconds.
 const WINDOW: u64 = 1_000;
 
 fn volume(state: VolumeState) -> Fact {
-    Fact::Volume(Shared::from(VolumeFact {
-        id: VolumeId::from("vol-1"),
-        state,
-        zone: Zone::from("z"),
-        size_gib: 1,
-        attached_to: None,
-        attachment_settled: true,
-        snapshot: None,
-        fs_uuid: None,
-        tags: [("holdfast:installation", "ours"), ("holdfast:node", "smi-1")]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .into(),
-    }))
+    let tags = [("holdfast:installation", "ours"), ("holdfast:node", "smi-1")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
+    launches::volume("vol-1", state, tags.into())
 }
 
 fn ids() -> Vec<String> {

@@ -56,8 +56,6 @@ impl Simulation {
                     self.strike(upset, &first.node);
                 }
                 for (Departure { id, node, command }, answer) in calls.into_iter().zip(answers) {
-                    self.log.number(self.now.0);
-                    self.log.bytes(call_line(&node, &command, &answer.result).as_bytes());
                     self.note(|| call_line(&node, &command, &answer.result));
                     self.watch.answered(self.now, &node, &command, &answer.result);
                     self.tally_hits(Some((&node, &command)));

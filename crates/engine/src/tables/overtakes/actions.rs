@@ -95,15 +95,10 @@ pub(super) fn learn_root(desk: &mut Desk<'_>) {
 
 /// A definite refusal: the launch has not left, so the head is where it was.
 pub(super) fn take_back(desk: &mut Desk<'_>) {
-    if let RootHead::Live { volume: None, generation, from, .. } = desk.record.root.clone()
-        && generation == desk.record.generation
+    if let RootHead::Live { volume: None, generation, .. } = &desk.record.root
+        && *generation == desk.record.generation
     {
-        desk.record.root = match from {
-            Some((snapshot, image, root_device)) => {
-                RootHead::Captured { snapshot, image, root_device }
-            }
-            None => RootHead::Fresh,
-        };
+        desk.record.root = desk.record.root.before_launch();
         desk.record.generation = desk.replacement().map_or(0, |r| r.from_generation);
     }
 }

@@ -5,7 +5,7 @@
 //! looked for before the rows run; the others are what a row reports. Retries and pauses of a single
 //! call are no business of this table.
 //!
-//! Only this file ends a replacement, turns it into another kind or sends it back to an earlier row.
+//! Only this module ends a replacement, turns it into another kind or sends it back to an earlier row.
 
 /// What a line does to a replacement.
 mod actions;
@@ -48,10 +48,7 @@ pub(crate) fn look(desk: &mut Desk<'_>) -> Vec<Followed> {
         let when = line.when.iter().find(|w| conditions::happens(desk, **w, &mut failing))?;
         conditions::holds(desk, line.provided).then_some(Followed { line: place, when: *when })
     });
-    if let Some(found) = found {
-        OVERTAKES[found.line].then.iter().for_each(|then| carry_out(desk, *then, None));
-        followed.push(found);
-    }
+    followed.extend(found.map(|found| go(desk, found, None)));
     followed
 }
 
@@ -70,9 +67,14 @@ pub(crate) fn finish(desk: &mut Desk<'_>) -> Option<Followed> {
 /// Follows a line of any phase.
 fn follow(desk: &mut Desk<'_>, when: When, root: Option<VolumeId>) -> Option<Followed> {
     let is_it = |line: &Line| line.phase == Phase::Any && line.when.contains(&when);
-    let place = OVERTAKES.iter().position(is_it)?;
-    OVERTAKES[place].then.iter().for_each(|then| carry_out(desk, *then, root.as_ref()));
-    Some(Followed { line: place, when })
+    let line = OVERTAKES.iter().position(is_it)?;
+    Some(go(desk, Followed { line, when }, root.as_ref()))
+}
+
+/// Does what a line says.
+fn go(desk: &mut Desk<'_>, followed: Followed, root: Option<&VolumeId>) -> Followed {
+    OVERTAKES[followed.line].then.iter().for_each(|then| carry_out(desk, *then, root));
+    followed
 }
 
 fn carry_out(desk: &mut Desk<'_>, then: Then, root: Option<&VolumeId>) {
