@@ -11,15 +11,15 @@ export PATH
 
 ## Watch a PostgreSQL and a Redis live through hard interruptions. KEEP=1 leaves the server running.
 demo: setup build
-	./target/debug/holdfast demo $(if $(KEEP),--keep)
+	./target/debug/holdfast-trials demo $(if $(KEEP),--keep)
 
 ## Ten nodes of five servers under every kind of trouble for MINUTES (10). SEED=n repeats a choice.
 soak: setup build
-	./target/debug/holdfast soak --for $(or $(MINUTES),10)m $(if $(SEED),--seed $(SEED))
+	./target/debug/holdfast-trials soak --for $(or $(MINUTES),10)m $(if $(SEED),--seed $(SEED))
 
 ## The simulation at its full size: 100,000 replacements that a fault hit.
 sim: build
-	./target/debug/holdfast sim --replacements 100000
+	./target/debug/holdfast-trials sim --replacements 100000
 
 ## Wrong changes of the source, drawn by SEED (1), N (100) of them or ALL=1, or only the survivors in
 ## AGAIN=file: which does no test notice? PLANTED=1: those that the simulation must find by chance.
@@ -48,7 +48,7 @@ deny: setup
 	@scripts/deny
 
 build: setup
-	$(CARGO) build --locked --bin holdfast
+	$(CARGO) build --locked --bin holdfast --bin holdfast-trials
 
 ## Install what is missing (nothing is started).
 setup:

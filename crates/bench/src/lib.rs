@@ -1,4 +1,4 @@
-//! Benchmarks behind `holdfast bench …`: the real fleet on the simulated EC2, in virtual time. Each
+//! Benchmarks behind `holdfast-trials bench …`: the real fleet on the simulated EC2, in virtual time. Each
 //! returns rows for programs and says how they read as a table for people.
 //!
 //! [`market`]: what a stateful node costs on a trace of a spot market, by policy.

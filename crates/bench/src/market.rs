@@ -1,4 +1,4 @@
-//! `holdfast bench market`: what a stateful node costs and how long it is away, by policy, on a
+//! `holdfast-trials bench market`: what a stateful node costs and how long it is away, by policy, on a
 //! trace of a spot market.
 //!
 //! Every policy is taken through the same trace with the same costs: a replacement in the zone is a

@@ -1,4 +1,4 @@
-//! `holdfast bench scale`: one controller over many nodes that do nothing. What does it cost to
+//! `holdfast-trials bench scale`: one controller over many nodes that do nothing. What does it cost to
 //! watch over them, and how soon is one noticed that is taken away?
 
 use crate::drive::Drive;

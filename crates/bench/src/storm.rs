@@ -1,4 +1,4 @@
-//! `holdfast bench storm`: N nodes, each with a root, data volumes and a kept address, are taken
+//! `holdfast-trials bench storm`: N nodes, each with a root, data volumes and a kept address, are taken
 //! back in the same second, under EC2's token buckets. How long until all of them serve again?
 //!
 //! ```text

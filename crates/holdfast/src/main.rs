@@ -1,11 +1,7 @@
 //! Holdfast: stateful machines on capacity that can be taken away. One binary: the server, the
-//! commands for people and programs, the demonstration, and (hidden) what runs inside nodes.
+//! commands for people and programs, and (hidden) what runs inside nodes.
 
-mod blackout;
 mod cli;
-mod demo;
-mod soak;
-mod trial;
 
 use std::process::ExitCode;
 

@@ -93,7 +93,7 @@ pub fn per_hour(count: u64, seconds: f64) -> u64 {
 /// The command that runs exactly this again.
 #[must_use]
 pub fn replay(seed: u64, mix: &Mix) -> String {
-    let mut command = format!("holdfast sim --seed {seed}");
+    let mut command = format!("holdfast-trials sim --seed {seed}");
     let list = |names: Vec<&str>| match names.as_slice() {
         [] => "none".to_owned(),
         names => names.join(","),

@@ -1,10 +1,11 @@
 //! `holdfast local address`: Elastic IPs of this host.
 
 use super::client::printable;
-use super::exit::{Code, Failure};
 use super::options::ServerOptions;
-use super::{print, print_line_of_json, tables};
+use super::tables;
 use clap::{Args, Subcommand};
+use holdfast_terminal::{Code, Failure};
+use holdfast_terminal::{print, print_line_of_json};
 use serde_json::Value;
 
 /// `holdfast local address`.

@@ -1,36 +1,42 @@
 //! Every command with its options, its help and its examples.
 
-mod bench;
 mod local;
 
-pub use bench::{BenchCommand, MarketArgs, ScaleArgs, StormArgs};
 pub use local::{
     LocalCommand, MarketCommand, MarketSetting, MarketVerb, RebuildOptions, ResetOptions,
 };
 
-use super::duration;
-use super::exit::CODES;
 use super::options::{DATA_DIR, LISTEN, ServerOptions};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use holdfast_cloud_local::{MAX_OVERCOMMIT, OVERCOMMIT};
 use holdfast_controller::fleet::VOLUNTARY_PER_HOUR;
+use holdfast_terminal::CODES;
+use holdfast_terminal::duration;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Stateful machines on capacity that can be taken away
 #[derive(Debug, Parser)]
-#[command(name = "holdfast", version, after_help = CODES, after_long_help = format!("Examples:
+#[command(name = "holdfast", version, after_help = codes(), after_long_help = format!("Examples:
   holdfast serve
   holdfast node create -f examples/postgres.yaml
   holdfast node show postgres
   holdfast node interrupt postgres --notice 120s
 
-{CODES}"))]
+{}", codes()))]
 pub struct Arguments {
     /// What to do
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// The exit codes; `node exec` has those of its command as well.
+fn codes() -> String {
+    format!(
+        "{CODES}
+  node exec ends with the exit code of its command; 125 if the node could not be entered"
+    )
 }
 
 /// What to do.
@@ -75,18 +81,6 @@ The server makes such a copy at its start and every 6 hours; the newest 8 are ke
     /// What concerns this host's cloud as a whole
     #[command(subcommand)]
     Local(LocalCommand),
-    /// Watch a PostgreSQL and a Redis live through hard interruptions
-    Demo(crate::demo::DemoArgs),
-    /// Do everything to many nodes that can be done to a machine, and count what is lost
-    #[command(after_help = "Examples:
-  holdfast soak --for 10m
-  holdfast soak --for 90s --nodes 4 --seed 7")]
-    Soak(crate::soak::SoakArgs),
-    /// Prove in virtual time that nothing is lost, whatever goes wrong
-    Sim(super::sim::SimOptions),
-    /// Measure: blackouts on this host; storms, markets and idle nodes on a simulated EC2
-    #[command(subcommand)]
-    Bench(BenchCommand),
 }
 
 /// Which cloud the server manages.
@@ -137,7 +131,7 @@ pub struct ServeOptions {
 }
 
 fn snapshot_interval(text: &str) -> Result<Duration, String> {
-    let span = super::duration::parse(text)?;
+    let span = holdfast_terminal::duration::parse(text)?;
     if span < Duration::from_secs(1) {
         return Err("snapshots are at least 1s apart".to_owned());
     }

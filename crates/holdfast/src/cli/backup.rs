@@ -4,12 +4,12 @@
 //! copied first: a memory that is newer than the store only shows what the store does not account for,
 //! which is adopted; an older one would lack what the store needs.
 
-use super::exit::{Code, Failure};
 use super::options::DATA_DIR;
-use super::print;
 use super::serve::CLOUD_DIR;
 use clap::Args;
 use holdfast_store::sqlite::{FILE, copy};
+use holdfast_terminal::print;
+use holdfast_terminal::{Code, Failure};
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;

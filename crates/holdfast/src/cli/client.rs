@@ -1,9 +1,9 @@
 //! Speaks to the server, and turns what it answers into sentences and exit codes.
 
-use super::exit::{Code, Failure};
 use holdfast_model::depth::read_stored;
 use holdfast_model::facts::{InstanceFact, InterfaceFact, VolumeFact};
 use holdfast_model::{Market, Record, text};
+use holdfast_terminal::{Code, Failure};
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::BufReader;

@@ -1,9 +1,10 @@
 //! `holdfast node undelete` and `holdfast node volume delete`.
 
 use super::client::{Client, printable};
-use super::exit::{Code, Failure};
-use super::{confirm, tables};
+use super::tables;
 use holdfast_model::record::DataHead;
+use holdfast_terminal::confirm;
+use holdfast_terminal::{Code, Failure};
 use serde_json::json;
 
 /// Brings a node back. Returns its id.

@@ -1,9 +1,9 @@
 //! A node's events, stored and as they happen.
 
 use super::client::{Client, printable};
-use super::exit::{Code, Failure};
-use super::{complain, print};
 use holdfast_model::text;
+use holdfast_terminal::{Code, Failure};
+use holdfast_terminal::{complain, print};
 use serde_json::Value;
 use std::io::{BufRead, Read};
 use std::time::{Duration, Instant};

@@ -2,9 +2,9 @@
 //! enters it, and this one carries what is typed and shown. Nothing of the caller's goes in.
 
 use super::client::{Client, printable};
-use super::complain;
-use super::exit::{Code, Failure};
 use holdfast_agent::{AgentError, Wanted};
+use holdfast_terminal::complain;
+use holdfast_terminal::{Code, Failure};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;

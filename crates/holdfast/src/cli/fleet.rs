@@ -2,13 +2,14 @@
 
 use super::arguments::{AdoptCommand, FleetCommand, FreezeCommand};
 use super::client::{Client, printable};
-use super::exit::{Code, Failure};
 use super::tables::{table, words};
-use super::{complain, pool, print, print_json, spec};
+use super::{pool, spec};
 use holdfast_api::rfc3339;
 use holdfast_model::adoption::{Heads, Stray};
 use holdfast_model::facts::Fact;
 use holdfast_model::{Epoch, Time, tags};
+use holdfast_terminal::{Code, Failure};
+use holdfast_terminal::{complain, print, print_json};
 use serde_json::{Value, json};
 
 /// How the fleet is.

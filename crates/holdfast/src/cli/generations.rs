@@ -2,9 +2,10 @@
 
 use super::arguments::WaitOptions;
 use super::client::{Client, printable};
-use super::exit::{Code, Failure};
+use super::tables;
 use super::wait::{self, Until};
-use super::{print, print_json, tables};
+use holdfast_terminal::{Code, Failure};
+use holdfast_terminal::{print, print_json};
 use serde_json::{Value, json};
 
 /// Lists what a node can return to.

@@ -1,10 +1,11 @@
 //! `holdfast local instance`: instances of this host, and the end of those that were let go.
 
 use super::client::printable;
-use super::exit::{Code, Failure};
+use super::local_tables;
 use super::options::ServerOptions;
-use super::{confirm, local_tables, print, print_line_of_json};
 use clap::{Args, Subcommand};
+use holdfast_terminal::{Code, Failure};
+use holdfast_terminal::{confirm, print, print_line_of_json};
 use serde_json::Value;
 
 /// `holdfast local instance`.

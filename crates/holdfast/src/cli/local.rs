@@ -2,12 +2,12 @@
 
 use super::arguments::ResetOptions;
 use super::backup::BACKUPS;
-use super::exit::{Code, Failure};
 use super::serve::CLOUD_DIR;
-use super::{confirm, print};
 use holdfast_api::TOKEN_FILE;
 use holdfast_store::StoreError;
 use holdfast_store::sqlite::{FILE, SqliteStore};
+use holdfast_terminal::{Code, Failure};
+use holdfast_terminal::{confirm, print};
 use std::io::ErrorKind;
 use std::path::Path;
 

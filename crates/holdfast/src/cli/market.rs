@@ -2,8 +2,9 @@
 
 use super::arguments::{MarketCommand, MarketSetting, MarketVerb};
 use super::client::{Client, printable};
-use super::exit::{Code, Failure};
-use super::{complain, print, print_json, tables};
+use super::tables;
+use holdfast_terminal::{Code, Failure};
+use holdfast_terminal::{complain, print, print_json};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::str::FromStr;

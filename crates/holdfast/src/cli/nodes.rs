@@ -2,11 +2,10 @@
 
 use super::arguments::{KeepOptions, NodeCommand, NodeVerb, NodeVolumeVerb, WaitOptions};
 use super::client::{Client, Summary, printable};
-use super::exit::{Code, Failure};
 use super::wait::{self, Until};
-use super::{
-    complain, confirm, deallocation, events, exec, generations, print, print_json, spec, tables,
-};
+use super::{deallocation, events, exec, generations, spec, tables};
+use holdfast_terminal::{Code, Failure};
+use holdfast_terminal::{complain, confirm, print, print_json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -136,7 +135,10 @@ impl Asked {
         self.client.send("POST", &path, Some(&json!({ "noticeMs": millis })))?;
         if !self.json {
             let how = notice.map_or("its power was cut".to_owned(), |n| {
-                format!("its power will be cut in {}", super::duration::show(n.as_millis() as u64))
+                format!(
+                    "its power will be cut in {}",
+                    holdfast_terminal::duration::show(n.as_millis() as u64)
+                )
             });
             complain(&format!("{}: {how}", tables::title(&node)));
         }

@@ -1,7 +1,7 @@
 //! Which server, and with which token.
 
 use super::client::Client;
-use super::exit::{Code, Failure};
+use holdfast_terminal::{Code, Failure};
 use std::path::{Path, PathBuf};
 
 /// Where a server listens if nobody says.

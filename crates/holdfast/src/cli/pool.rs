@@ -2,14 +2,14 @@
 
 use super::address_routes::blocking;
 use super::client::Client;
-use super::exit::Failure;
 use super::options::ServerOptions;
 use super::routes::Local;
-use super::{print, print_json};
 use axum::extract::State;
 use clap::Args;
 use holdfast_api::Answer;
 use holdfast_cloud_local::{LocalCloud, PoolView};
+use holdfast_terminal::Failure;
+use holdfast_terminal::{print, print_json};
 use serde_json::{Value, json};
 
 /// `holdfast local pool`.

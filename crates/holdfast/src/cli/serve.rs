@@ -1,7 +1,6 @@
 //! `holdfast serve`: the store, the cloud, the controller and the API in one process.
 
 use super::arguments::{CloudKind, ServeOptions};
-use super::exit::{Code, Failure};
 use super::log_lines::LogLines;
 use super::{memory, routes};
 use holdfast_api::{Auth, TOKEN_FILE};
@@ -12,6 +11,7 @@ use holdfast_controller::serve::start;
 use holdfast_model::Installation;
 use holdfast_store::Store;
 use holdfast_store::sqlite::SqliteStore;
+use holdfast_terminal::{Code, Failure};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
 //! Spec files: JSON or YAML, with or without the outer `managedInstance`.
 
 use super::client::printable;
-use super::exit::{Code, Failure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use holdfast_model::depth::{Sent, Unread, read_sent};
 use holdfast_model::spec::MAX_DOCUMENT;
+use holdfast_terminal::{Code, Failure};
 use serde_json::Value;
 use std::io::Read;
 use std::path::Path;

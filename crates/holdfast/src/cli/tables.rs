@@ -1,11 +1,12 @@
 //! What people read.
 
 use super::client::{Summary, Whole, printable};
-use super::{duration, whereabouts};
+use super::whereabouts;
 use comfy_table::{ContentArrangement, Table, presets};
 use holdfast_model::record::{DataHead, HeldInterface, RootHead};
 use holdfast_model::replacement::{Finished, Replacement};
 use holdfast_model::{Row, Spec, Time, VolumeId};
+use holdfast_terminal::duration;
 
 /// How many replacements the timeline shows; the record keeps more, for `--json`.
 const TIMELINE: usize = 20;

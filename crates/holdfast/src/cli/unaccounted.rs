@@ -3,12 +3,13 @@
 
 use super::arguments::RebuildOptions;
 use super::client::printable;
-use super::exit::{Code, Failure};
+use super::local_tables;
 use super::options::ServerOptions;
 use super::serve::CLOUD_DIR;
-use super::{confirm, local_tables, print, print_line_of_json};
 use clap::{Args, Subcommand};
 use holdfast_store::sqlite::DirectoryHold;
+use holdfast_terminal::{Code, Failure};
+use holdfast_terminal::{confirm, print, print_line_of_json};
 use serde_json::{Value, json};
 use std::fmt::Write;
 

@@ -1,10 +1,11 @@
 //! `holdfast local volume`: what people do with volumes of their own, as at EC2.
 
 use super::client::printable;
-use super::exit::{Code, Failure};
 use super::options::ServerOptions;
-use super::{local_tables, print, print_line_of_json, tables};
+use super::{local_tables, tables};
 use clap::{Args, Subcommand};
+use holdfast_terminal::{Code, Failure};
+use holdfast_terminal::{print, print_line_of_json};
 use serde_json::{Value, json};
 
 /// `holdfast local volume`.

@@ -2,11 +2,11 @@
 
 use super::arguments::WaitOptions;
 use super::client::{Client, Whole, printable};
-use super::duration;
-use super::exit::{Code, Failure};
 use super::tables;
 use holdfast_model::record::Goal;
 use holdfast_model::{Record, Row, Time};
+use holdfast_terminal::duration;
+use holdfast_terminal::{Code, Failure};
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -178,7 +178,7 @@ impl Progress {
         let rows = running(&node.record).map(|(rows, _)| rows).unwrap_or_default();
         if self.shown.as_ref() != Some(&rows) {
             if let [first, ..] = rows.as_slice() {
-                super::complain(&format!("{title}: {}", first.name()));
+                holdfast_terminal::complain(&format!("{title}: {}", first.name()));
             }
             self.shown = Some(rows);
         }
@@ -192,7 +192,7 @@ impl Progress {
 
     fn end(&mut self, line: &str) {
         self.clear();
-        super::complain(line);
+        holdfast_terminal::complain(line);
     }
 }
 

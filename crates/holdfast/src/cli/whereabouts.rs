@@ -34,7 +34,7 @@ fn spot_again(record: &Record, spec: &Spec, now: Time) -> String {
     };
     let at = record.revert_after.map_or(allowed, |after| after.max(allowed));
     let when = if at > now {
-        format!("asked for in {}", super::duration::show(at.since(now)))
+        format!("asked for in {}", holdfast_terminal::duration::show(at.since(now)))
     } else {
         "asked for from time to time".to_owned()
     };

@@ -2,10 +2,8 @@
 //! and against a real one, which needs root, loop devices, xfsprogs and e2fsprogs.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
-mod blackout;
 mod commands;
 mod deallocation;
-mod demo;
 mod docs;
 mod evidence;
 mod fallback;
@@ -15,13 +13,11 @@ mod life;
 mod markets;
 mod matrix;
 mod network;
-mod pairs;
 mod persistence;
 mod played;
 mod refusals;
 mod restore;
 mod snapshots;
-mod soak;
 mod standby;
 mod user_volumes;
 mod walls;

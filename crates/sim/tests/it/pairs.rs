@@ -1,4 +1,4 @@
-//! Pairs of faults, in a few small courses: what `holdfast sim --pairs` does at length.
+//! Pairs of faults, in a few small courses: what `holdfast-trials sim --pairs` does at length.
 
 use holdfast_model::Kind;
 use holdfast_sim::exhaustive::{Cell, Course, Pair, Plan, Play, SHAPES, Sum, pairs};

@@ -85,7 +85,7 @@ fn a_failing_history_is_made_small_and_told_with_the_command_that_repeats_it() {
     let text = timeline::render(&told);
     assert!(text.contains("BROKEN no-write-lost") && text.contains("ACTION"), "{text}");
     let again = campaign::replay(seed, &small);
-    assert!(again.starts_with(&format!("holdfast sim --seed {seed} --faults ")), "{again}");
+    assert!(again.starts_with(&format!("holdfast-trials sim --seed {seed} --faults ")), "{again}");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! `holdfast local …`.
 
-use crate::cli::duration;
 use crate::cli::market::{ALL, Number, Price};
 use crate::cli::options::{DATA_DIR, ServerOptions};
 use clap::{Args, Subcommand};
+use holdfast_terminal::duration;
 use std::path::PathBuf;
 use std::time::Duration;
 

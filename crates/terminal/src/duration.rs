@@ -6,6 +6,9 @@ use std::time::Duration;
 const MOST: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// Reads `500ms`, `120s`, `2m`, `1h`; a number alone is seconds.
+///
+/// # Errors
+/// It is no such span, or longer than a week: a sentence that says what to give.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -25,6 +28,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 }
 
 /// Writes a span of milliseconds in the unit that people would take.
+#[must_use]
 pub fn show(millis: u64) -> String {
     let tenths = |unit: u64| format!("{}.{}", millis / unit, millis % unit * 10 / unit);
     match millis {

@@ -1,4 +1,4 @@
-//! `holdfast demo`: two real servers live through interruptions while they are written to from
+//! `holdfast-trials demo`: two real servers live through interruptions while they are written to from
 //! outside, and the controller is killed in between; then a control that must lose writes, which
 //! shows that the power cuts are real.
 //!

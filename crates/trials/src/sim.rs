@@ -1,8 +1,10 @@
-//! `holdfast sim`: runs seeds on threads, says how far it is, and explains what broke. What a run
+//! `holdfast-trials sim`: runs seeds on threads, says how far it is, and explains what broke. What a run
 //! is, stands in the crate `holdfast-sim`.
 
-use super::exit::{Code, Failure};
-use super::{complain, print};
+use holdfast_terminal::{Code, Failure};
+use holdfast_terminal::{complain, print};
+mod pairs;
+
 use clap::Args;
 use holdfast_sim::campaign::{self, Campaign, MAX_FAILING};
 use holdfast_sim::people::Act;
@@ -24,14 +26,14 @@ const FULL_SIZE: u64 = 100_000;
 /// How often it is said how far it is.
 const PROGRESS: Duration = Duration::from_secs(2);
 
-/// Options of `holdfast sim`.
+/// Options of `holdfast-trials sim`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  holdfast sim                              a hundred runs
-  holdfast sim --replacements 100000        the full size
-  holdfast sim --seed 7                     one run again
-  holdfast sim --seed 7 --faults killed,stale
-  holdfast sim --pairs --for 60m --state F  pairs of faults, and on from there the next time
+  holdfast-trials sim                              a hundred runs
+  holdfast-trials sim --replacements 100000        the full size
+  holdfast-trials sim --seed 7                     one run again
+  holdfast-trials sim --seed 7 --faults killed,stale
+  holdfast-trials sim --pairs --for 60m --state F  pairs of faults, and on from there the next time
 
 The real controller on a simulated EC2 in virtual time, with every fault that the cloud can do.
 Needs no server and no root. A run that breaks an invariant is made smaller and told as a timeline,
@@ -72,7 +74,7 @@ pub struct SimOptions {
     pub json: bool,
     /// Pairs of faults
     #[command(flatten)]
-    pub pairs: super::pairs::PairsOptions,
+    pub pairs: pairs::PairsOptions,
 }
 
 /// Does it.
@@ -83,7 +85,7 @@ pub fn run(options: &SimOptions) -> Result<ExitCode, Failure> {
     let threads = options.threads.or_else(|| std::thread::available_parallelism().ok());
     let threads = threads.map_or(1, NonZeroUsize::get);
     if options.pairs.pairs || options.pairs.pair.is_some() {
-        return super::pairs::run(&options.pairs, threads, options.json);
+        return pairs::run(&options.pairs, threads, options.json);
     }
     let mix = mix(options)?;
     let one = options.seed.filter(|_| options.runs.is_none() && options.replacements.is_none());

@@ -30,8 +30,7 @@ pub const CODES: &str = "Exit codes:
   3  there is no such node
   4  the server cannot be reached
   5  not done in time (it may still be)
-  6  the token is missing, or is not the server's
-  node exec ends with the exit code of its command; 125 if the node could not be entered";
+  6  the token is missing, or is not the server's";
 
 impl From<Code> for ExitCode {
     fn from(code: Code) -> ExitCode {
@@ -50,11 +49,13 @@ pub struct Failure {
 
 impl Failure {
     /// A failure.
+    #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Failure {
         Failure { code, message: message.into() }
     }
 
     /// A failure of which everything has been said.
+    #[must_use]
     pub fn silent(code: Code) -> Failure {
         Failure { code, message: String::new() }
     }
@@ -62,6 +63,6 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.message.is_empty() { Ok(()) } else { write!(f, "holdfast: {}", self.message) }
+        f.write_str(&self.message)
     }
 }

@@ -1,4 +1,4 @@
-//! `holdfast bench blackout`: how long a node is away, and how much of that is Holdfast's own.
+//! `holdfast-trials bench blackout`: how long a node is away, and how much of that is Holdfast's own.
 //!
 //! In pairs: a replacement by Holdfast; and, on the same volumes after the same end of the machine,
 //! a bare restart of the same server with no controller. The difference of a pair is Holdfast's
@@ -26,7 +26,7 @@ const MAX_BEHIND_MIB: u64 = 64;
 /// Rows of what is left behind in a MiB.
 const ROWS_IN_A_MIB: u64 = 1_024;
 
-/// Options of `holdfast bench blackout`.
+/// Options of `holdfast-trials bench blackout`.
 #[derive(Debug, clap::Args)]
 pub struct BlackoutArgs {
     /// Pairs of each kind and server

@@ -1,4 +1,4 @@
-//! `holdfast bench …`.
+//! `holdfast-trials bench …`.
 
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -8,23 +8,23 @@ use std::path::PathBuf;
 pub enum BenchCommand {
     /// How long until many nodes that are interrupted at once are all back
     #[command(after_help = "Examples:
-  holdfast bench storm
-  holdfast bench storm --nodes 10,100 --json")]
+  holdfast-trials bench storm
+  holdfast-trials bench storm --nodes 10,100 --json")]
     Storm(StormArgs),
     /// What a node costs and how long it is away, by policy, on a trace of a spot market
     #[command(after_help = "Examples:
-  holdfast bench market --trace trace.csv.gz --on-demand-price 3.06
-  holdfast bench market --trace trace.csv --on-demand-price 3.06 --skip-days 20 --json
-  holdfast bench market --synthetic 7
+  holdfast-trials bench market --trace trace.csv.gz --on-demand-price 3.06
+  holdfast-trials bench market --trace trace.csv --on-demand-price 3.06 --skip-days 20 --json
+  holdfast-trials bench market --synthetic 7
 
 A trace is CSV, gzipped or not: the time of each tick in the second column, and for each zone the
 columns ZONE_avail (1 or 0) and ZONE_price (US$/h).")]
     Market(MarketArgs),
     /// How long a node is away, and how much of that is Holdfast's own (needs root)
     #[command(after_help = "Examples:
-  holdfast bench blackout
-  holdfast bench blackout --rounds 20 --workload redis --kind hard,recycle
-  holdfast bench blackout --json
+  holdfast-trials bench blackout
+  holdfast-trials bench blackout --rounds 20 --workload redis --kind hard,recycle
+  holdfast-trials bench blackout --json
 
 Real servers on this host lose their machine again and again: in pairs, once brought back by
 Holdfast, and once on the same volumes restarted by hand. The difference of a pair is Holdfast's own
@@ -32,12 +32,12 @@ share.")]
     Blackout(crate::blackout::BlackoutArgs),
     /// What it costs to watch over many nodes that do nothing
     #[command(after_help = "Examples:
-  holdfast bench scale
-  holdfast bench scale --nodes 1000 --json")]
+  holdfast-trials bench scale
+  holdfast-trials bench scale --nodes 1000 --json")]
     Scale(ScaleArgs),
 }
 
-/// Options of `holdfast bench scale`.
+/// Options of `holdfast-trials bench scale`.
 #[derive(Debug, Args)]
 pub struct ScaleArgs {
     /// How many nodes; a row for each number
@@ -51,7 +51,7 @@ pub struct ScaleArgs {
     pub json: bool,
 }
 
-/// Options of `holdfast bench market`.
+/// Options of `holdfast-trials bench market`.
 #[derive(Debug, Args)]
 pub struct MarketArgs {
     /// The trace; without one, a made-up one of four zones and 45 days
@@ -90,7 +90,7 @@ fn not_negative(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "a number from 0 to 1,000,000 is needed".to_owned())
 }
 
-/// Options of `holdfast bench storm`.
+/// Options of `holdfast-trials bench storm`.
 #[derive(Debug, Args)]
 pub struct StormArgs {
     /// How many nodes; a row for each number

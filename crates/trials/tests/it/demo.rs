@@ -1,13 +1,13 @@
 //! The demonstration itself, shortened: real servers, real power cuts, the controller killed.
 
-use crate::played::holdfast;
+use crate::trials;
 use holdfast_scratch::Scratch;
 
 /// Plays the demonstration with further words; its report, and all that it said.
 fn played(words: &[&str]) -> (serde_json::Value, String) {
     let scratch = Scratch::new();
     let report = scratch.path().join("report.json");
-    let output = holdfast()
+    let output = trials()
         .arg("demo")
         .args(words)
         .arg("--data-dir")

@@ -1,15 +1,18 @@
-//! `holdfast bench …`: benchmarks. All but `blackout` run on the simulated EC2 and touch nothing of
+//! `holdfast-trials bench …`: benchmarks. All but `blackout` run on the simulated EC2 and touch nothing of
 //! this host.
 
-use super::arguments::{BenchCommand, MarketArgs, ScaleArgs, StormArgs};
-use super::exit::{Code, Failure};
-use super::{complain, print};
+mod arguments;
+
 use crate::blackout::{self, BlackoutArgs};
+pub use arguments::BenchCommand;
+use arguments::{MarketArgs, ScaleArgs, StormArgs};
 use holdfast_bench::BenchError;
 use holdfast_bench::market::replay::Costs;
 use holdfast_bench::market::{self, trace::Trace};
 use holdfast_bench::scale::{self, ScaleOptions};
 use holdfast_bench::storm::{self, StormOptions};
+use holdfast_terminal::{Code, Failure};
+use holdfast_terminal::{complain, print};
 use serde::Serialize;
 
 /// Runs a benchmark and prints what came of it.

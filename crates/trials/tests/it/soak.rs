@@ -1,12 +1,12 @@
 //! The soak, shortened: every kind of trouble once, on four nodes.
 
-use crate::played::holdfast;
+use crate::trials;
 use holdfast_scratch::Scratch;
 
 #[test]
 fn four_nodes_live_through_every_kind_of_trouble_once_and_nothing_is_lost_or_left_over() {
     let scratch = Scratch::new();
-    let output = holdfast()
+    let output = trials()
         .args(["soak", "--for", "1s", "--nodes", "4", "--seed", "1", "--data-dir"])
         .arg(scratch.path().join("data"))
         .arg("--report-dir")

@@ -1,4 +1,4 @@
-//! `holdfast soak`: nodes of different servers are written to from outside while everything is done
+//! `holdfast-trials soak`: nodes of different servers are written to from outside while everything is done
 //! to them that can be done to a machine; then it is counted what is lost and what is left over.
 //!
 //! ```text
@@ -16,11 +16,11 @@ mod ledger;
 mod report;
 mod subjects;
 
-use crate::cli::duration;
 use crate::trial::commands::{Commands, Server};
 use crate::trial::evidence;
 use dice::Dice;
 use field::Field;
+use holdfast_terminal::duration;
 use ledger::Ledger;
 use report::Report;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ const MAX_NODES: usize = 60;
 /// How long things may take to go away at the end.
 const REMOVAL: Duration = Duration::from_secs(60);
 
-/// Options of `holdfast soak`.
+/// Options of `holdfast-trials soak`.
 #[derive(Debug, clap::Args)]
 pub struct SoakArgs {
     /// How long it is played, such as 90s or 10m

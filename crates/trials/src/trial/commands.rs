@@ -23,10 +23,24 @@ pub struct Commands {
     port: u16,
 }
 
+/// The binary `holdfast` that stands beside this program.
+fn holdfast() -> Result<PathBuf, String> {
+    let own = std::env::current_exe().map_err(|e| format!("where is this program? {e}"))?;
+    let exe = own.with_file_name("holdfast");
+    if exe.is_file() {
+        return Ok(exe);
+    }
+    Err(format!(
+        "there is no {}: a trial uses the binary holdfast that stands beside its own; build both with: \
+         make build",
+        exe.display()
+    ))
+}
+
 impl Commands {
     /// For a data directory; picks a free port.
     pub fn new(data_dir: &Path) -> Result<Commands, String> {
-        let exe = std::env::current_exe().map_err(|e| format!("where is this program? {e}"))?;
+        let exe = holdfast()?;
         std::fs::create_dir_all(data_dir).map_err(|e| format!("{}: {e}", data_dir.display()))?;
         let data_dir =
             data_dir.canonicalize().map_err(|e| format!("{}: {e}", data_dir.display()))?;

@@ -1,11 +1,11 @@
-//! `holdfast sim --pairs`: every pair of faults in every course of every shape with a name. What a
+//! `holdfast-trials sim --pairs`: every pair of faults in every course of every shape with a name. What a
 //! pair is, and when two of them are the same, stands in `holdfast_sim::exhaustive`.
 
-use super::exit::{Code, Failure};
-use super::{complain, duration, print};
 use clap::Args;
 use holdfast_sim::exhaustive::{Cell, Course, Outcome, Pair, Plan, SHAPES, Sum, pairs};
 use holdfast_sim::timeline;
+use holdfast_terminal::{Code, Failure};
+use holdfast_terminal::{complain, duration, print};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ const PROGRESS: Duration = Duration::from_secs(5);
 /// The most broken pairs that are named at the end.
 const NAMED: usize = 20;
 
-/// Options of `holdfast sim --pairs`.
+/// Options of `holdfast-trials sim --pairs`.
 #[derive(Debug, Args)]
 pub struct PairsOptions {
     /// Every pair of faults at the controller's commits, calls and looks, instead of seeds
@@ -69,7 +69,9 @@ pub fn run(options: &PairsOptions, threads: usize, json: bool) -> Result<ExitCod
         print(&summary(&plan, &sum))?;
     }
     for (pair, what) in sum.broken.iter().take(NAMED) {
-        complain(&format!("sim: {pair} broke {what}\n     again with: holdfast sim --pair {pair}"));
+        complain(&format!(
+            "sim: {pair} broke {what}\n     again with: holdfast-trials sim --pair {pair}"
+        ));
     }
     Ok(if sum.violations == 0 { ExitCode::SUCCESS } else { Code::Failed.into() })
 }

@@ -1,6 +1,6 @@
 //! The blackout benchmark, shortened: its shape is judged, not its speed.
 
-use crate::played::holdfast;
+use crate::trials;
 use holdfast_scratch::Scratch;
 
 #[test]
@@ -8,7 +8,7 @@ fn what_a_crash_leaves_to_be_replayed_is_written_right_before_each_loss() {
     let scratch = Scratch::new();
     let data = scratch.path().join("data");
     let bench = |more: &[&str]| {
-        let mut command = holdfast();
+        let mut command = trials();
         command.args(["bench", "blackout", "--json", "--rounds", "1", "--data-dir"]).arg(&data);
         command.args(more).output().unwrap()
     };
@@ -33,7 +33,7 @@ fn what_a_crash_leaves_to_be_replayed_is_written_right_before_each_loss() {
 #[test]
 fn a_blackout_is_measured_in_pairs_with_a_bare_restart_and_nothing_is_lost() {
     let scratch = Scratch::new();
-    let output = holdfast()
+    let output = trials()
         .args(["bench", "blackout", "--json", "--rounds", "1"])
         .args(["--workload", "redis,mariadb", "--kind", "hard,recycle", "--data-dir"])
         .arg(scratch.path().join("data"))
