@@ -1,21 +1,18 @@
 //! The command line.
 //!
 //! ```text
-//! arguments.rs   every command with its help            exit.rs     exit codes and failures
-//! serve.rs       holdfast serve                         local.rs    holdfast local reset
-//! nodes.rs       holdfast node …                        exec.rs     a command in a node
-//! client.rs      speaks to the server                   spec.rs     reads spec files
-//! wait.rs        long waits and their progress          tables.rs   what people read
-//! events.rs      a node's events                        routes.rs   the server's routes for this host
-//! sim.rs         holdfast-trials sim                          deallocation.rs  undelete, node volume
-//! duration.rs    120s, 2m                               options.rs  which server, which token
-//! bench.rs       holdfast-trials bench …                      fleet.rs    holdfast status, freeze, thaw, adopt
+//! arguments.rs   every command with its help            serve.rs    holdfast serve
+//! nodes.rs       holdfast node …                        local.rs    holdfast local reset
+//! client.rs      speaks to the server                   exec.rs     a command in a node
+//! wait.rs        long waits and their progress          spec.rs     reads spec files
+//! events.rs      a node's events                        tables.rs   what people read
+//! deallocation.rs  undelete, node volume                routes.rs   the server's routes for this host
+//! fleet.rs       holdfast status, freeze, thaw, adopt   options.rs  which server, which token
 //! market.rs      holdfast local market …                market_routes.rs   its server side
 //! addresses.rs   holdfast local address                 address_routes.rs  its routes
-//! pool.rs        holdfast local pool
 //! user_volumes.rs  holdfast local volume                volume_routes.rs   its routes
 //! unaccounted.rs   holdfast local unaccounted, rebuild  unaccounted_routes.rs  their routes
-//! backup.rs      holdfast backup, rolling copies
+//! pool.rs        holdfast local pool                    backup.rs   holdfast backup, rolling copies
 //! log_lines.rs   the server's log                       memory.rs   its memory
 //! ```
 
