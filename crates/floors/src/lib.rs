@@ -53,10 +53,15 @@ pub fn faults(source: &Path, floors: &[&[&str]]) -> Result<Vec<String>, ReadErro
     Ok(faults)
 }
 
-/// The place of a module's floor, from the top.
+/// The place of a module's floor, from the top: the one that names it, or its nearest ancestor.
 fn floor_of(module: &str, floors: &[&[&str]]) -> Option<usize> {
-    let is_in = |name: &&str| module == *name || module.starts_with(&format!("{name}::"));
-    floors.iter().position(|floor| floor.iter().any(is_in))
+    let is_in = |name: &str| module == name || module.starts_with(&format!("{name}::"));
+    let named = floors
+        .iter()
+        .enumerate()
+        .flat_map(|(place, floor)| floor.iter().map(move |name| (place, *name)));
+    let nearest = named.filter(|(_, name)| is_in(name)).max_by_key(|(_, name)| name.len());
+    nearest.map(|(place, _)| place)
 }
 
 /// Files that name each other, by way of others or not.

@@ -44,7 +44,9 @@ impl Tree {
         for (module, path) in files {
             let text = fs::read_to_string(&path).map_err(|e| ReadError::Io(path.clone(), e))?;
             let file = syn::parse_file(&text).map_err(|e| ReadError::Syntax(path, e))?;
-            let mut reader = Reader { module: &module, modules: &modules, named: BTreeSet::new() };
+            let within = module.split("::").filter(|part| !part.is_empty()).map(str::to_owned);
+            let mut reader =
+                Reader { within: within.collect(), modules: &modules, named: BTreeSet::new() };
             reader.visit_file(&file);
             let mut named = reader.named;
             named.remove(&module);
@@ -80,7 +82,8 @@ fn find(
 }
 
 struct Reader<'a> {
-    module: &'a str,
+    /// The module that is being read: the file's, or one that is written out in it.
+    within: Vec<String>,
     modules: &'a BTreeSet<String>,
     named: BTreeSet<String>,
 }
@@ -98,7 +101,7 @@ impl Reader<'_> {
 
     /// A path as it is written, from the crate's root; nothing if it does not lead into the crate.
     fn resolve(&self, written: &[String]) -> Option<Vec<String>> {
-        let own = || self.module.split("::").filter(|part| !part.is_empty()).map(str::to_owned);
+        let own = || self.within.iter().cloned();
         let mut from: Vec<String> = match written.first()?.as_str() {
             "crate" => Vec::new(),
             "self" | "super" => own().collect(),
@@ -149,6 +152,12 @@ impl Reader<'_> {
 }
 
 impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        self.within.push(item.ident.to_string());
+        visit::visit_item_mod(self, item);
+        self.within.pop();
+    }
+
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         self.read_use(&item.tree, &[]);
     }

@@ -12,7 +12,8 @@ mod timeline;
 
 use crate::trial::commands::{Commands, Server};
 use crate::trial::node::{create, start_writer};
-use crate::trial::workload::{Patience, Workload};
+use crate::trial::patience::Patience;
+use crate::trial::workload::Workload;
 use crate::trial::{evidence, say};
 use bare::Machine;
 use pair::{Kind, Order, Pair, Stage};

@@ -4,14 +4,13 @@
 //!
 //! It does what a user would do, by the same commands.
 
-pub mod control;
 mod report;
 mod rounds;
 
 use crate::trial::commands::{Commands, Server};
+use crate::trial::control;
 use crate::trial::workload::Workload;
 use crate::trial::{evidence, say};
-pub use report::Control;
 use report::{NodeReport, Report};
 use rounds::Plan;
 use std::path::{Path, PathBuf};
@@ -101,6 +100,6 @@ fn play(
     if let Some(error) = failure {
         return Err(error);
     }
-    let control: Control = control::play(commands, args.tear_control)?;
+    let control = control::play(commands, args.tear_control)?;
     Ok(Report { nodes, control })
 }

@@ -3,11 +3,13 @@
 //!
 //! ```text
 //! subjects.rs   the nodes           conductor.rs  what happens when       ledger.rs  what is left over
-//! field.rs      a node in use       actions.rs    what is done            report.rs  the figures
-//! faults.rs     what is broken by hand            dice.rs    chance, repeatable
+//! field.rs      a node in use       action.rs     what is done            report.rs  the figures
+//! faults.rs     what is broken by hand            carry_out.rs  how it is done
+//! dice.rs       chance, repeatable
 //! ```
 
-mod actions;
+mod action;
+mod carry_out;
 mod conductor;
 mod dice;
 mod faults;
@@ -17,7 +19,7 @@ mod report;
 mod subjects;
 
 use crate::trial::commands::{Commands, Server};
-use crate::trial::evidence;
+use crate::trial::{control, evidence};
 use dice::Dice;
 use field::Field;
 use holdfast_terminal::duration;
@@ -102,7 +104,7 @@ fn play(args: &SoakArgs, seed: u64, field: &Arc<Field>) -> Result<Report, String
     field.everybody_serves(Instant::now())?;
     let played = began.elapsed();
     let nodes = field.count()?;
-    let control = crate::demo::control::play(&field.commands, false)?;
+    let control = control::play(&field.commands, false)?;
     field.give_everything_up()?;
     let after = settled(&cloud_dir, &before)?;
     Ok(Report {

@@ -2,21 +2,15 @@
 //! them that remember what was acknowledged, and the commands by which a user would do the same.
 
 pub mod commands;
+pub mod control;
 pub mod evidence;
+pub mod journal;
 pub mod node;
+pub mod patience;
+mod progress;
 mod spread;
 pub mod workload;
 pub mod writer;
 
+pub use progress::say;
 pub use spread::Spread;
-
-use std::io::IsTerminal;
-
-/// One line of progress, on standard error: standard output is for what was found.
-pub fn say(what: &str) {
-    if std::io::stderr().is_terminal() {
-        eprintln!("\x1b[2m·\x1b[0m {what}");
-    } else {
-        eprintln!("· {what}");
-    }
-}

@@ -6,13 +6,18 @@ use std::fs;
 
 /// What is wrong with a crate of these files, whose floors are `top` and `ground`.
 fn of(files: &[(&str, &str)]) -> Vec<String> {
+    with(files, &[&["top"], &["ground"]])
+}
+
+/// What is wrong with a crate of these files on these floors.
+fn with(files: &[(&str, &str)], floors: &[&[&str]]) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = dir.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    faults(dir.path(), &[&["top"], &["ground"]]).unwrap()
+    faults(dir.path(), floors).unwrap()
 }
 
 const ROOT: (&str, &str) = ("lib.rs", "mod top; mod ground; pub use ground::Stone;");
@@ -64,4 +69,24 @@ fn what_the_root_re_exports_is_named_where_it_stands() {
     let top = ("top.rs", "use crate::Stone;");
     let told = of(&[ROOT, top, ("ground.rs", "pub struct Stone;")]);
     assert_eq!(told, ["top names what the crate's root re-exports"]);
+}
+
+#[test]
+fn a_module_stands_on_the_floor_of_its_nearest_ancestor() {
+    let floors: [&[&str]; 2] = [&["top"], &["top::low"]];
+    let root = ("lib.rs", "mod top;");
+    let top = ("top.rs", "mod low; mod high; use low::deep::f;");
+    let deep = ("top/low/deep.rs", "pub fn f() {}");
+    let high = ("top/high.rs", "pub fn g() {}");
+    assert_eq!(with(&[root, top, ("top/low.rs", "mod deep;"), deep, high], &floors), [""; 0]);
+    let upwards = ("top/low.rs", "mod deep; use super::high::g;");
+    let told = with(&[root, top, upwards, deep, high], &floors);
+    assert_eq!(told, ["top::low names top::high, which stands above it"]);
+}
+
+#[test]
+fn a_module_that_is_written_out_in_a_file_is_read_from_where_it_stands() {
+    let ground = "pub struct Stone; mod tests { use super::*; use super::super::top::f; }";
+    let told = of(&[ROOT, ("top.rs", "pub fn f() {}"), ("ground.rs", ground)]);
+    assert_eq!(told, ["ground names top, which stands above it"]);
 }

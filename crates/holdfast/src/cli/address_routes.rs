@@ -1,13 +1,12 @@
 //! The server's routes for this host's Elastic IPs.
 
-use super::routes::failed;
+use super::host::blocking;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::routing::{delete, get};
 use holdfast_api::{Answer, Failure};
-use holdfast_cloud_local::{LocalCloud, LocalError};
-use holdfast_model::{AllocationId, ErrorClass};
+use holdfast_cloud_local::LocalCloud;
+use holdfast_model::AllocationId;
 use serde_json::json;
 
 const KIND: &str = "holdfast:local:address";
@@ -18,27 +17,6 @@ pub fn routes(cloud: LocalCloud) -> Router {
         .route("/addresses", get(list).post(allocate))
         .route("/addresses/{id}", delete(release))
         .with_state(cloud)
-}
-
-/// Does blocking work of the local cloud; what it refuses is a conflict.
-pub(super) async fn blocking<R: Send + 'static>(
-    cloud: LocalCloud,
-    work: impl FnOnce(&LocalCloud) -> Result<R, LocalError> + Send + 'static,
-) -> Result<R, Failure> {
-    match tokio::task::spawn_blocking(move || work(&cloud)).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(LocalError::Refused(e))) if e.class != ErrorClass::OutcomeUnknown => {
-            Err(Failure::new(StatusCode::CONFLICT, "REFUSED", e.to_string()))
-        }
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the local cloud failed");
-            Err(failed(&error.to_string()))
-        }
-        Err(error) => {
-            tracing::error!(%error, "work of the local cloud ended early");
-            Err(failed("the server failed; see its log for what happened"))
-        }
-    }
 }
 
 async fn list(State(cloud): State<LocalCloud>) -> Result<Answer, Failure> {

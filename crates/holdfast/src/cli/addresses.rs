@@ -1,49 +1,11 @@
 //! `holdfast local address`: Elastic IPs of this host.
 
+use super::arguments::{AddressCommand, AddressVerb};
 use super::client::printable;
-use super::options::ServerOptions;
 use super::tables;
-use clap::{Args, Subcommand};
 use holdfast_terminal::{Code, Failure};
 use holdfast_terminal::{print, print_line_of_json};
 use serde_json::Value;
-
-/// `holdfast local address`.
-#[derive(Debug, Args)]
-pub struct AddressCommand {
-    /// Which server.
-    #[command(flatten)]
-    pub server: ServerOptions,
-    /// Write JSON
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// What to do
-    #[command(subcommand)]
-    pub verb: AddressVerb,
-}
-
-/// What to do with Elastic IPs.
-#[derive(Debug, Subcommand)]
-pub enum AddressVerb {
-    /// Allocate one, and print its allocation id and the address
-    #[command(after_help = "Examples:
-  holdfast local address allocate
-  holdfast local address allocate --json | jq -r .allocationId
-
-A spec names the allocation id in compute.elasticIp.")]
-    Allocate,
-    /// Show them, and where they lead
-    #[command(after_help = "Examples:
-  holdfast local address list")]
-    List,
-    /// Release one that leads nowhere
-    #[command(after_help = "Examples:
-  holdfast local address release eipalloc-0123456789abcdef0")]
-    Release {
-        /// The allocation id
-        allocation: String,
-    },
-}
 
 fn path() -> String {
     format!("{}/addresses", holdfast_api::LOCAL)

@@ -4,9 +4,8 @@
 //! copied first: a memory that is newer than the store only shows what the store does not account for,
 //! which is adopted; an older one would lack what the store needs.
 
-use super::options::DATA_DIR;
-use super::serve::CLOUD_DIR;
-use clap::Args;
+use super::arguments::BackupOptions;
+use super::options::CLOUD_DIR;
 use holdfast_store::sqlite::{FILE, copy};
 use holdfast_terminal::print;
 use holdfast_terminal::{Code, Failure};
@@ -27,18 +26,6 @@ const MEMORY: &str = "cloud.db";
 /// What a backup's name begins with; the time in milliseconds since 1970 follows, in digits of the same
 /// number, so that names are in the order of time.
 const NAME: &str = "backup-";
-
-/// `holdfast backup`.
-#[derive(Debug, Args)]
-pub struct BackupOptions {
-    /// The directory to make; without it, one below "backups" in the data directory, where the newest 8
-    /// are kept
-    #[arg(value_name = "DIR")]
-    pub to: Option<PathBuf>,
-    /// Where the server keeps everything
-    #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
-    pub data_dir: PathBuf,
-}
 
 /// Makes a backup, whether the server runs or not.
 pub fn run(options: &BackupOptions) -> Result<(), Failure> {

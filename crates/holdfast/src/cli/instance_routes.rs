@@ -1,7 +1,6 @@
 //! The server's routes for this host's instances: those that were let go are their user's.
 
-use super::address_routes::blocking;
-use super::routes::Local;
+use super::host::{Local, blocking};
 use axum::extract::{Path, State};
 use holdfast_api::{Answer, Failure};
 use holdfast_cloud_local::LocalCloud;

@@ -1,45 +1,11 @@
 //! `holdfast local instance`: instances of this host, and the end of those that were let go.
 
+use super::arguments::{InstanceCommand, InstanceVerb};
 use super::client::printable;
 use super::local_tables;
-use super::options::ServerOptions;
-use clap::{Args, Subcommand};
 use holdfast_terminal::{Code, Failure};
 use holdfast_terminal::{confirm, print, print_line_of_json};
 use serde_json::Value;
-
-/// `holdfast local instance`.
-#[derive(Debug, Args)]
-pub struct InstanceCommand {
-    /// Which server.
-    #[command(flatten)]
-    pub server: ServerOptions,
-    /// Write JSON
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// What to do
-    #[command(subcommand)]
-    pub verb: InstanceVerb,
-}
-
-/// What to do with instances.
-#[derive(Debug, Subcommand)]
-pub enum InstanceVerb {
-    /// Show every instance of this host: nodes' own, and those that were let go
-    #[command(after_help = "Examples:
-  holdfast local instance list")]
-    List,
-    /// End one that was let go; its volumes stay, and are yours
-    #[command(after_help = "Examples:
-  holdfast local instance terminate i-0123456789abcdef0 --yes")]
-    Terminate {
-        /// The instance
-        instance: String,
-        /// Do not ask
-        #[arg(short = 'y', long)]
-        yes: bool,
-    },
-}
 
 fn path() -> String {
     format!("{}/instances", holdfast_api::LOCAL)

@@ -2,7 +2,7 @@
 
 use super::arguments::ResetOptions;
 use super::backup::BACKUPS;
-use super::serve::CLOUD_DIR;
+use super::options::CLOUD_DIR;
 use holdfast_api::TOKEN_FILE;
 use holdfast_store::StoreError;
 use holdfast_store::sqlite::{FILE, SqliteStore};

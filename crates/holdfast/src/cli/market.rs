@@ -1,54 +1,12 @@
 //! `holdfast local market …`: the markets of this host, as commands show and set them.
 
-use super::arguments::{MarketCommand, MarketSetting, MarketVerb};
+use super::arguments::{ALL, MarketCommand, MarketSetting, MarketVerb, Number, Price};
 use super::client::{Client, printable};
 use super::tables;
 use holdfast_terminal::{Code, Failure};
 use holdfast_terminal::{complain, print, print_json};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::str::FromStr;
-
-/// Every type, or every zone.
-pub const ALL: &str = "all";
-
-/// A number of instances, or any number of them.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Number(Option<u32>);
-
-impl FromStr for Number {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Number, String> {
-        match text {
-            "any" => Ok(Number(None)),
-            text => text.parse().map(|n| Number(Some(n))).map_err(|_| {
-                format!("it must be a number of instances from 0 to {}, or any", u32::MAX)
-            }),
-        }
-    }
-}
-
-/// A price in US dollars for an hour, or the usual one.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Price(Option<f64>);
-
-impl FromStr for Price {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Price, String> {
-        let most = holdfast_cloud_local::MAX_HOURLY_USD;
-        match text {
-            "usual" => Ok(Price(None)),
-            text => match text.parse::<f64>() {
-                Ok(price) if price > 0.0 && price <= most => Ok(Price(Some(price))),
-                _ => Err(format!(
-                    "it must be US dollars for an hour, above 0 and at most {most}, or usual"
-                )),
-            },
-        }
-    }
-}
 
 /// A market, as the server tells of it.
 #[derive(Debug, Clone, Deserialize)]

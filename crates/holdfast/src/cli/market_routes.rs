@@ -1,7 +1,7 @@
 //! The server's side of `holdfast local market`.
 
-use super::market::ALL;
-use super::routes::{Local, MAX_NOTICE_MS, failed, read};
+use super::arguments::ALL;
+use super::host::{Local, MAX_NOTICE_MS, failed, read};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -1,19 +1,13 @@
-//! The command line.
+//! The command line. No file names one of a floor above its own (`tests/it/floors.rs`):
 //!
 //! ```text
-//! arguments.rs   every command with its help            serve.rs    holdfast serve
-//! nodes.rs       holdfast node …                        local.rs    holdfast local reset
-//! client.rs      speaks to the server                   exec.rs     a command in a node
-//! wait.rs        long waits and their progress          spec.rs     reads spec files
-//! events.rs      a node's events                        tables.rs   what people read
-//! deallocation.rs  undelete, node volume                routes.rs   the server's routes for this host
-//! fleet.rs       holdfast status, freeze, thaw, adopt   options.rs  which server, which token
-//! market.rs      holdfast local market …                market_routes.rs   its server side
-//! addresses.rs   holdfast local address                 address_routes.rs  its routes
-//! user_volumes.rs  holdfast local volume                volume_routes.rs   its routes
-//! unaccounted.rs   holdfast local unaccounted, rebuild  unaccounted_routes.rs  their routes
-//! pool.rs        holdfast local pool                    backup.rs   holdfast backup, rolling copies
-//! log_lines.rs   the server's log                       memory.rs   its memory
+//! commands    serve  backup  fleet (status, freeze, thaw, adopt)  nodes (node …, with events, exec,
+//!             generations, deallocation, spec)  local (reset)  and `local …`: market  addresses
+//!             user_volumes  instances  pool  unaccounted (and rebuild)
+//! server      routes, which are in *_routes; host, what they share; log_lines and memory of the process
+//! read        tables  local_tables  whereabouts  wait (progress)
+//! arguments   every command with its options, its help and its examples
+//! ground      options (which server, which token)  client (speaks to it)  sample (for tests)
 //! ```
 
 mod address_routes;
@@ -26,6 +20,7 @@ mod events;
 mod exec;
 mod fleet;
 mod generations;
+mod host;
 mod instance_routes;
 mod instances;
 mod local;
@@ -37,7 +32,10 @@ mod memory;
 mod nodes;
 mod options;
 mod pool;
+mod pool_routes;
 mod routes;
+#[cfg(test)]
+mod sample;
 mod serve;
 mod spec;
 mod tables;

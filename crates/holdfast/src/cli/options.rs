@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 pub const LISTEN: &str = "127.0.0.1:7766";
 /// Where a server keeps everything if nobody says.
 pub const DATA_DIR: &str = "/var/lib/holdfast";
+/// Where the local cloud is, in the data directory.
+pub const CLOUD_DIR: &str = "local";
 /// The largest token file, in bytes.
 const MAX_TOKEN: u64 = 1_024;
 

@@ -1,27 +1,10 @@
 //! `holdfast local pool`: what this host has for volumes, and what was promised of it.
 
-use super::address_routes::blocking;
+use super::arguments::PoolCommand;
 use super::client::Client;
-use super::options::ServerOptions;
-use super::routes::Local;
-use axum::extract::State;
-use clap::Args;
-use holdfast_api::Answer;
-use holdfast_cloud_local::{LocalCloud, PoolView};
 use holdfast_terminal::Failure;
 use holdfast_terminal::{print, print_json};
-use serde_json::{Value, json};
-
-/// `holdfast local pool`.
-#[derive(Debug, Args)]
-pub struct PoolCommand {
-    /// Which server.
-    #[command(flatten)]
-    pub server: ServerOptions,
-    /// Write JSON
-    #[arg(long)]
-    pub json: bool,
-}
+use serde_json::Value;
 
 /// Shows it.
 pub fn run(command: &PoolCommand) -> Result<(), Failure> {
@@ -74,24 +57,4 @@ pub fn promised(pool: &Value) -> String {
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
 fn gib(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / (1_u64 << 30) as f64)
-}
-
-/// The server's side.
-pub async fn route(State(local): State<Local>) -> Result<Answer, holdfast_api::Failure> {
-    let view = blocking(local.cloud, LocalCloud::pool).await?;
-    Ok(Answer::item("holdfast:local:pool", shown(&view)))
-}
-
-fn shown(view: &PoolView) -> Value {
-    json!({
-        "totalBytes": view.room.total_bytes,
-        "usedBytes": view.room.used_bytes(),
-        "freeBytes": view.room.free_bytes,
-        "fileBytes": view.room.file_bytes,
-        "diskFreeBytes": view.room.disk_free_bytes,
-        "thereBytes": view.room.there_bytes(),
-        "promisedBytes": view.promised_bytes,
-        "mostBytes": view.most_bytes(),
-        "overcommit": view.overcommit,
-    })
 }

@@ -2,6 +2,7 @@
 
 use super::arguments::{CloudKind, ServeOptions};
 use super::log_lines::LogLines;
+use super::options::CLOUD_DIR;
 use super::{memory, routes};
 use holdfast_api::{Auth, TOKEN_FILE};
 use holdfast_cloud::Cloud;
@@ -19,8 +20,6 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Where the local cloud is, in the data directory.
-pub const CLOUD_DIR: &str = "local";
 /// The store's setting that names this installation.
 const INSTALLATION: &str = "installation";
 /// The longest name of an installation.

@@ -1,62 +1,15 @@
 //! `holdfast local unaccounted`: what this host's cloud does not account for, taken up or removed; and
 //! `holdfast local rebuild`, which makes the memory of that cloud anew.
 
-use super::arguments::RebuildOptions;
+use super::arguments::{RebuildOptions, UnaccountedCommand, UnaccountedVerb};
 use super::client::printable;
 use super::local_tables;
-use super::options::ServerOptions;
-use super::serve::CLOUD_DIR;
-use clap::{Args, Subcommand};
+use super::options::CLOUD_DIR;
 use holdfast_store::sqlite::DirectoryHold;
 use holdfast_terminal::{Code, Failure};
 use holdfast_terminal::{confirm, print, print_line_of_json};
 use serde_json::{Value, json};
 use std::fmt::Write;
-
-/// `holdfast local unaccounted`.
-#[derive(Debug, Args)]
-pub struct UnaccountedCommand {
-    /// Which server.
-    #[command(flatten)]
-    pub server: ServerOptions,
-    /// Write JSON
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// What to do
-    #[command(subcommand)]
-    pub verb: UnaccountedVerb,
-}
-
-/// What to do with what is not accounted for.
-#[derive(Debug, Subcommand)]
-pub enum UnaccountedVerb {
-    /// Show what lies in the data directory without a sound row in cloud.db
-    #[command(after_help = "Examples:
-  holdfast local unaccounted list
-  holdfast local unaccounted list --json")]
-    List,
-    /// Take one up: it is a volume, a snapshot, an address like any other from then on
-    #[command(after_help = "Examples:
-  holdfast local unaccounted adopt snap-0123456789abcdef0
-  holdfast local unaccounted adopt vol-0123456789abcdef0 --zone local-1a")]
-    Adopt {
-        /// What
-        id: String,
-        /// Where a volume is to lie whose label is lost
-        #[arg(long)]
-        zone: Option<String>,
-    },
-    /// Remove one, with what is on it
-    #[command(after_help = "Examples:
-  holdfast local unaccounted remove snap-0123456789abcdef0 --yes")]
-    Remove {
-        /// What
-        id: String,
-        /// Do not ask
-        #[arg(short = 'y', long)]
-        yes: bool,
-    },
-}
 
 fn path() -> String {
     format!("{}/unaccounted", holdfast_api::LOCAL)

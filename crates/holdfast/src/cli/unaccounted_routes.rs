@@ -1,7 +1,6 @@
 //! The server's routes for what this host's cloud does not account for.
 
-use super::address_routes::blocking;
-use super::routes::{Local, read};
+use super::host::{Local, blocking, read};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use holdfast_api::{Answer, Failure};

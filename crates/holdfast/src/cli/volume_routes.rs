@@ -1,7 +1,6 @@
 //! The server's routes for what people do with volumes of their own on this host.
 
-use super::address_routes::blocking;
-use super::routes::{Local, instance, read};
+use super::host::{Local, blocking, instance, read};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use holdfast_api::{Answer, Failure};

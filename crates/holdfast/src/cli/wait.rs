@@ -198,7 +198,7 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tables::tests::sample;
+    use super::super::sample::sample;
     use super::*;
     use holdfast_model::record::NeedsDecision;
     use holdfast_model::user::Choice;

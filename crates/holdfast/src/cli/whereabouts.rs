@@ -47,7 +47,7 @@ fn spot_again(record: &Record, spec: &Spec, now: Time) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::tables::tests::sample;
+    use crate::cli::sample::sample;
     use holdfast_model::time::{MINUTE, SECOND};
     use serde_json::json;
 

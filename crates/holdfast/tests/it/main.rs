@@ -7,6 +7,7 @@ mod deallocation;
 mod docs;
 mod evidence;
 mod fallback;
+mod floors;
 mod full_pool;
 mod launch_settings;
 mod life;

@@ -1,6 +1,7 @@
 //! What the demonstration found.
 
 use crate::trial::Spread;
+use crate::trial::control::Control;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 use std::path::Path;
@@ -59,41 +60,6 @@ impl NodeReport {
             && self.ip.before != "-"
             && self.data_volume.before != "-"
             && self.generation.after >= self.generation.before + self.interruptions as u64
-    }
-}
-
-/// The control's figures.
-#[derive(Debug, Clone, Serialize)]
-pub struct Control {
-    /// Writes acknowledged.
-    pub acked: usize,
-    /// Of these, lost: must not be none.
-    pub lost: usize,
-    /// What it said, if its server does not start any more because the power cut tore its log: then
-    /// everything is lost.
-    pub does_not_start: Option<String>,
-}
-
-impl Control {
-    /// What was lost, for a table.
-    fn losses(&self) -> String {
-        match self.does_not_start {
-            None => self.lost.to_string(),
-            Some(_) => format!("{}: its log is torn, it does not start", self.lost),
-        }
-    }
-
-    /// What became of it, in a sentence without its end.
-    pub fn sentence(&self) -> String {
-        let Control { acked, lost, does_not_start } = self;
-        match (does_not_start, lost) {
-            (Some(_), _) => format!(
-                "The control without fsync does not start, because its log is torn: all {lost} of \
-                 {acked} are lost"
-            ),
-            (None, 0) => format!("The control without fsync lost none of {acked}"),
-            (None, _) => format!("The control without fsync lost {lost} of {acked}"),
-        }
     }
 }
 

@@ -3,7 +3,8 @@
 use super::report::{Changed, NodeReport};
 use crate::trial::commands::{Commands, Server};
 use crate::trial::node::{create, interrupt, now, start_writer, wait_for_ack, wait_for_generation};
-use crate::trial::workload::{Patience, Workload};
+use crate::trial::patience::Patience;
+use crate::trial::workload::Workload;
 use crate::trial::{Spread, say};
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,8 @@
 //! What happens when: every action in turn, in an order that chance chooses, to nodes that chance
 //! chooses, some at the same time.
 
-use super::actions::Action;
+use super::action::Action;
+use super::carry_out::carry_out;
 use super::dice::Dice;
 use super::field::{Field, InUse};
 use std::sync::Arc;
@@ -87,7 +88,7 @@ fn begin(
     std::thread::spawn(move || {
         let name = &node.subject.name;
         field.say(&format!("{name}: {} begins", action.name()));
-        let ended = action.carry_out(&field, &node, pause);
+        let ended = carry_out(action, &field, &node, pause);
         if let Err(why) = &ended {
             field.say(&format!("{name}: {}: FAILED: {why}", action.name()));
         }

@@ -1,12 +1,12 @@
 //! The nodes in use: what they look like, who writes to them, and what was done to them when.
 
-use super::actions::Action;
-use super::report::NodeFigures;
+use super::action::Action;
 use super::subjects::{Kept, Subject};
 use crate::trial::commands::{Commands, Server};
-use crate::trial::workload::Patience;
+use crate::trial::patience::Patience;
 use crate::trial::writer::Writer;
 use crate::trial::{node, say};
+use serde::Serialize;
 use serde_json::Value;
 use std::fs::File;
 use std::io::Write as _;
@@ -70,6 +70,23 @@ pub struct Outcome {
     /// From the last acknowledgement before to the first after (of a resume and of a decision: from
     /// the command on). `None`: the node was not to be away.
     pub away: Option<Duration>,
+}
+
+/// What came of one node.
+#[derive(Debug, Clone, Serialize)]
+pub struct NodeFigures {
+    /// Its name.
+    pub name: String,
+    /// What ran in it.
+    pub server: String,
+    /// Writes acknowledged.
+    pub acked: usize,
+    /// Of these, not there at the end.
+    pub lost: usize,
+    /// How many instances it has had.
+    pub instances: u64,
+    /// Whether its address is the same, where it was to be kept.
+    pub address_kept: Option<bool>,
 }
 
 /// Everything that a soak works with.

@@ -1,10 +1,10 @@
 //! What a soak found.
 
-use super::actions::Action;
-use super::field::Outcome;
+use super::action::Action;
+use super::field::{NodeFigures, Outcome};
 use super::ledger::Ledger;
-use crate::demo::Control;
 use crate::trial::Spread;
+use crate::trial::control::Control;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 use std::path::Path;
@@ -19,23 +19,6 @@ pub struct Tally {
     pub tried: usize,
     /// How long the nodes were away.
     pub blackout_ms: Option<Spread>,
-}
-
-/// What came of one node.
-#[derive(Debug, Clone, Serialize)]
-pub struct NodeFigures {
-    /// Its name.
-    pub name: String,
-    /// What ran in it.
-    pub server: String,
-    /// Writes acknowledged.
-    pub acked: usize,
-    /// Of these, not there at the end.
-    pub lost: usize,
-    /// How many instances it has had.
-    pub instances: u64,
-    /// Whether its address is the same, where it was to be kept.
-    pub address_kept: Option<bool>,
 }
 
 /// Everything.

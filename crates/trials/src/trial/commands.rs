@@ -1,6 +1,6 @@
 //! The commands that a trial gives, and the server process that it starts and kills.
 
-use super::say;
+use super::progress::say;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::File;

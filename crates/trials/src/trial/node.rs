@@ -1,7 +1,8 @@
 //! One node, used from outside: made, looked at, interrupted, waited for.
 
 use super::commands::Commands;
-use super::workload::{Patience, Workload};
+use super::patience::Patience;
+use super::workload::Workload;
 use super::writer::Writer;
 use holdfast_agent::console_path;
 use serde_json::Value;

@@ -1,25 +1,19 @@
 //! A writer outside the nodes: it journals an id only after the server has acknowledged it, and
 //! remembers when. What it journalled must be there at the end.
 
-use super::workload::{Patience, Workload};
+use super::journal::{Acknowledge, Journal, lock};
+use super::patience::Patience;
+use super::workload::Workload;
 use holdfast_cloud_local::network;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Pause between attempts to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(5);
-
-/// What was acknowledged, and when.
-#[derive(Debug, Default)]
-pub struct Journal {
-    ids: Vec<u64>,
-    times: Vec<Instant>,
-    last_error: Option<String>,
-}
 
 /// A write that was acknowledged and is not there.
 #[derive(Debug, Clone, Copy)]
@@ -142,10 +136,6 @@ impl Drop for Writer {
     }
 }
 
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn write(
     workload: Workload,
     address: &Mutex<Ipv4Addr>,
@@ -154,41 +144,12 @@ fn write(
     journal: &Mutex<Journal>,
     stop: &AtomicBool,
 ) {
-    let mut acknowledge = Acknowledge { journal, stop, pause, next: 1 };
+    let mut acknowledge = Acknowledge::new(journal, stop, pause);
     while !stop.load(Ordering::Relaxed) {
         let address = *lock(address);
         if let Err(error) = workload.write(address, patience, &mut acknowledge) {
             lock(journal).last_error = Some(error);
         }
         std::thread::sleep(RECONNECT_PAUSE);
-    }
-}
-
-/// How a client asks for the next id and says that it was acknowledged.
-pub struct Acknowledge<'a> {
-    journal: &'a Mutex<Journal>,
-    stop: &'a AtomicBool,
-    pause: Duration,
-    next: u64,
-}
-
-impl Acknowledge<'_> {
-    /// The id to be written next: the same until it is acknowledged. `None`: that is enough.
-    pub fn next(&self) -> Option<u64> {
-        (!self.stop.load(Ordering::Relaxed)).then_some(self.next)
-    }
-
-    /// The server has acknowledged the id: it is journalled after that, never before.
-    pub fn acknowledged(&mut self) {
-        let now = Instant::now();
-        {
-            let mut journal = lock(self.journal);
-            journal.ids.push(self.next);
-            journal.times.push(now);
-        }
-        self.next += 1;
-        if !self.pause.is_zero() {
-            std::thread::sleep(self.pause);
-        }
     }
 }

@@ -5,6 +5,7 @@
 mod alone;
 mod blackout;
 mod demo;
+mod floors;
 mod pairs;
 mod soak;
 

@@ -1,11 +1,9 @@
 //! `holdfast local …`.
 
-use crate::cli::market::{ALL, Number, Price};
+use super::market::MarketCommand;
 use crate::cli::options::{DATA_DIR, ServerOptions};
 use clap::{Args, Subcommand};
-use holdfast_terminal::duration;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// What concerns this host's cloud as a whole.
 #[derive(Debug, Subcommand)]
@@ -26,108 +24,22 @@ The server must not be running; nodes may. The file before is kept beside the ne
 changed, and nothing deleted; again is the same.")]
     Rebuild(RebuildOptions),
     /// What is on this host and cloud.db does not account for: show it, take it up, remove it
-    Unaccounted(crate::cli::unaccounted::UnaccountedCommand),
+    Unaccounted(UnaccountedCommand),
     /// Volumes of your own on this host: attach one to a node, and it belongs to the node
-    Volume(crate::cli::user_volumes::VolumeCommand),
+    Volume(VolumeCommand),
     /// Instances of this host, and the end of those that were let go
-    Instance(crate::cli::instances::InstanceCommand),
+    Instance(InstanceCommand),
     /// Elastic IPs of this host: addresses that lead to a node wherever it runs
-    Address(crate::cli::addresses::AddressCommand),
+    Address(AddressCommand),
     /// Show how much room this host has for volumes, and how much of it was promised
     #[command(after_help = "Examples:
   holdfast local pool
   holdfast local pool --json
 
 How many times what is there may be promised: holdfast serve --overcommit")]
-    Pool(crate::cli::pool::PoolCommand),
+    Pool(PoolCommand),
     /// Prices, capacity and quota of the markets: play droughts, see where nodes go
     Market(MarketCommand),
-}
-
-/// `holdfast local market …`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "TYPE is an instance type (t3.small), ZONE a zone (local-1a); \"all\" means every one."
-)]
-pub struct MarketCommand {
-    /// Which server.
-    #[command(flatten)]
-    pub server: ServerOptions,
-    /// Write JSON for programs instead of tables
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// What to do
-    #[command(subcommand)]
-    pub verb: MarketVerb,
-}
-
-/// What to do with markets.
-#[derive(Debug, Subcommand)]
-pub enum MarketVerb {
-    /// List markets: price, capacity, quota, and how many instances run
-    #[command(after_help = "Examples:
-  holdfast local market list
-  holdfast local market list t3.small
-  holdfast local market list all local-1a --json
-  holdfast local market list --changed")]
-    List {
-        /// Of this instance type
-        #[arg(value_name = "TYPE", default_value = ALL)]
-        instance_type: String,
-        /// In this zone
-        #[arg(value_name = "ZONE", default_value = ALL)]
-        zone: String,
-        /// Only where something was set
-        #[arg(long)]
-        changed: bool,
-    },
-    /// Set price, capacity or quota; what is not named stays, and what runs goes on
-    #[command(after_help = "Examples:
-  holdfast local market set t3.small local-1a --spot-capacity 0
-  holdfast local market set all local-1a --spot-capacity 0 --interrupt
-  holdfast local market set t3.small local-1b --price 0.03 --quota 2
-  holdfast local market set all all --usual")]
-    Set(MarketSetting),
-}
-
-/// What is set for markets.
-#[derive(Debug, Args)]
-pub struct MarketSetting {
-    /// The instance type, or all
-    #[arg(value_name = "TYPE")]
-    pub instance_type: String,
-    /// The zone, or all
-    pub zone: String,
-    /// How many spot instances there is room for (a number, or any)
-    #[arg(long, value_name = "N")]
-    pub spot_capacity: Option<Number>,
-    /// What spot costs, in US dollars for an hour (or usual)
-    #[arg(long, alias = "spot-price", value_name = "USD")]
-    pub price: Option<Price>,
-    /// How many spot instances you may have (a number, or any)
-    #[arg(long, value_name = "N")]
-    pub spot_quota: Option<Number>,
-    /// How many on-demand instances there is room for (a number, or any)
-    #[arg(long, value_name = "N")]
-    pub on_demand_capacity: Option<Number>,
-    /// What on-demand costs, in US dollars for an hour (or usual)
-    #[arg(long, value_name = "USD")]
-    pub on_demand_price: Option<Price>,
-    /// How many on-demand instances you may have (a number, or any)
-    #[arg(long, value_name = "N")]
-    pub on_demand_quota: Option<Number>,
-    /// How many of each you may have: --spot-quota and --on-demand-quota in one
-    #[arg(long, value_name = "N", conflicts_with_all = ["spot_quota", "on_demand_quota"])]
-    pub quota: Option<Number>,
-    /// Forget all that was set for these markets; what else is given counts after that
-    #[arg(long)]
-    pub usual: bool,
-    /// Take back the spot instances for which there is no room any more, newest first
-    #[arg(long)]
-    pub interrupt: bool,
-    /// Announce that this long before, such as 120s
-    #[arg(long, value_name = "SPAN", requires = "interrupt", value_parser = duration::parse)]
-    pub notice: Option<Duration>,
 }
 
 /// Options of `holdfast local reset`.
@@ -147,4 +59,193 @@ pub struct RebuildOptions {
     /// Where everything is kept
     #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
     pub data_dir: PathBuf,
+}
+
+/// `holdfast local unaccounted`.
+#[derive(Debug, Args)]
+pub struct UnaccountedCommand {
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerOptions,
+    /// Write JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: UnaccountedVerb,
+}
+
+/// What to do with what is not accounted for.
+#[derive(Debug, Subcommand)]
+pub enum UnaccountedVerb {
+    /// Show what lies in the data directory without a sound row in cloud.db
+    #[command(after_help = "Examples:
+  holdfast local unaccounted list
+  holdfast local unaccounted list --json")]
+    List,
+    /// Take one up: it is a volume, a snapshot, an address like any other from then on
+    #[command(after_help = "Examples:
+  holdfast local unaccounted adopt snap-0123456789abcdef0
+  holdfast local unaccounted adopt vol-0123456789abcdef0 --zone local-1a")]
+    Adopt {
+        /// What
+        id: String,
+        /// Where a volume is to lie whose label is lost
+        #[arg(long)]
+        zone: Option<String>,
+    },
+    /// Remove one, with what is on it
+    #[command(after_help = "Examples:
+  holdfast local unaccounted remove snap-0123456789abcdef0 --yes")]
+    Remove {
+        /// What
+        id: String,
+        /// Do not ask
+        #[arg(short = 'y', long)]
+        yes: bool,
+    },
+}
+
+/// `holdfast local volume`.
+#[derive(Debug, Args)]
+pub struct VolumeCommand {
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerOptions,
+    /// Write JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: VolumeVerb,
+}
+
+/// What to do with volumes.
+#[derive(Debug, Subcommand)]
+pub enum VolumeVerb {
+    /// Make one that belongs to no node
+    #[command(after_help = "Examples:
+  holdfast local volume create local-1a --size 10
+  holdfast local volume create local-1a --size 10 --mount /srv/reports")]
+    Create {
+        /// In this zone
+        zone: String,
+        /// Its size in GiB
+        #[arg(long, value_name = "GIB")]
+        size: u32,
+        /// Where it is mounted in a node that it is attached to; else by its device name
+        #[arg(long, value_name = "PATH")]
+        mount: Option<String>,
+    },
+    /// Show every volume of this host
+    #[command(after_help = "Examples:
+  holdfast local volume list")]
+    List,
+    /// Attach one to a node that runs: it belongs to the node from then on
+    #[command(after_help = "Examples:
+  holdfast local volume attach vol-0123456789abcdef0 postgres --device /dev/xvdf")]
+    Attach {
+        /// The volume
+        volume: String,
+        /// The node's name or id
+        node: String,
+        /// The device name, which it keeps
+        #[arg(long, default_value = "/dev/xvdf")]
+        device: String,
+    },
+    /// Take one away from the node that it was attached to: it is yours again
+    #[command(after_help = "Examples:
+  holdfast local volume detach vol-0123456789abcdef0")]
+    Detach {
+        /// The volume
+        volume: String,
+    },
+    /// Delete one that is free and belongs to no node
+    #[command(after_help = "Examples:
+  holdfast local volume delete vol-0123456789abcdef0")]
+    Delete {
+        /// The volume
+        volume: String,
+    },
+}
+
+/// `holdfast local instance`.
+#[derive(Debug, Args)]
+pub struct InstanceCommand {
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerOptions,
+    /// Write JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: InstanceVerb,
+}
+
+/// What to do with instances.
+#[derive(Debug, Subcommand)]
+pub enum InstanceVerb {
+    /// Show every instance of this host: nodes' own, and those that were let go
+    #[command(after_help = "Examples:
+  holdfast local instance list")]
+    List,
+    /// End one that was let go; its volumes stay, and are yours
+    #[command(after_help = "Examples:
+  holdfast local instance terminate i-0123456789abcdef0 --yes")]
+    Terminate {
+        /// The instance
+        instance: String,
+        /// Do not ask
+        #[arg(short = 'y', long)]
+        yes: bool,
+    },
+}
+
+/// `holdfast local address`.
+#[derive(Debug, Args)]
+pub struct AddressCommand {
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerOptions,
+    /// Write JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: AddressVerb,
+}
+
+/// What to do with Elastic IPs.
+#[derive(Debug, Subcommand)]
+pub enum AddressVerb {
+    /// Allocate one, and print its allocation id and the address
+    #[command(after_help = "Examples:
+  holdfast local address allocate
+  holdfast local address allocate --json | jq -r .allocationId
+
+A spec names the allocation id in compute.elasticIp.")]
+    Allocate,
+    /// Show them, and where they lead
+    #[command(after_help = "Examples:
+  holdfast local address list")]
+    List,
+    /// Release one that leads nowhere
+    #[command(after_help = "Examples:
+  holdfast local address release eipalloc-0123456789abcdef0")]
+    Release {
+        /// The allocation id
+        allocation: String,
+    },
+}
+
+/// `holdfast local pool`.
+#[derive(Debug, Args)]
+pub struct PoolCommand {
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerOptions,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
 }

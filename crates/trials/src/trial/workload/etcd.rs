@@ -1,7 +1,7 @@
 //! etcd, through its JSON gateway.
 
-use super::{Patience, READ_TIMEOUT};
-use crate::trial::writer::Acknowledge;
+use crate::trial::journal::Acknowledge;
+use crate::trial::patience::{Patience, READ_TIMEOUT};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! MariaDB.
 
-use super::{Patience, READ_TIMEOUT};
-use crate::trial::writer::Acknowledge;
+use crate::trial::journal::Acknowledge;
+use crate::trial::patience::{Patience, READ_TIMEOUT};
 use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder};
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! PostgreSQL.
 
-use super::{Patience, READ_TIMEOUT};
-use crate::trial::writer::Acknowledge;
+use crate::trial::journal::Acknowledge;
+use crate::trial::patience::{Patience, READ_TIMEOUT};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Redis, in its own protocol (<https://redis.io/docs/latest/develop/reference/protocol-spec/>):
 //! two commands, each with a limit on every wait, from the first byte on.
 
-use super::{Patience, READ_TIMEOUT};
-use crate::trial::writer::Acknowledge;
+use crate::trial::journal::Acknowledge;
+use crate::trial::patience::{Patience, READ_TIMEOUT};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

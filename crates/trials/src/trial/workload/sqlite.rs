@@ -1,8 +1,8 @@
 //! A server of a few lines before SQLite: see `examples/sqlite.yaml`.
 
 use super::lines::Lines;
-use super::{Patience, READ_TIMEOUT};
-use crate::trial::writer::Acknowledge;
+use crate::trial::journal::Acknowledge;
+use crate::trial::patience::{Patience, READ_TIMEOUT};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 

@@ -1,14 +1,15 @@
 //! The control: the same interruption on a server that does not sync its writes must lose some.
 //! If it lost none, the interruptions would not be power cuts and the rest would prove nothing.
 
-use super::report::Control;
-use crate::trial::commands::Commands;
-use crate::trial::node::{
+use super::commands::Commands;
+use super::node::{
     SERVE_TIMEOUT, console, create, interrupt, now, start_writer, wait_for_generation,
 };
-use crate::trial::say;
-use crate::trial::workload::{Patience, Workload};
-use crate::trial::writer::Writer;
+use super::patience::Patience;
+use super::progress::say;
+use super::workload::Workload;
+use super::writer::Writer;
+use serde::Serialize;
 use std::time::{Duration, Instant};
 
 /// How long the control is written to.
@@ -31,6 +32,41 @@ const TORN: [&str; 7] = [
 /// Overwrites the beginning of the log, where there is one already: from the second start on.
 const TEAR: &str = "for log in /var/lib/holdfast-redis/appendonlydir/*.incr.aof; do \
     if [ -e \"$log\" ]; then echo torn | dd of=\"$log\" conv=notrunc status=none; fi; done; ";
+
+/// The control's figures.
+#[derive(Debug, Clone, Serialize)]
+pub struct Control {
+    /// Writes acknowledged.
+    pub acked: usize,
+    /// Of these, lost: must not be none.
+    pub lost: usize,
+    /// What it said, if its server does not start any more because the power cut tore its log: then
+    /// everything is lost.
+    pub does_not_start: Option<String>,
+}
+
+impl Control {
+    /// What was lost, for a table.
+    pub fn losses(&self) -> String {
+        match self.does_not_start {
+            None => self.lost.to_string(),
+            Some(_) => format!("{}: its log is torn, it does not start", self.lost),
+        }
+    }
+
+    /// What became of it, in a sentence without its end.
+    pub fn sentence(&self) -> String {
+        let Control { acked, lost, does_not_start } = self;
+        match (does_not_start, lost) {
+            (Some(_), _) => format!(
+                "The control without fsync does not start, because its log is torn: all {lost} of \
+                 {acked} are lost"
+            ),
+            (None, 0) => format!("The control without fsync lost none of {acked}"),
+            (None, _) => format!("The control without fsync lost {lost} of {acked}"),
+        }
+    }
+}
 
 /// Plays the control. With `tear`, its log is torn for certain, as a power cut may tear it.
 pub fn play(commands: &Commands, tear: bool) -> Result<Control, String> {

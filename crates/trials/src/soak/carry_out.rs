@@ -1,8 +1,8 @@
-//! What is done to nodes, and how it must end.
+//! How it is done, and how it must end.
 
+use super::action::Action;
 use super::faults::{self, FullPool, GoodCopy};
 use super::field::{Field, InUse, Look, lock};
-use super::subjects::Kept;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -15,142 +15,78 @@ const SAYS_SO: Duration = Duration::from_secs(90);
 /// How often a node is taken back in one drought, at most.
 const MAX_IN_DROUGHT: u32 = 3;
 
-/// Something that is done to a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Action {
-    Hard,
-    Notice,
-    Recycle,
-    Pause,
-    ZoneMove,
-    Drought,
-    ServerKilled,
-    Stopped,
-    InterfaceDeleted,
-    OldSnapshotSpoilt,
-    NeededSnapshotSpoilt,
-    FullPool,
-}
-
-impl Action {
-    /// Every one, and how often it is done in one round.
-    pub const ALL: [(Action, usize); 12] = [
-        (Action::Hard, 4),
-        (Action::Notice, 3),
-        (Action::Recycle, 2),
-        (Action::Pause, 2),
-        (Action::ZoneMove, 3),
-        (Action::Drought, 1),
-        (Action::ServerKilled, 3),
-        (Action::Stopped, 1),
-        (Action::InterfaceDeleted, 1),
-        (Action::OldSnapshotSpoilt, 1),
-        (Action::NeededSnapshotSpoilt, 1),
-        (Action::FullPool, 1),
-    ];
-
-    /// In words.
-    pub fn name(self) -> &'static str {
-        match self {
-            Action::Hard => "hard interruption",
-            Action::Notice => "interruption with notice",
-            Action::Recycle => "recycle",
-            Action::Pause => "pause, then resume",
-            Action::ZoneMove => "drought in its zone",
-            Action::Drought => "drought in every zone",
-            Action::ServerKilled => "server killed -9 in a replacement",
-            Action::Stopped => "process tree stopped",
-            Action::InterfaceDeleted => "interface deleted from outside",
-            Action::OldSnapshotSpoilt => "superseded snapshot spoilt",
-            Action::NeededSnapshotSpoilt => "needed snapshot spoilt",
-            Action::FullPool => "pool full",
+/// Does it, and waits until the node serves as it must.
+pub fn carry_out(
+    action: Action,
+    field: &Field,
+    node: &InUse,
+    pause: Duration,
+) -> Result<(), String> {
+    let name = node.subject.name.as_str();
+    let began = Instant::now();
+    let before = field.see(name)?;
+    let away = match action {
+        Action::Hard => {
+            field.insist(&["interrupt", name])?;
+            field.comes_back(node, before.generation)?;
+            None
         }
-    }
-
-    /// Whether it can be done to such a node.
-    pub fn fits(self, kept: Kept) -> bool {
-        match self {
-            Action::ZoneMove => kept == Kept::Nothing,
-            Action::OldSnapshotSpoilt | Action::NeededSnapshotSpoilt => {
-                kept == Kept::AddressAndRoot
-            }
-            _ => true,
+        Action::Notice => {
+            field.insist(&["interrupt", name, "--notice", NOTICE])?;
+            field.comes_back(node, before.generation)?;
+            None
         }
-    }
-
-    /// Whether everybody feels it, so that nothing else is done meanwhile.
-    pub fn is_for_all(self) -> bool {
-        self == Action::FullPool
-    }
-
-    /// Does it, and waits until the node serves as it must.
-    pub fn carry_out(self, field: &Field, node: &InUse, pause: Duration) -> Result<(), String> {
-        let name = node.subject.name.as_str();
-        let began = Instant::now();
-        let before = field.see(name)?;
-        let away = match self {
-            Action::Hard => {
-                field.insist(&["interrupt", name])?;
-                field.comes_back(node, before.generation)?;
-                None
-            }
-            Action::Notice => {
-                field.insist(&["interrupt", name, "--notice", NOTICE])?;
-                field.comes_back(node, before.generation)?;
-                None
-            }
-            Action::Recycle => {
-                field.insist(&["recycle", name])?;
-                field.comes_back(node, before.generation)?;
-                None
-            }
-            Action::Pause => Some(pause_and_resume(field, node, pause, before.generation)?),
-            Action::ZoneMove => {
-                drought(field, node, &before.zone)?;
-                None
-            }
-            Action::Drought => {
-                drought(field, node, "all")?;
-                None
-            }
-            Action::ServerKilled => {
-                field.insist(&["interrupt", name])?;
-                std::thread::sleep(pause / 8);
-                field.kill_server(pause / 2)?;
-                field.comes_back(node, before.generation)?;
-                None
-            }
-            Action::Stopped => {
-                let stopped = faults::stop_processes(&before.instance)?;
-                field.say(&format!("{name}: {stopped} processes are stopped"));
-                field.comes_back(node, before.generation)?;
-                None
-            }
-            Action::InterfaceDeleted => {
-                faults::delete_interface(&field.commands.cloud_dir(), &before.instance)?;
-                field.comes_back(node, before.generation)?;
-                None
-            }
-            Action::OldSnapshotSpoilt => {
-                spoil_an_old_one(field, node, &before.whole)?;
-                field.insist(&["recycle", name])?;
-                field.comes_back(node, before.generation)?;
-                None
-            }
-            Action::NeededSnapshotSpoilt => Some(spoil_a_needed_one(field, node, &before)?),
-            Action::FullPool => {
-                fill_the_pool(field, node, before.generation)?;
-                None
-            }
-        };
-        field.serves(node)?;
-        let away = match away {
-            Some(since) => node.first_ack_after(since),
-            None => node.away_since(began),
-        };
-        field.done(self, name, away);
-        Ok(())
-    }
+        Action::Recycle => {
+            field.insist(&["recycle", name])?;
+            field.comes_back(node, before.generation)?;
+            None
+        }
+        Action::Pause => Some(pause_and_resume(field, node, pause, before.generation)?),
+        Action::ZoneMove => {
+            drought(field, node, &before.zone)?;
+            None
+        }
+        Action::Drought => {
+            drought(field, node, "all")?;
+            None
+        }
+        Action::ServerKilled => {
+            field.insist(&["interrupt", name])?;
+            std::thread::sleep(pause / 8);
+            field.kill_server(pause / 2)?;
+            field.comes_back(node, before.generation)?;
+            None
+        }
+        Action::Stopped => {
+            let stopped = faults::stop_processes(&before.instance)?;
+            field.say(&format!("{name}: {stopped} processes are stopped"));
+            field.comes_back(node, before.generation)?;
+            None
+        }
+        Action::InterfaceDeleted => {
+            faults::delete_interface(&field.commands.cloud_dir(), &before.instance)?;
+            field.comes_back(node, before.generation)?;
+            None
+        }
+        Action::OldSnapshotSpoilt => {
+            spoil_an_old_one(field, node, &before.whole)?;
+            field.insist(&["recycle", name])?;
+            field.comes_back(node, before.generation)?;
+            None
+        }
+        Action::NeededSnapshotSpoilt => Some(spoil_a_needed_one(field, node, &before)?),
+        Action::FullPool => {
+            fill_the_pool(field, node, before.generation)?;
+            None
+        }
+    };
+    field.serves(node)?;
+    let away = match away {
+        Some(since) => node.first_ack_after(since),
+        None => node.away_since(began),
+    };
+    field.done(action, name, away);
+    Ok(())
 }
 
 /// When it was told to resume.
@@ -224,11 +160,7 @@ fn spoil_an_old_one(field: &Field, node: &InUse, whole: &Value) -> Result<(), St
 /// A paused node's root is a snapshot and nothing else. When that is broken, the node must say so
 /// and neither begin with an older or an empty root nor give up; once the operator has put a good
 /// copy there, it must go on. When it was told to.
-fn spoil_a_needed_one(
-    field: &Field,
-    node: &InUse,
-    before: &super::field::Look,
-) -> Result<Instant, String> {
+fn spoil_a_needed_one(field: &Field, node: &InUse, before: &Look) -> Result<Instant, String> {
     let name = node.subject.name.as_str();
     let cloud_dir = field.commands.cloud_dir();
     field.insist(&["pause", name])?;

@@ -1,0 +1,12 @@
+use std::path::Path;
+
+/// The trials' floors, the highest first.
+const FLOORS: [&[&str]; 4] =
+    [&["arguments"], &["bench", "demo", "sim", "soak"], &["blackout"], &["trial"]];
+
+#[test]
+fn no_file_names_one_that_stands_above_it() {
+    let source = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
+    let faults = holdfast_floors::faults(source, &FLOORS).unwrap();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
