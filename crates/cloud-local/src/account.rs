@@ -4,69 +4,18 @@
 //! on purpose is remembered as gone; everything else without a row is set aside until a person adopts
 //! or removes it (`unaccounted.rs`).
 
-use crate::cloud::{Inner, now};
+use crate::clock::now;
+use crate::host::Inner;
 use crate::labels::{Found, Label};
-use crate::refusal::{LocalError, conflict};
+use crate::refusal::LocalError;
 use crate::revive;
 use crate::rows::{ImageRow, InstanceRow, InterfaceRow, Row, SnapshotRow, VolumeRow};
 use crate::state::{StateError, Table};
+use crate::strangers::Holds;
 use holdfast_model::facts::{InstanceState, InterfaceState, ResourceKind, VolumeState};
 use holdfast_model::time::HOUR;
-use holdfast_model::{CloudError, InstanceId, SnapshotId, VolumeId};
+use holdfast_model::{InstanceId, SnapshotId, VolumeId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Nodes that live without a row: what they hold is theirs.
-#[derive(Default)]
-pub(crate) struct Strangers(Mutex<BTreeMap<InstanceId, Holds>>);
-
-/// What a node without a row holds.
-#[derive(Clone, Default)]
-struct Holds {
-    volumes: BTreeSet<String>,
-    interfaces: BTreeSet<String>,
-    private_ip: Option<String>,
-}
-
-impl Strangers {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<InstanceId, Holds>> {
-        // Each change is one insertion or removal.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Who holds a volume, an interface or an address.
-    pub(crate) fn holder(&self, what: &str) -> Option<InstanceId> {
-        let holds = |h: &Holds| {
-            h.volumes.contains(what)
-                || h.interfaces.contains(what)
-                || h.private_ip.as_deref() == Some(what)
-        };
-        self.lock().iter().find(|(_, held)| holds(held)).map(|(id, _)| id.clone())
-    }
-
-    pub(crate) fn contains(&self, id: &str) -> bool {
-        self.lock().contains_key(&InstanceId::from(id))
-    }
-
-    pub(crate) fn ids(&self) -> Vec<InstanceId> {
-        self.lock().keys().cloned().collect()
-    }
-
-    /// It has a row now.
-    pub(crate) fn remove(&self, id: &InstanceId) {
-        self.lock().remove(id);
-    }
-
-    /// A refusal if a node without a row holds it.
-    pub(crate) fn check_free(&self, what: &str) -> Result<(), CloudError> {
-        let Some(holder) = self.holder(what) else { return Ok(()) };
-        let message = format!(
-            "{what} is held by {holder}, which runs and which cloud.db does not account for; see \
-             `holdfast local unaccounted list`"
-        );
-        Err(conflict("ResourceInUse", message))
-    }
-}
 
 impl Inner {
     /// Puts right what can be put right without a guess; whether the memory is older than what is

@@ -1,12 +1,13 @@
 //! Elastic IPs: an address of the VPC that is routed to a node. They are allocated and released by
 //! people, as at EC2; nodes only have them lead somewhere.
 
-use crate::cloud::{Inner, LocalCloud, new_id};
-use crate::interfaces::known;
+use crate::host::{Inner, LocalCloud};
+use crate::ids::new_id;
+use crate::lookup;
 use crate::network::first_free;
 use crate::refusal::{LocalError, conflict, error, not_found, refused};
+use crate::requests::Answer;
 use crate::rows::{InstanceRow, InterfaceRow};
-use crate::volumes::Answer;
 use holdfast_model::facts::{Association, InstanceState};
 use holdfast_model::{AllocationId, CloudError, ErrorClass, InstanceId, InterfaceId};
 use serde::Serialize;
@@ -111,7 +112,7 @@ impl Inner {
             let public_ip = table.address(id.as_str())?;
             let public_ip =
                 public_ip.ok_or_else(|| not_found("InvalidAllocationID.NotFound", id.as_str()))?;
-            let mut row = known(table, to)?;
+            let mut row = lookup::interface(table, to)?;
             if let Some(holder) = &row.fact.attached_to
                 && let Some(instance) = table.get::<InstanceRow>(holder.as_str())?
                 && instance.fact.state == InstanceState::Pending
@@ -151,7 +152,7 @@ impl Inner {
 
     pub(crate) fn disassociate_address(&self, id: &AllocationId, from: &InterfaceId) -> Answer {
         let before = self.state.change(|table| {
-            let mut row = known(table, from)?;
+            let mut row = lookup::interface(table, from)?;
             if !leads_to(&row, id) {
                 return Ok(None);
             }

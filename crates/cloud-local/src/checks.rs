@@ -2,7 +2,7 @@
 //! whether its volumes take what is written (EC2 user guide, "Status checks for your instances").
 //! What a program in the node does is its own business.
 
-use crate::cloud::Inner;
+use crate::host::Inner;
 use crate::refusal::LocalError;
 use crate::rows::InstanceRow;
 use holdfast_agent::{AgentError, ShimHandle};
@@ -32,12 +32,12 @@ pub(crate) fn start(inner: &Arc<Inner>) -> Result<(), LocalError> {
     std::thread::Builder::new()
         .name("local-checks".to_owned())
         .spawn(move || check(&weak))
-        .map_err(crate::launch::io("starting the checks of", &inner.dir))?;
+        .map_err(crate::refusal::io("starting the checks of", &inner.dir))?;
     let weak = Arc::downgrade(inner);
     std::thread::Builder::new()
         .name("local-space".to_owned())
         .spawn(move || watch_space(&weak))
-        .map_err(crate::launch::io("watching the space of", &inner.dir))?;
+        .map_err(crate::refusal::io("watching the space of", &inner.dir))?;
     Ok(())
 }
 

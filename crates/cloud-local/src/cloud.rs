@@ -1,17 +1,20 @@
 //! The local cloud itself: [`LocalCloud`], its commands and what it shows.
 
-use crate::account::Strangers;
+use crate::deletions::Deletions;
+use crate::host::{Inner, LocalCloud};
 use crate::images::{HOST_IMAGE, host_image};
 use crate::labels::Labels;
 use crate::network::{Fabric, VpcLayout};
 use crate::promises::check_overcommit;
-use crate::reclaim::Deletions;
-use crate::refusal::{LocalError, error};
+use crate::refusal::{LocalError, error, io};
 use crate::region::{self, ACCOUNT, REGION};
+use crate::requests::Answer;
 use crate::rows::{ImageRow, InstanceRow, InterfaceRow, Row, SnapshotRow, VolumeRow};
 use crate::state::{State, StateError, Table};
 use crate::storage::{Pool, PoolOptions};
-use crate::volumes::{Answer, NewVolume};
+use crate::strangers::Strangers;
+use crate::turns::Busy;
+use crate::volumes::NewVolume;
 use crate::writes::Writes;
 use crate::{checks, damage, keeper, reclaim, shared_usr};
 use holdfast_cloud::{BoxFuture, Cloud, Identity, Notice};
@@ -19,11 +22,10 @@ use holdfast_model::facts::{
     Fact, MAX_PAGE, Page, Query, ResourceKind, SnapshotState, VolumeState,
 };
 use holdfast_model::market::Catalogue;
-use holdfast_model::{CloudError, Command, ErrorClass, InstanceId, Reply, Time, tags};
-use std::collections::BTreeSet;
+use holdfast_model::{CloudError, Command, ErrorClass, InstanceId, Reply, tags};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Hints that wait to be heard; more are dropped.
@@ -44,7 +46,7 @@ pub struct LocalOptions {
     /// How long a terminated node's processes may take to end before its power is cut.
     pub clean_stop: Duration,
     /// How many times what the pool has may be promised to volumes, from 1 (never more than there is)
-    /// to [`crate::MAX_OVERCOMMIT`].
+    /// to [`crate::promises::MAX_OVERCOMMIT`].
     pub overcommit: f64,
 }
 
@@ -58,32 +60,9 @@ impl LocalOptions {
             layout: VpcLayout::default(),
             shim_program,
             clean_stop: Duration::from_secs(20),
-            overcommit: crate::OVERCOMMIT,
+            overcommit: crate::promises::OVERCOMMIT,
         }
     }
-}
-
-/// Real nodes on this host, behind the [`Cloud`] trait. Dropping it leaves the nodes running.
-#[derive(Clone)]
-pub struct LocalCloud {
-    pub(crate) inner: Arc<Inner>,
-}
-
-pub(crate) struct Inner {
-    pub(crate) dir: PathBuf,
-    pub(crate) pool: Pool,
-    pub(crate) state: State,
-    pub(crate) fabric: Fabric,
-    pub(crate) layout: VpcLayout,
-    pub(crate) shim_program: PathBuf,
-    pub(crate) clean_stop_ms: u64,
-    pub(crate) notices: mpsc::Sender<Notice>,
-    heard: tokio::sync::Mutex<mpsc::Receiver<Notice>>,
-    busy: Busy,
-    pub(crate) writes: Writes,
-    pub(crate) deletions: Deletions,
-    pub(crate) overcommit: f64,
-    pub(crate) strangers: Strangers,
 }
 
 impl LocalCloud {
@@ -103,7 +82,7 @@ impl LocalCloud {
             make_private_dir(&dir.join(name))?;
         }
         crate::private::close_to_others(&pool)?;
-        let labels = open_labels(&pool)?;
+        let labels = Labels::in_pool(&pool).map_err(io("reading the labels in", &pool.labels()))?;
         damage::refuse_without_memory(&dir, &pool, &labels)?;
         let state = State::open(&dir, labels)?;
         let fabric = Fabric::open(&dir, &options.layout)?;
@@ -201,15 +180,6 @@ impl Cloud for LocalCloud {
 }
 
 impl Inner {
-    pub(crate) fn node_dir(&self, instance: &InstanceId) -> PathBuf {
-        self.dir.join("nodes").join(instance.as_str())
-    }
-
-    /// Waits for the turn to change an instance's devices and mounts.
-    pub(crate) fn busy(&self, instance: &InstanceId) -> Turn<'_> {
-        self.busy.turn(instance)
-    }
-
     fn execute(&self, command: Command) -> Answer {
         holdfast_cloud::request::check(&command)?;
         match command {
@@ -365,69 +335,11 @@ fn all_facts(table: &Table<'_>, kind: ResourceKind) -> Result<Vec<Fact>, StateEr
     }
 }
 
-/// One at a time for each instance. Whoever has the turn keeps it for a bounded time: each thing
-/// that is done in it has a limit of its own.
-#[derive(Default)]
-struct Busy {
-    now: Mutex<BTreeSet<InstanceId>>,
-    freed: Condvar,
-}
-
-/// The turn; given back when dropped.
-pub(crate) struct Turn<'a> {
-    busy: &'a Busy,
-    instance: InstanceId,
-}
-
-impl Busy {
-    fn turn(&self, instance: &InstanceId) -> Turn<'_> {
-        // Nothing here can panic halfway: a poisoned map is a whole one.
-        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        while now.contains(instance) {
-            now = self.freed.wait(now).unwrap_or_else(PoisonError::into_inner);
-        }
-        now.insert(instance.clone());
-        Turn { busy: self, instance: instance.clone() }
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let mut now = self.busy.now.lock().unwrap_or_else(PoisonError::into_inner);
-        now.remove(&self.instance);
-        self.busy.freed.notify_all();
-    }
-}
-
-/// The wall clock: what deadlines survive a restart by.
-#[expect(clippy::disallowed_methods, reason = "real machines end in real time")]
-pub(crate) fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// A new id, as EC2 makes them: a prefix and 17 hexadecimal digits.
-pub(crate) fn new_id(prefix: &str) -> Result<String, CloudError> {
-    let mut bytes = [0; 9];
-    getrandom::fill(&mut bytes).map_err(|e| {
-        error(ErrorClass::Unreachable, "InternalError", format!("no randomness: {e}"))
-    })?;
-    let digits: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    Ok(format!("{prefix}-{}", &digits[..17]))
-}
-
-/// The labels that lie in a pool.
-pub(crate) fn open_labels(pool: &Pool) -> Result<Labels, LocalError> {
-    let dir = pool.labels();
-    Labels::open(dir.clone(), pool.dir().join("labels.late"))
-        .map_err(crate::launch::io("reading the labels in", &dir))
-}
-
 fn make_private_dir(path: &Path) -> Result<(), LocalError> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(crate::launch::io("creating", path))
+        .map_err(io("creating", path))
 }

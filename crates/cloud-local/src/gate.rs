@@ -1,12 +1,13 @@
 //! What is done inside a running node: draining it and opening its gate.
 
-use crate::cloud::Inner;
+use crate::host::Inner;
 use crate::interfaces;
-use crate::launch::host_name;
+use crate::lookup;
+use crate::lookup::running;
 use crate::refusal::{LocalError, conflict, refused};
+use crate::requests::Answer;
 use crate::rows::{InstanceRow, InterfaceRow, Row, VolumeRow};
 use crate::state::Table;
-use crate::volumes::{Answer, running};
 use holdfast_agent::{ManifestEntry, SCRIPT_TIMEOUT_MAX_MS, ShimHandle};
 use holdfast_model::command::Mount;
 use holdfast_model::facts::Health;
@@ -82,7 +83,7 @@ impl Inner {
         self.fabric.make_first(id.as_str(), index, link.gateway)?;
         let mut client = ShimHandle::open(&self.node_dir(id))?.client()?;
         let mac = link.mac.to_string();
-        client.known_by(link.private_ip, &mac, &host_name(link.private_ip))?;
+        client.known_by(link.private_ip, &mac, &interfaces::host_name(link.private_ip))?;
         Ok(())
     }
 
@@ -137,7 +138,7 @@ fn beside(
     id: &InterfaceId,
     instance: &InstanceId,
 ) -> Result<(u32, InterfaceRow), CloudError> {
-    let row = interfaces::known(table, id)?;
+    let row = lookup::interface(table, id)?;
     let here = row.fact.attached_to.as_ref() == Some(instance) && row.fact.attachment_settled;
     match row.fact.device_index.filter(|index| here && *index > 0) {
         Some(index) => Ok((index, row)),

@@ -1,11 +1,14 @@
 //! Snapshots, and the images registered from them.
 
-use crate::cloud::{Inner, new_id, now};
+use crate::clock::now;
+use crate::host::Inner;
+use crate::ids::new_id;
+use crate::lookup::{running, usable_snapshot};
 use crate::refusal::{LocalError, conflict, not_found, refused};
+use crate::requests::Answer;
 use crate::rows::{ImageRow, Row, SnapshotRow, VolumeRow};
 use crate::state::Table;
 use crate::types;
-use crate::volumes::{Answer, running, usable_snapshot};
 use holdfast_agent::{AgentError, STANDSTILL_MOST_MS, Standstill};
 use holdfast_model::facts::{ImageFact, ImageState, SnapshotFact, SnapshotState, VolumeState};
 use holdfast_model::tags::Tags;

@@ -1,14 +1,18 @@
 //! CreateNetworkInterface, DeleteNetworkInterface, AttachNetworkInterface, DetachNetworkInterface,
 //! and the links of an instance.
 
-use crate::cloud::{Inner, new_id, now};
+use crate::clock::now;
+use crate::host::Inner;
+use crate::ids::new_id;
+use crate::lookup;
+use crate::lookup::running;
 use crate::network::{Interface, MAX_DEVICE_INDEX, MacAddress, Subnet, VpcLayout, first_free};
 use crate::refusal::{LocalError, conflict, error, not_found, refused};
 use crate::region;
+use crate::requests::{Answer, request_hash, same_request};
 use crate::rows::{InstanceRow, InterfaceRow, Row};
-use crate::state::{StateError, Table};
+use crate::state::Table;
 use crate::types::ATTACHMENT_LIMIT;
-use crate::volumes::{Answer, request_hash, running, same_request};
 use holdfast_model::command::Launch;
 use holdfast_model::facts::{InterfaceFact, InterfaceState};
 use holdfast_model::tags::Tags;
@@ -112,7 +116,7 @@ impl Inner {
                 let Some(mut row) = table.get::<InterfaceRow>(id.as_str())? else { return Ok(()) };
                 match &linked {
                     Ok(()) => row.fact.attachment_settled = true,
-                    Err(_) => free(&mut row),
+                    Err(_) => row.free(),
                 }
                 table.put(&row)
             })?;
@@ -124,7 +128,7 @@ impl Inner {
     pub(crate) fn detach_interface(&self, id: &InterfaceId, instance: &InstanceId) -> Answer {
         let _busy = self.busy(instance);
         let held = self.state.change(|table| {
-            let mut row = known(table, id)?;
+            let mut row = lookup::interface(table, id)?;
             let Some(holder) = &row.fact.attached_to else { return Ok(None) };
             if holder != instance {
                 let message = format!("{id} is attached to {holder}, not to {instance}");
@@ -146,7 +150,7 @@ impl Inner {
             }
             self.state.change(|table| {
                 let Some(mut row) = table.get::<InterfaceRow>(id.as_str())? else { return Ok(()) };
-                free(&mut row);
+                row.free();
                 table.put(&row)?;
                 table.relabel_instance(instance.as_str())
             })?;
@@ -186,7 +190,7 @@ pub(crate) fn take(
     market: &Market,
     instance: &InstanceId,
 ) -> Result<InterfaceRow, CloudError> {
-    let mut row = known(table, id)?;
+    let mut row = lookup::interface(table, id)?;
     if let Some(holder) = &row.fact.attached_to {
         let message = format!("{id} is attached to {holder}; terminate that first");
         return Err(conflict("InvalidNetworkInterface.InUse", message));
@@ -210,7 +214,7 @@ fn begin(
     instance: &InstanceId,
     device_index: u32,
 ) -> Result<InterfaceRow, CloudError> {
-    let mut row = known(table, id)?;
+    let mut row = lookup::interface(table, id)?;
     let holder = running(table, instance)?;
     if let Some(other) = &row.fact.attached_to {
         if other == instance && row.fact.device_index == Some(device_index) {
@@ -226,7 +230,7 @@ fn begin(
         );
         return Err(refused("InvalidParameterCombination", message));
     }
-    let others = of_instance(table, instance)?;
+    let others = table.interfaces_of(instance)?;
     let taken = others.iter().any(|i| i.fact.device_index == Some(device_index));
     if taken || !(1..=MAX_DEVICE_INDEX).contains(&device_index) {
         let message = format!(
@@ -244,32 +248,10 @@ fn begin(
     Ok(row)
 }
 
-pub(crate) fn known(table: &Table<'_>, id: &InterfaceId) -> Result<InterfaceRow, CloudError> {
-    let row: Option<InterfaceRow> = table.get(id.as_str())?;
-    row.ok_or_else(|| not_found("InvalidNetworkInterfaceID.NotFound", id.as_str()))
-}
-
-/// Every interface that an instance holds.
-pub(crate) fn of_instance(
-    table: &Table<'_>,
-    instance: &InstanceId,
-) -> Result<Vec<InterfaceRow>, StateError> {
-    let mut rows: Vec<InterfaceRow> = table.all()?;
-    rows.retain(|row| row.fact.attached_to.as_ref() == Some(instance));
-    Ok(rows)
-}
-
 fn hold(row: &mut InterfaceRow, instance: &InstanceId, device_index: u32) {
     row.fact.state = InterfaceState::InUse;
     row.fact.attached_to = Some(instance.clone());
     row.fact.device_index = Some(device_index);
-}
-
-pub(crate) fn free(row: &mut InterfaceRow) {
-    row.fact.state = InterfaceState::Available;
-    row.fact.attached_to = None;
-    row.fact.device_index = None;
-    row.fact.attachment_settled = true;
 }
 
 fn subnet(layout: &VpcLayout, zone: &Zone) -> Result<Subnet, CloudError> {
@@ -333,4 +315,10 @@ fn chosen(text: &str, subnet: Subnet, used: &BTreeSet<Ipv4Addr>) -> Result<Ipv4A
         return Err(refused("InvalidIPAddress.InUse", message));
     }
     Ok(address)
+}
+
+/// EC2 user guide, "Instance hostname types": the IP-based name.
+pub(crate) fn host_name(private_ip: Ipv4Addr) -> String {
+    let [a, b, c, d] = private_ip.octets();
+    format!("ip-{a}-{b}-{c}-{d}")
 }

@@ -1,7 +1,8 @@
 //! What happens without a command: notices run out, nodes end by themselves, what could not be
 //! finished is tried again, and terminated instances are forgotten after an hour, as on EC2.
 
-use crate::cloud::{Inner, now};
+use crate::clock::now;
+use crate::host::Inner;
 use crate::power::SELF_INITIATED;
 use crate::refusal::LocalError;
 use crate::rows::{Ending, InstanceRow, VolumeRow};
@@ -26,7 +27,7 @@ pub(crate) fn start(inner: &Arc<Inner>) -> Result<(), LocalError> {
     std::thread::Builder::new()
         .name("local-keeper".to_owned())
         .spawn(move || keep(&weak))
-        .map_err(crate::launch::io("starting the keeper of", &inner.dir))?;
+        .map_err(crate::refusal::io("starting the keeper of", &inner.dir))?;
     Ok(())
 }
 

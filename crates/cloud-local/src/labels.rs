@@ -11,7 +11,8 @@
 //!
 //! **Invariant:** a label is on the disk before the row that it repeats is committed.
 
-use crate::rows::Row;
+use crate::rows::{Row, kind_name};
+use crate::storage::Pool;
 use crate::sums::digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,6 +29,8 @@ const VERSION: u32 = 1;
 pub(crate) const MAX_BYTES: u64 = 256 * 1024;
 /// What the name of a label ends in.
 const SUFFIX: &str = ".label";
+/// What a label is called, after its id, until it is whole.
+const DRAFT: &str = "new";
 /// The label of an instance, in its directory.
 const OF_INSTANCE: &str = "instance.label";
 
@@ -51,7 +54,7 @@ impl Label {
     /// The row of that type, if the label is of its kind.
     pub(crate) fn read_row<T: Row>(&self) -> Option<T> {
         let row: T = serde_json::from_value(self.row.clone()).ok()?;
-        (self.kind == crate::state::kind_name(T::KIND) && row.id() == self.id).then_some(row)
+        (self.kind == kind_name(T::KIND) && row.id() == self.id).then_some(row)
     }
 
     fn text(&self) -> io::Result<String> {
@@ -99,10 +102,27 @@ impl Labels {
     pub(crate) fn open(dir: PathBuf, mark: PathBuf) -> io::Result<Labels> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let labels = Labels { dir, known: Mutex::default(), late: Mutex::default(), mark };
+        labels.remove_drafts()?;
         for (id, label) in labels.all()?.sound {
             labels.known().insert(id, label.text()?);
         }
         Ok(labels)
+    }
+
+    /// Removes what a server left that was killed while it wrote a label. Nobody else writes any now.
+    fn remove_drafts(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|end| end == DRAFT) {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Those that lie in a pool.
+    pub(crate) fn in_pool(pool: &Pool) -> io::Result<Labels> {
+        Labels::open(pool.labels(), pool.dir().join("labels.late"))
     }
 
     /// Whether some labels may be older than their rows. Otherwise a label that differs from its row is
@@ -272,7 +292,7 @@ fn read(path: &Path) -> Result<Label, String> {
 
 /// Replaces a file whole; the caller syncs its directory.
 fn replace(path: &Path, text: &str, durable: bool) -> io::Result<()> {
-    let draft = path.with_extension("new");
+    let draft = path.with_extension(DRAFT);
     let write = || {
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
@@ -316,6 +336,19 @@ mod tests {
         labels.remove("eipalloc-1").unwrap();
         labels.remove("eipalloc-1").unwrap();
         assert_eq!(labels.one("eipalloc-1").unwrap(), None);
+    }
+
+    #[test]
+    fn what_a_killed_server_left_of_a_label_is_removed_when_the_labels_are_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let (labels, late) = (dir.path().join("labels"), dir.path().join("late"));
+        let opened = Labels::open(labels.clone(), late.clone()).unwrap();
+        let label = Label::new("address", "eipalloc-1", json!({"publicIp": "10.77.255.1"}));
+        opened.write(std::slice::from_ref(&label)).unwrap();
+        fs::write(labels.join("snap-1.new"), "half").unwrap();
+        let again = Labels::open(labels.clone(), late).unwrap();
+        assert!(!labels.join("snap-1.new").exists());
+        assert_eq!(again.one("eipalloc-1").unwrap(), Some(label));
     }
 
     #[test]

@@ -1,17 +1,21 @@
 //! RunInstances: from a request to a node that runs, its gate closed.
 
-use crate::cloud::{Inner, new_id, now};
+use crate::clock::now;
+use crate::host::Inner;
+use crate::ids::new_id;
 use crate::images::image;
 use crate::interfaces;
+use crate::lookup::usable_snapshot;
 use crate::markets;
 use crate::metadata_options;
-use crate::refusal::{LocalError, conflict, refused};
+use crate::refusal::{LocalError, conflict, io, refused};
 use crate::region;
+use crate::requests::{Answer, request_hash, same_request};
 use crate::rows::{Ending, ImageRow, InstanceRow, InterfaceRow, Row, VolumeRow};
 use crate::state::Table;
 use crate::storage::StorageError;
 use crate::types;
-use crate::volumes::{Answer, check_size, request_hash, same_request, usable_snapshot};
+use crate::volumes::check_size;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use holdfast_agent::{Limits, NodeConfig, SHUTDOWN_SCRIPT_MAX_BYTES, USER_DATA_MAX_BYTES};
@@ -19,7 +23,7 @@ use holdfast_model::command::Launch;
 use holdfast_model::facts::{
     Attachment, Health, ImageState, InstanceFact, InstanceState, VolumeFact, VolumeState,
 };
-use holdfast_model::{CloudError, Command, InstanceId, Lifecycle, Market, Reply, VolumeId, tags};
+use holdfast_model::{CloudError, Command, InstanceId, Lifecycle, Reply, VolumeId, tags};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -201,7 +205,7 @@ impl Inner {
             instance_id: fact.id.to_string(),
             node_id: tag(tags::NODE).unwrap_or_else(|| "none".to_owned()),
             generation: tag(tags::GENERATION).and_then(|g| g.parse().ok()).unwrap_or_default(),
-            hostname: host_name(private_ip),
+            hostname: interfaces::host_name(private_ip),
             root_mount,
             netns,
             instance_type: fact.instance_type.clone(),
@@ -231,7 +235,7 @@ impl Inner {
     fn plan_launch(&self, table: &Table<'_>, launch: &Launch) -> Result<Parts, CloudError> {
         let market = &launch.market;
         types::known(&market.instance_type)?;
-        check_place(market)?;
+        region::check_place(market)?;
         decode("user data", launch.user_data.as_deref(), USER_DATA_MAX_BYTES)?;
         shutdown_script(launch)?;
         let image = image(table, &launch.image)?;
@@ -283,26 +287,6 @@ impl Inner {
         };
         Ok(Parts { launch: launch.clone(), instance, root, interface })
     }
-}
-
-/// EC2 user guide, "Instance hostname types": the IP-based name.
-pub(crate) fn host_name(private_ip: Ipv4Addr) -> String {
-    let [a, b, c, d] = private_ip.octets();
-    format!("ip-{a}-{b}-{c}-{d}")
-}
-
-pub(crate) fn check_place(market: &Market) -> Result<(), CloudError> {
-    let zone = region::zone_of(&market.subnet).ok_or_else(|| {
-        let known: Vec<_> = region::ZONES.iter().map(|z| region::subnet_of(z).0).collect();
-        let message =
-            format!("there is no subnet {}; use one of {}", market.subnet, known.join(", "));
-        refused("InvalidSubnetID.NotFound", message)
-    })?;
-    if zone == market.zone {
-        return Ok(());
-    }
-    let message = format!("{} lies in {zone}, not in {}", market.subnet, market.zone);
-    Err(refused("InvalidParameterCombination", message))
 }
 
 fn root_volume(
@@ -361,12 +345,4 @@ fn shutdown_script(launch: &Launch) -> Result<Option<String>, CloudError> {
         refused("InvalidParameterValue", "the shutdown script is not text".to_owned())
     })?;
     Ok((!script.is_empty()).then_some(script))
-}
-
-pub(crate) fn io(
-    doing: &'static str,
-    path: &std::path::Path,
-) -> impl FnOnce(std::io::Error) -> LocalError {
-    let path = path.to_owned();
-    move |cause| LocalError::Io { doing, path, cause }
 }

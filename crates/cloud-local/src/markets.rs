@@ -1,14 +1,13 @@
 //! Markets as they are set: what each costs, how many instances it takes, how many the account may
 //! have there, and who runs in it. All of it is remembered.
 
-use crate::cloud::{Inner, LocalCloud};
-use crate::launch;
+use crate::host::{Inner, LocalCloud};
 use crate::refusal::{LocalError, error, refused};
 use crate::region;
+use crate::requests::Answer;
 use crate::rows::InstanceRow;
 use crate::state::{StateError, Table};
 use crate::types;
-use crate::volumes::Answer;
 use holdfast_model::facts::InstanceState;
 use holdfast_model::{CloudError, ErrorClass, InstanceId, Lifecycle, Market, Reply};
 
@@ -165,7 +164,7 @@ impl Inner {
     /// A launch that is given back at once: only whether there is room can be learnt from it.
     pub(crate) fn probe(&self, market: &Market) -> Answer {
         types::known(&market.instance_type)?;
-        launch::check_place(market)?;
+        region::check_place(market)?;
         self.state.look(|table| check_room(table, market))?;
         self.pool.check_space("an instance")?;
         Ok(Reply { facts: Vec::new(), gone: Vec::new() })

@@ -1,7 +1,7 @@
 //! The certain end of a node's processes.
 
-use crate::launch::io;
 use crate::refusal::LocalError;
+use crate::refusal::io;
 use holdfast_agent::{AgentError, Cgroup, ShimHandle};
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;

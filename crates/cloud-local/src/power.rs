@@ -5,11 +5,12 @@
 //! mounts and devices. Only when every device has been given back is the instance shown as terminated: from
 //! then on its generation can write no more.
 
-use crate::cloud::{Inner, now};
+use crate::clock::now;
+use crate::host::Inner;
 use crate::node;
 use crate::refusal::{LocalError, not_found, refused};
+use crate::requests::Answer;
 use crate::rows::{Ending, InstanceRow, InterfaceRow, Row, VolumeRow};
-use crate::volumes::{Answer, free};
 use holdfast_agent::{AgentError, ShimHandle};
 use holdfast_cloud::Notice;
 use holdfast_model::facts::{Association, Attachment, Health, InstanceState, VolumeState};
@@ -31,7 +32,7 @@ impl Inner {
             // It was terminated so long ago that it is not shown any more.
             return Ok(Reply { facts: Vec::new(), gone: vec![id.to_string()] });
         };
-        let held = self.state.look(|table| crate::interfaces::of_instance(table, id))?;
+        let held = self.state.look(|table| table.interfaces_of(id))?;
         if row.fact.state != InstanceState::Terminated {
             if row.ending == Some(Ending::Clean) {
                 self.stop_cleanly(id)?;
@@ -255,7 +256,7 @@ impl Inner {
                 let found: Option<VolumeRow> = table.get(attachment.volume.as_str())?;
                 let Some(mut volume) = found else { continue };
                 let never_made = volume.fact.state == VolumeState::Creating;
-                free(&mut volume);
+                volume.free();
                 if attachment.delete_on_termination || never_made {
                     volume.fact.state = VolumeState::Deleting;
                     dying.push(attachment.volume);
@@ -263,12 +264,12 @@ impl Inner {
                 table.put(&volume)?;
             }
             let primary = row.fact.interface.take();
-            for mut held in crate::interfaces::of_instance(table, id)? {
+            for mut held in table.interfaces_of(id)? {
                 if row.own_interface && primary.as_ref() == Some(&held.fact.id) {
                     led.extend(held.fact.association.take());
                     table.delete::<InterfaceRow>(held.id())?;
                 } else {
-                    crate::interfaces::free(&mut held);
+                    held.free();
                     table.put(&held)?;
                 }
             }

@@ -1,7 +1,7 @@
 //! What lies in the data directory is its owner's alone.
 
-use crate::launch::io;
 use crate::refusal::LocalError;
+use crate::refusal::io;
 use crate::storage::Pool;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

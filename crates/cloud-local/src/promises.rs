@@ -5,7 +5,7 @@
 //! out is thrown away. The kernel is not asked for quotas: the sizes are added up here, before
 //! anything is made.
 
-use crate::cloud::{Inner, LocalCloud};
+use crate::host::{Inner, LocalCloud};
 use crate::refusal::{LocalError, error, refused};
 use crate::rows::{SnapshotRow, VolumeRow};
 use crate::state::Table;

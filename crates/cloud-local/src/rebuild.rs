@@ -1,8 +1,8 @@
 //! `holdfast local rebuild`: a lost or damaged `cloud.db` made anew from the labels beside the images,
 //! and from the nodes that live.
 
-use crate::cloud::open_labels;
-use crate::launch::io;
+use crate::labels::Labels;
+use crate::refusal::io;
 use crate::refusal::{LocalError, refused};
 use crate::revive;
 use crate::rows::{Ending, ImageRow, InstanceRow};
@@ -46,7 +46,8 @@ pub fn rebuild(dir: &Path) -> Result<Rebuilt, LocalError> {
     // What only the old file knows, as far as it can be read.
     let salvage = Salvage::of(&old);
     let (mut found, new) = {
-        let state = State::open_file(&draft, &dir.join("nodes"), open_labels(&pool)?)?;
+        let labels = Labels::in_pool(&pool).map_err(io("reading the labels in", &pool.labels()))?;
+        let state = State::open_file(&draft, &dir.join("nodes"), labels)?;
         let found = fill(&state, &pool, &dir, &salvage)?;
         (found, state.dump()?)
     };
@@ -150,7 +151,7 @@ fn set_aside(path: &Path) -> Result<Option<PathBuf>, LocalError> {
     if !path.exists() && !with(path, "-wal").exists() {
         return Ok(None);
     }
-    let target = path.with_file_name(format!("{FILE}.before-{}", crate::cloud::now().0));
+    let target = path.with_file_name(format!("{FILE}.before-{}", crate::clock::now().0));
     for suffix in ["-wal", "-shm", ""] {
         let (from, to) = (with(path, suffix), with(&target, suffix));
         match fs::rename(&from, &to) {

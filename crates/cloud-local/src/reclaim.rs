@@ -1,11 +1,11 @@
 //! When space is given back: after something was deleted, when little is left, and now and then.
 //! Not while an instance starts or ends, unless little is left: its node waits for the same disk.
 
-use crate::cloud::Inner;
+use crate::host::Inner;
 use crate::refusal::LocalError;
 use crate::rows::InstanceRow;
 use holdfast_model::facts::InstanceState;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -26,26 +26,13 @@ const SHORT_LONGEST: Duration = Duration::from_secs(256);
 /// A reclaim that gave less than this, in bytes, was for nothing.
 const WORTH_BYTES: u64 = 4 << 20;
 
-/// What others say to whoever gives space back.
-#[derive(Default)]
-pub(crate) struct Deletions {
-    some: AtomicBool,
-}
-
-impl Deletions {
-    /// A volume or snapshot was deleted.
-    pub(crate) fn note(&self) {
-        self.some.store(true, Ordering::SeqCst);
-    }
-}
-
 /// Starts what gives space back. It ends when the local cloud is dropped.
 pub(crate) fn start(inner: &Arc<Inner>) -> Result<(), LocalError> {
     let weak = Arc::downgrade(inner);
     std::thread::Builder::new()
         .name("local-reclaim".to_owned())
         .spawn(move || keep(&weak))
-        .map_err(crate::launch::io("starting what gives back the space of", &inner.dir))?;
+        .map_err(crate::refusal::io("starting what gives back the space of", &inner.dir))?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Opening after the server was killed, or the host started again: what runs is adopted, what was
 //! half made is finished or taken down, what belongs to nothing is given back.
 
-use crate::cloud::Inner;
+use crate::host::Inner;
 use crate::power::{INTERRUPTED, SELF_INITIATED};
 use crate::refusal::LocalError;
 use crate::rows::{Ending, InstanceRow, InterfaceRow, SnapshotRow, VolumeRow};
@@ -36,7 +36,7 @@ impl Inner {
         match row.fact.state {
             InstanceState::Terminated => return Ok(()),
             InstanceState::Running => {
-                let overdue = row.fact.interruption_at.is_some_and(|at| at <= crate::cloud::now());
+                let overdue = row.fact.interruption_at.is_some_and(|at| at <= crate::clock::now());
                 if overdue {
                     tracing::info!(instance = %id, reason = INTERRUPTED, "overdue");
                     return self.interrupt(id, None);

@@ -6,7 +6,7 @@ use crate::storage::StorageError;
 use holdfast_agent::AgentError;
 pub(crate) use holdfast_cloud::refusal::{conflict, error, not_found, refused};
 use holdfast_model::{CloudError, ErrorClass};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why the local cloud as a whole could not be opened, changed or taken down.
 #[derive(Debug, thiserror::Error)]
@@ -97,4 +97,10 @@ impl From<LocalError> for CloudError {
             }
         }
     }
+}
+
+/// An error with a file or directory, for `map_err`.
+pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> LocalError {
+    let path = path.to_owned();
+    move |cause| LocalError::Io { doing, path, cause }
 }

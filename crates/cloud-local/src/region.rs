@@ -1,10 +1,11 @@
 //! Region `local-1` as it is offered: zones, subnets, markets.
 
 use crate::network::VpcLayout;
+use crate::refusal::refused;
 use crate::state::{MarketRow, StateError, Table};
 use crate::types::{self, LocalType};
 use holdfast_model::market::{Catalogue, Cidr, MarketPrice, Subnet};
-use holdfast_model::{Lifecycle, Market, SubnetId, Zone};
+use holdfast_model::{CloudError, Lifecycle, Market, SubnetId, Zone};
 
 /// The region.
 pub const REGION: &str = "local-1";
@@ -72,4 +73,19 @@ pub(crate) fn catalogue(table: &Table<'_>, layout: &VpcLayout) -> Result<Catalog
             .collect(),
         prices,
     })
+}
+
+/// A refusal if there is no such subnet, or it lies in another zone.
+pub(crate) fn check_place(market: &Market) -> Result<(), CloudError> {
+    let zone = zone_of(&market.subnet).ok_or_else(|| {
+        let known: Vec<_> = ZONES.iter().map(|z| subnet_of(z).0).collect();
+        let message =
+            format!("there is no subnet {}; use one of {}", market.subnet, known.join(", "));
+        refused("InvalidSubnetID.NotFound", message)
+    })?;
+    if zone == market.zone {
+        return Ok(());
+    }
+    let message = format!("{} lies in {zone}, not in {}", market.subnet, market.zone);
+    Err(refused("InvalidParameterCombination", message))
 }

@@ -1,7 +1,7 @@
 //! Giving everything up: `holdfast local reset`.
 
-use crate::launch::io;
 use crate::refusal::LocalError;
+use crate::refusal::io;
 use crate::{network, node, storage};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

@@ -1,45 +1,17 @@
 //! Rows made anew from labels: of what lies in the pool, and of instances that live.
 
-use crate::interfaces::of_instance;
 use crate::labels::{self, Label, Labels};
 use crate::refusal::{LocalError, conflict};
-use crate::rows::{ImageRow, InstanceRow, InterfaceRow, Row, SnapshotRow, VolumeRow};
-use crate::state::{ADDRESS, MARKET, MarketRow, StateError, Table};
+use crate::rows::{ImageRow, InterfaceRow, Row, SnapshotRow, VolumeRow};
+use crate::state::{ADDRESS, INSTANCE, Kept, MARKET, MarketRow, StateError, Table};
 use crate::storage::Pool;
 use holdfast_agent::ShimHandle;
-use holdfast_model::facts::{InstanceState, InterfaceState, VolumeState};
-use holdfast_model::{CloudError, InstanceId, InterfaceId, Lifecycle};
-use serde::{Deserialize, Serialize};
+use holdfast_model::facts::{InterfaceState, VolumeState};
+use holdfast_model::{CloudError, InstanceId, Lifecycle};
+use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
-
-/// The kind of an instance's label.
-const INSTANCE: &str = "instance";
-
-/// What the label of an instance holds.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Kept {
-    pub(crate) row: InstanceRow,
-    /// Its interfaces, with their device indices.
-    pub(crate) interfaces: Vec<(InterfaceId, u32)>,
-}
-
-/// The label of an instance that runs, is ending or has ended.
-pub(crate) fn label_of(table: &Table<'_>, id: &str) -> Result<Option<Label>, StateError> {
-    // One that is damaged keeps the label that it has.
-    let Ok(Some(row)) = table.get::<InstanceRow>(id) else { return Ok(None) };
-    if row.fact.state == InstanceState::Pending {
-        return Ok(None);
-    }
-    let interfaces = of_instance(table, &row.fact.id)?
-        .into_iter()
-        .map(|held| (held.fact.id, held.fact.device_index.unwrap_or_default()))
-        .collect();
-    let kept = serde_json::to_value(Kept { row, interfaces })
-        .map_err(|e| StateError::Row { id: id.to_owned(), why: e.to_string() })?;
-    Ok(Some(Label::new(INSTANCE, id, kept)))
-}
 
 /// What the label in an instance's directory says of it.
 pub(crate) fn kept(node_dir: &Path, id: &str) -> Result<Kept, String> {
@@ -93,11 +65,11 @@ pub(crate) fn directories(nodes: &Path) -> Result<BTreeSet<String>, LocalError> 
     let entries = match std::fs::read_dir(nodes) {
         Ok(entries) => entries,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        Err(e) => return Err(crate::launch::io("listing", nodes)(e)),
+        Err(e) => return Err(crate::refusal::io("listing", nodes)(e)),
     };
     let mut found = BTreeSet::new();
     for entry in entries {
-        let entry = entry.map_err(crate::launch::io("listing", nodes))?;
+        let entry = entry.map_err(crate::refusal::io("listing", nodes))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.starts_with("i-") && entry.path().is_dir() {
             found.insert(name);

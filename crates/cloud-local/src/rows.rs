@@ -2,8 +2,8 @@
 
 use holdfast_model::command::Launch;
 use holdfast_model::facts::{
-    Fact, ImageFact, InstanceFact, InterfaceFact, ResourceKind, SnapshotFact, SnapshotState,
-    VolumeFact, VolumeState,
+    Fact, ImageFact, InstanceFact, InterfaceFact, InterfaceState, ResourceKind, SnapshotFact,
+    SnapshotState, VolumeFact, VolumeState,
 };
 use holdfast_model::tags::Tags;
 use holdfast_model::{InstanceId, SnapshotId, Time};
@@ -93,6 +93,15 @@ pub(crate) struct VolumeRow {
     pub(crate) blank_root: bool,
 }
 
+impl VolumeRow {
+    /// Nothing holds it any more.
+    pub(crate) fn free(&mut self) {
+        self.fact.state = VolumeState::Available;
+        self.fact.attached_to = None;
+        self.fact.attachment_settled = true;
+    }
+}
+
 impl Row for VolumeRow {
     const KIND: ResourceKind = ResourceKind::Volume;
 
@@ -113,7 +122,7 @@ impl Row for VolumeRow {
         let lasts = matches!(self.fact.state, VolumeState::Available | VolumeState::InUse);
         lasts.then(|| {
             let mut row = self.clone();
-            crate::volumes::free(&mut row);
+            row.free();
             row
         })
     }
@@ -189,6 +198,16 @@ pub(crate) struct InterfaceRow {
     pub(crate) fact: InterfaceFact,
 }
 
+impl InterfaceRow {
+    /// Nothing holds it any more.
+    pub(crate) fn free(&mut self) {
+        self.fact.state = InterfaceState::Available;
+        self.fact.attached_to = None;
+        self.fact.device_index = None;
+        self.fact.attachment_settled = true;
+    }
+}
+
 impl Row for InterfaceRow {
     const KIND: ResourceKind = ResourceKind::Interface;
 
@@ -207,7 +226,7 @@ impl Row for InterfaceRow {
     /// As an interface that nothing holds; its Elastic IP leads to it all the same.
     fn label(&self) -> Option<InterfaceRow> {
         let mut row = self.clone();
-        crate::interfaces::free(&mut row);
+        row.free();
         Some(row)
     }
 
@@ -221,5 +240,16 @@ impl Row for InterfaceRow {
 
     fn instance(&self) -> Option<&InstanceId> {
         self.fact.attached_to.as_ref()
+    }
+}
+
+/// A kind as it stands in rows and labels.
+pub(crate) fn kind_name(kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::Instance => "instance",
+        ResourceKind::Volume => "volume",
+        ResourceKind::Snapshot => "snapshot",
+        ResourceKind::Image => "image",
+        ResourceKind::Interface => "interface",
     }
 }

@@ -22,6 +22,7 @@ mod masters;
 mod mounts;
 mod pool;
 mod programs;
+mod random;
 mod room;
 mod trim;
 mod volume;

@@ -1,7 +1,7 @@
 //! What lies in the data directory without a row in `cloud.db`, or with one that is damaged: shown,
 //! taken up or removed, each by a person's word.
 
-use crate::cloud::{Inner, LocalCloud};
+use crate::host::{Inner, LocalCloud};
 use crate::refusal::{LocalError, conflict, refused};
 use crate::region;
 use crate::revive;
@@ -103,7 +103,7 @@ impl LocalCloud {
             Thing::EndedInstance => {
                 let dir = inner.node_dir(&InstanceId::from(id));
                 let _no_shim = crate::node::end(&dir, id)?;
-                std::fs::remove_dir_all(&dir).map_err(crate::launch::io("deleting", &dir))?;
+                std::fs::remove_dir_all(&dir).map_err(crate::refusal::io("deleting", &dir))?;
                 inner.state.change(|table| table.give_up_row(id))?;
             }
             _ => {
@@ -116,7 +116,7 @@ impl LocalCloud {
                 inner.state.change(|table| {
                     refuse_if_needed(table, id)?;
                     table.give_up_row(id)?;
-                    table.put_gone(id, crate::cloud::now())?;
+                    table.put_gone(id, crate::clock::now())?;
                     Ok::<_, CloudError>(())
                 })?;
                 inner.finish_what_is_gone(false)?;

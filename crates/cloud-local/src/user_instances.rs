@@ -1,6 +1,6 @@
 //! Instances that are their user's: those that were let go when their node was given up.
 
-use crate::cloud::LocalCloud;
+use crate::host::LocalCloud;
 use crate::refusal::{LocalError, not_found, refused};
 use crate::rows::{InstanceRow, InterfaceRow};
 use holdfast_model::facts::{InstanceFact, InstanceState};

@@ -1,11 +1,13 @@
 //! What people do with volumes of their own, as they would at EC2: make them, attach them to an
 //! instance that runs, take them away; and tags.
 
-use crate::cloud::{Inner, LocalCloud, new_id};
+use crate::host::{Inner, LocalCloud};
+use crate::ids::new_id;
 use crate::refusal::{LocalError, not_found, refused};
+use crate::requests::Answer;
 use crate::rows::{ImageRow, InstanceRow, InterfaceRow, Row, SnapshotRow, VolumeRow};
 use crate::state::Table;
-use crate::volumes::{Answer, NewVolume};
+use crate::volumes::NewVolume;
 use holdfast_agent::ShimHandle;
 use holdfast_model::facts::{ResourceKind, VolumeFact};
 use holdfast_model::spec::limits::{is_device, mount_mistake};

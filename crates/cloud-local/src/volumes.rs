@@ -1,17 +1,20 @@
 //! CreateVolume, DeleteVolume, AttachVolume, DetachVolume.
 
-use crate::cloud::{Inner, new_id, now};
+use crate::clock::now;
+use crate::host::Inner;
+use crate::ids::new_id;
+use crate::lookup::{running, usable_snapshot};
 use crate::refusal::{LocalError, conflict, not_found, refused};
 use crate::region;
-use crate::rows::{InstanceRow, Row, SnapshotRow, VolumeRow};
+use crate::requests::{Answer, request_hash, same_request};
+use crate::rows::{InstanceRow, Row, VolumeRow};
 use crate::state::Table;
 use crate::storage::StorageError;
 use crate::types::ATTACHMENT_LIMIT;
 use holdfast_agent::ShimHandle;
-use holdfast_model::facts::{Attachment, InstanceState, SnapshotState, VolumeFact, VolumeState};
+use holdfast_model::facts::{Attachment, InstanceState, VolumeFact, VolumeState};
 use holdfast_model::tags::Tags;
 use holdfast_model::{CloudError, Command, InstanceId, Reply, SnapshotId, Token, VolumeId, Zone};
-use std::path::PathBuf;
 
 /// EC2's largest gp3 volume in GiB (EBS user guide, "Volume types").
 const MAX_GIB: u32 = 16_384;
@@ -26,11 +29,6 @@ pub(crate) struct NewVolume {
 }
 
 impl Inner {
-    /// Where the host mounts a volume, whichever node holds it.
-    pub(crate) fn mountpoint(&self, volume: &VolumeId) -> PathBuf {
-        self.dir.join("mounts").join(volume.as_str())
-    }
-
     pub(crate) fn create_volume(&self, command: &Command, new: NewVolume) -> Answer {
         let request = request_hash(command)?;
         let row = self.state.change(|table| {
@@ -188,7 +186,7 @@ impl Inner {
                 if attached.is_ok() {
                     volume.fact.attachment_settled = true;
                 } else {
-                    free(&mut volume);
+                    volume.free();
                     holder.fact.attachments.retain(|a| &a.volume != id);
                     table.put(&holder)?;
                 }
@@ -234,7 +232,7 @@ impl Inner {
                     volume.fact.attachment_settled = true;
                     return table.put(&volume);
                 }
-                free(&mut volume);
+                volume.free();
                 table.put(&volume)?;
                 if let Some(mut holder) = table.get::<InstanceRow>(instance.as_str())? {
                     holder.fact.attachments.retain(|a| &a.volume != id);
@@ -291,78 +289,12 @@ impl Inner {
     }
 }
 
-/// A command's answer.
-pub(crate) type Answer = Result<Reply, CloudError>;
-
-/// A request's hash, by which repetitions are compared: the request itself may hold secrets.
-pub(crate) fn request_hash(command: &Command) -> Result<String, CloudError> {
-    let text = serde_json::to_string(command).map_err(|e| {
-        refused("InvalidParameterValue", format!("the request cannot be compared: {e}"))
-    })?;
-    Ok(crate::sums::digest(&[text.as_bytes()]))
-}
-
-/// The resource of an earlier request with this token, if it was the same request
-/// (EC2 API reference, "Ensuring idempotency").
-pub(crate) fn same_request(
-    table: &Table<'_>,
-    token: &Token,
-    request: &str,
-) -> Result<Option<String>, CloudError> {
-    match table.token(token.as_str())? {
-        Some((earlier, id)) if earlier == request => Ok(Some(id)),
-        Some((_, id)) => {
-            let message = format!(
-                "the token {token} was used for {id} with other parameters; use a new token"
-            );
-            Err(refused("IdempotentParameterMismatch", message))
-        }
-        None => Ok(None),
-    }
-}
-
 pub(crate) fn check_size(size_gib: u32) -> Result<(), CloudError> {
     if (1..=MAX_GIB).contains(&size_gib) {
         return Ok(());
     }
     let message = format!("a volume of {size_gib} GiB; 1 to {MAX_GIB} are allowed");
     Err(refused("InvalidParameterValue", message))
-}
-
-pub(crate) fn usable_snapshot(
-    table: &Table<'_>,
-    id: &SnapshotId,
-) -> Result<SnapshotRow, CloudError> {
-    let row: Option<SnapshotRow> = table.get(id.as_str())?;
-    let row = row.ok_or_else(|| not_found("InvalidSnapshot.NotFound", id.as_str()))?;
-    match row.fact.state {
-        SnapshotState::Completed => Ok(row),
-        SnapshotState::Pending => {
-            Err(conflict("IncorrectState", format!("the snapshot {id} is not complete yet")))
-        }
-        SnapshotState::Error => {
-            Err(refused("IncorrectState", format!("the snapshot {id} failed; use another")))
-        }
-    }
-}
-
-/// An instance that runs.
-pub(crate) fn running(table: &Table<'_>, id: &InstanceId) -> Result<InstanceRow, CloudError> {
-    let row: Option<InstanceRow> = table.get(id.as_str())?;
-    let row = row.ok_or_else(|| not_found("InvalidInstanceID.NotFound", id.as_str()))?;
-    match row.fact.state {
-        InstanceState::Running => Ok(row),
-        InstanceState::Pending => {
-            Err(conflict("IncorrectState", format!("{id} is not running yet")))
-        }
-        _ => Err(refused("IncorrectState", format!("{id} is ending or has ended"))),
-    }
-}
-
-pub(crate) fn free(volume: &mut VolumeRow) {
-    volume.fact.state = VolumeState::Available;
-    volume.fact.attached_to = None;
-    volume.fact.attachment_settled = true;
 }
 
 /// Marks a volume as held; true if it was already, settled.
@@ -399,7 +331,7 @@ fn begin_attachment(
         let message = format!("{device} is in use on {instance}; use another device name");
         return Err(refused("InvalidParameterValue", message));
     }
-    let interfaces = crate::interfaces::of_instance(table, instance)?.len();
+    let interfaces = table.interfaces_of(instance)?.len();
     if holder.fact.attachments.len() + interfaces >= ATTACHMENT_LIMIT as usize {
         let message = format!("{instance} takes no more than {ATTACHMENT_LIMIT} attachments");
         return Err(refused("AttachmentLimitExceeded", message));

@@ -1,9 +1,11 @@
 //! The fabric: the VPC's bridge, and nodes plugged into it.
 
+use super::address::MacAddress;
+use super::address::VpcLayout;
 use super::address::digest;
+use super::error::NetworkError;
 use super::namespace::{self, Pins, on_own_thread};
 use super::netlink::{self, LOOPBACK, Session, SourceRoute, set_sysctl};
-use super::{MacAddress, NetworkError, VpcLayout};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::Ipv4Addr;

@@ -1,6 +1,6 @@
 //! A port of the host that leads to a port of a node.
 
-use super::NetworkError;
+use super::error::NetworkError;
 use super::fabric::open_fabric;
 use super::namespace::{self, Pins};
 use super::netlink;

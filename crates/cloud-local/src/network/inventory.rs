@@ -1,6 +1,6 @@
 //! What the network of a data directory holds, and taking all of it down.
 
-use super::NetworkError;
+use super::error::NetworkError;
 use super::fabric::{BRIDGE, CARRIER, is_retired, within};
 use super::namespace::{self, Pins};
 use std::path::Path;

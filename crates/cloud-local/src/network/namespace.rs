@@ -1,6 +1,6 @@
 //! Network namespaces: entering them on threads of their own, and pinning them to files.
 
-use super::NetworkError;
+use super::error::NetworkError;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};

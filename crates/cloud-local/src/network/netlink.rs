@@ -1,6 +1,7 @@
 //! Links, addresses and routes of one network namespace, by netlink.
 
-use super::{MacAddress, NetworkError};
+use super::address::MacAddress;
+use super::error::NetworkError;
 use futures_util::TryStreamExt;
 use netlink_packet_route::address::AddressAttribute;
 use netlink_packet_route::link::{

@@ -1,6 +1,9 @@
 //! Elastic IPs.
 
-use super::{StateError, Table, sound_json, text};
+use super::cells::{sound_json, text};
+use super::error::StateError;
+use super::table::Table;
+use crate::clock::now;
 use crate::labels::Label;
 use crate::sums;
 use rusqlite::params;
@@ -52,6 +55,6 @@ impl Table<'_> {
     /// Forgets an Elastic IP.
     pub(crate) fn delete_address(&self, id: &str) -> Result<(), StateError> {
         self.tx.execute("DELETE FROM addresses WHERE id = ?1", [id])?;
-        self.put_gone(id, crate::cloud::now())
+        self.put_gone(id, now())
     }
 }

@@ -1,8 +1,10 @@
 //! Why the memory cannot be used.
 
-use super::schema::VERSION;
 use rusqlite::ErrorCode;
 use std::path::{Path, PathBuf};
+
+/// The version of the tables. Another one is refused.
+pub(super) const VERSION: u32 = 4;
 
 /// Why the memory cannot be used.
 #[derive(Debug, thiserror::Error)]

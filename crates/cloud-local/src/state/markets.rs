@@ -1,6 +1,7 @@
 //! What is set for markets.
 
-use super::{StateError, Table};
+use super::error::StateError;
+use super::table::Table;
 use crate::labels::Label;
 use holdfast_model::Lifecycle;
 use rusqlite::{OptionalExtension, params};
@@ -71,5 +72,45 @@ impl Table<'_> {
         });
         self.changes.borrow_mut().labels.push(Label::new(MARKET, &id, content));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::State;
+    use super::*;
+    use crate::labels::Labels;
+    use rusqlite::Connection;
+
+    /// The tables of version 1, as they were.
+    const VERSION_1: &str = "
+        CREATE TABLE resources (
+            kind TEXT NOT NULL, id TEXT NOT NULL PRIMARY KEY, json TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX resources_by_kind ON resources (kind, id);
+        CREATE TABLE tokens (
+            token TEXT NOT NULL PRIMARY KEY, request TEXT NOT NULL, id TEXT NOT NULL,
+            at INTEGER NOT NULL
+        ) STRICT;
+        CREATE TABLE markets (
+            instance_type TEXT NOT NULL, zone TEXT NOT NULL, lifecycle TEXT NOT NULL,
+            capacity INTEGER, hourly_usd REAL, PRIMARY KEY (instance_type, zone, lifecycle)
+        ) STRICT;
+        INSERT INTO markets VALUES ('t3.micro', 'local-1a', 'spot', 3, 0.5);
+        PRAGMA user_version = 1;
+    ";
+
+    #[test]
+    fn a_memory_of_version_1_is_read_and_keeps_what_was_set() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cloud.db");
+        Connection::open(&path).unwrap().execute_batch(VERSION_1).unwrap();
+        for _ in 0..2 {
+            let labels = Labels::open(dir.path().join("labels"), dir.path().join("late")).unwrap();
+            let state = State::open(dir.path(), labels).unwrap();
+            let row = state.look(|t| t.market("t3.micro", "local-1a", Lifecycle::Spot)).unwrap();
+            let expected = MarketRow { capacity: Some(3), hourly_usd: Some(0.5), quota: None };
+            assert_eq!(row, expected);
+        }
     }
 }

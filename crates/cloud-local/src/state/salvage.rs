@@ -1,6 +1,8 @@
 //! What is read of an old file when a new one is made: only what has no label.
 
-use super::{State, StateError, Table, schema, text};
+use super::cells::{signed, sound_json, text};
+use super::error::{StateError, VERSION};
+use super::table::{State, Table};
 use crate::rows::InstanceRow;
 use holdfast_model::Time;
 use holdfast_model::facts::InstanceState;
@@ -39,7 +41,7 @@ impl Salvage {
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         let whole: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if version != schema::VERSION || whole != "ok" {
+        if version != VERSION || whole != "ok" {
             return Ok(Salvage::default());
         }
         let mut query = db.prepare("SELECT token, request, id, at FROM tokens")?;
@@ -69,7 +71,7 @@ impl Salvage {
         for (id, at) in &self.gone {
             table.tx.execute(
                 "INSERT OR IGNORE INTO gone (id, at) VALUES (?1, ?2)",
-                params![id, super::signed(at.0)],
+                params![id, signed(at.0)],
             )?;
         }
         Ok(())
@@ -91,7 +93,7 @@ fn dump(db: &Connection) -> rusqlite::Result<(Dump, bool)> {
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
         let (kind, id) = (text(row, 0), text(row, 1));
-        sound &= super::sound_json(&kind, &id, row, 2).is_ok();
+        sound &= sound_json(&kind, &id, row, 2).is_ok();
         found.push((kind, id, text(row, 2)));
     }
     let mut query = db.prepare("SELECT id, public_ip FROM addresses ORDER BY id")?;

@@ -1,13 +1,12 @@
 //! The tables, and how those of earlier versions become them.
 
-use super::{StateError, kind_name, text};
+use super::cells::text;
+use super::error::{StateError, VERSION};
+use crate::rows::kind_name;
 use crate::sums;
 use holdfast_model::facts::ResourceKind;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::path::Path;
-
-/// The version of the tables. Another one is refused.
-pub(super) const VERSION: u32 = 4;
 
 const TABLES: &str = "
 CREATE TABLE resources (

@@ -1,6 +1,7 @@
 //! ext4: making it, reading its superblock, checking it, growing it.
 
-use super::{StorageError, programs};
+use super::error::StorageError;
+use super::programs;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;

@@ -1,6 +1,8 @@
 //! Whether a mounted volume still takes what is written to it.
 
-use super::{Pool, StorageError, mounts};
+use super::error::StorageError;
+use super::mounts;
+use super::pool::Pool;
 use std::path::Path;
 
 /// What the kernel adds to a filesystem's options once it takes no more writes. `shutdown`: a power

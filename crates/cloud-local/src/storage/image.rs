@@ -1,6 +1,7 @@
 //! Image files in the pool: made whole under a temporary name, cloned, renamed, deleted.
 
-use super::{StorageError, ioctl};
+use super::error::StorageError;
+use super::ioctl;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -24,7 +25,7 @@ pub(super) struct Draft {
 impl Draft {
     /// An empty sparse image.
     pub(super) fn new(directory: &Path, id: &str) -> Result<Draft, StorageError> {
-        let path = directory.join(format!("{id}.{}", super::volume::random_hex(8)?));
+        let path = directory.join(format!("{id}.{}", super::random::random_hex(8)?));
         let file = OpenOptions::new()
             .read(true)
             .write(true)

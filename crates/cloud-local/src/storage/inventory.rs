@@ -1,7 +1,9 @@
 //! What exists below a data directory, and taking all of it down.
 
+use super::error::StorageError;
 use super::loops::{self, FileKey, LoopDevice};
-use super::{Pool, StorageError, mounts};
+use super::mounts;
+use super::pool::Pool;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;

@@ -1,6 +1,7 @@
 //! Loop devices: found by the file behind them, never by memory.
 
-use super::{StorageError, ioctl};
+use super::error::StorageError;
+use super::ioctl;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::MetadataExt;

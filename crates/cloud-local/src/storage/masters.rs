@@ -4,9 +4,13 @@
 //! time that making and filling a filesystem takes. Like the root volumes of machines that start
 //! from one image, all of them begin with the same filesystem UUID.
 
+use super::error::StorageError;
+use super::ext4;
 use super::image::{self, Draft};
-use super::volume::{GIB, random_hex, random_uuid};
-use super::{Pool, StorageError, VolumeInfo, ext4};
+use super::pool::Pool;
+use super::random::{random_hex, random_uuid};
+use super::volume::GIB;
+use super::volume::VolumeInfo;
 use holdfast_model::VolumeId;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};

@@ -1,6 +1,6 @@
 //! Mounting, unmounting and the kernel's list of mounts.
 
-use super::StorageError;
+use super::error::StorageError;
 use holdfast_agent::unescape_mountinfo;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::fs;

@@ -1,7 +1,8 @@
 //! The pool: one sparse XFS with reflinks, in which every volume and snapshot lies.
 
+use super::error::StorageError;
 use super::loops::{self, Blocks, FileKey, LOOP_MAJOR};
-use super::{StorageError, mounts, programs};
+use super::{mounts, programs};
 use nix::mount::MsFlags;
 use std::fs::{self, File, OpenOptions};
 use std::io;

@@ -1,6 +1,6 @@
 //! The few programs that storage runs: making and checking filesystems is theirs alone.
 
-use super::StorageError;
+use super::error::StorageError;
 use std::io;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -1,7 +1,8 @@
 //! How much the pool, and the disk under it, have for volumes.
 
+use super::error::StorageError;
+use super::pool::Pool;
 use super::pool::{RESERVE_BYTES, space};
-use super::{Pool, StorageError};
 use holdfast_model::VolumeId;
 use std::fs;
 use std::os::unix::fs::MetadataExt;

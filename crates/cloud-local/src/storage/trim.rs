@@ -11,8 +11,10 @@
 //! takes the last deletions for done, and the next mount brings the files back. So a volume is trimmed
 //! only while its filesystem stands still, which it does only after everything is in its journal.
 
+use super::error::StorageError;
 use super::loops::{LOOP_MAJOR, LoopDevice};
-use super::{Pool, StorageError, ioctl, mounts};
+use super::pool::Pool;
+use super::{ioctl, mounts};
 use holdfast_agent::Standstill;
 use std::fs::File;
 use std::io;

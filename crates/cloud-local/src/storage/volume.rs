@@ -1,7 +1,10 @@
 //! Volumes and snapshots.
 
+use super::error::StorageError;
 use super::loops::{self, Blocks, FileKey, LOOP_MAJOR, LoopDevice};
-use super::{Pool, StorageError, ext4, image, ioctl, mounts};
+use super::pool::Pool;
+use super::random::random_uuid;
+use super::{ext4, image, ioctl, mounts};
 use holdfast_model::{SnapshotId, VolumeId};
 use image::Draft;
 use nix::mount::MsFlags;
@@ -386,28 +389,4 @@ fn present(path: &Path, id: &str) -> Result<fs::Metadata, StorageError> {
         }
         _ => StorageError::Io { doing: "looking at", path: path.to_owned(), cause },
     })
-}
-
-fn random_bytes<const N: usize>() -> Result<[u8; N], StorageError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|e| StorageError::Io {
-        doing: "reading",
-        path: PathBuf::from("/dev/urandom"),
-        cause: io::Error::other(e.to_string()),
-    })?;
-    Ok(bytes)
-}
-
-/// So many random hexadecimal digits, at most 16.
-pub(super) fn random_hex(digits: usize) -> Result<String, StorageError> {
-    let text = format!("{:016x}", u64::from_le_bytes(random_bytes::<8>()?));
-    Ok(text[..digits.min(text.len())].to_owned())
-}
-
-/// A random UUID (RFC 9562, version 4).
-pub(super) fn random_uuid() -> Result<String, StorageError> {
-    let mut bytes = random_bytes::<16>()?;
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    Ok(ext4::uuid_text(&bytes))
 }

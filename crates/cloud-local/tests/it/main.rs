@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
 mod cloud;
+mod floors;
 mod network;
 mod standstill;
 mod storage;
