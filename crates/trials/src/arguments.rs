@@ -34,7 +34,7 @@ enum Command {
   holdfast-trials soak --for 90s --nodes 4 --seed 7")]
     Soak(SoakArgs),
     /// Prove in virtual time that nothing is lost, whatever goes wrong
-    Sim(SimOptions),
+    Sim(Box<SimOptions>),
     /// Measure: blackouts on this host; storms, markets and idle nodes on a simulated EC2
     #[command(subcommand)]
     Bench(BenchCommand),
