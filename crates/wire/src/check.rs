@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 /// The schema whose members are anybody's.
 const DOCUMENT: &str = "ManagedInstance";
-/// The schema of each answer but 200, unless its path says another.
+/// The schema of each answer of a path that is not described: there is nothing.
 const FAILED: &str = "Failed";
+/// Under this stands what is answered with any other status.
+const ANY_OTHER: &str = "default";
 /// A description refers to one of its schemas like this.
 const SCHEMAS: &str = "#/components/schemas/";
 /// Answers of which each line is one.
@@ -64,7 +66,11 @@ impl Description {
         let paths = self.0.get("paths")?.as_object()?;
         let (_, item) = paths.iter().find(|(template, _)| fits(template, path))?;
         let answers = item.get(method.to_ascii_lowercase())?.get("responses")?;
-        let content = answers.get(status.to_string())?.get("content")?.as_object()?;
+        let answer = answers.get(status.to_string()).or_else(|| {
+            // A success has to be described by itself.
+            answers.get(ANY_OTHER).filter(|_| status != 200)
+        });
+        let content = answer?.get("content")?.as_object()?;
         let (media, body) = content.iter().next()?;
         Some((media, body.get("schema")?))
     }
@@ -84,7 +90,11 @@ impl Description {
         let mut wrong = |why: String| faults.push(format!("{at} {why}").trim_start().to_owned());
         if let Some(options) = schema.get("oneOf").and_then(Value::as_array) {
             let mut least: Option<Vec<String>> = None;
-            for option in options {
+            // What is there is compared to what it could be, and not to nothing.
+            let is_there = |option: &&Value| {
+                value.is_null() || types(option).is_none_or(|types| types != ["null"])
+            };
+            for option in options.iter().filter(is_there) {
                 let mut found = Vec::new();
                 self.value(option, value, at, &mut found);
                 if least.as_ref().is_none_or(|least| found.len() <= least.len()) {

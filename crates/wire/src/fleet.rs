@@ -61,13 +61,13 @@ pub struct CooledMarket {
 }
 
 /// One of the cloud's limits on calls.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CallLimit {
     /// Of which action.
     pub action: String,
     /// What the cloud publishes.
-    pub published_per_second: f64,
+    pub published_per_second: u64,
     /// Which share of that it is believed to give.
     pub believed_percent: u64,
     /// How many calls wait.
@@ -75,7 +75,7 @@ pub struct CallLimit {
 }
 
 /// How the fleet is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FleetStatus {
     /// What freezes it, and which controller it has.

@@ -5,7 +5,7 @@ use super::exit::{Code, Failure};
 use super::options::ServerOptions;
 use super::{confirm, local_tables, print, print_line_of_json};
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use holdfast_wire::local::LocalInstance;
 
 /// `holdfast local instance`.
 #[derive(Debug, Args)]
@@ -49,11 +49,9 @@ pub fn run(command: &InstanceCommand) -> Result<(), Failure> {
     let client = command.server.client()?;
     match &command.verb {
         InstanceVerb::List => {
-            let answer = client.get(&path())?;
-            let instances = answer.get("items").and_then(Value::as_array).cloned();
-            let instances = instances.unwrap_or_default();
+            let instances: Vec<LocalInstance> = client.items(&path())?;
             if command.json {
-                return print_line_of_json(&Value::Array(instances));
+                return print_line_of_json(&instances);
             }
             print(&local_tables::local_instances(&instances))
         }
@@ -67,7 +65,7 @@ pub fn run(command: &InstanceCommand) -> Result<(), Failure> {
             if !yes && !confirm(&question)? {
                 return Err(Failure::new(Code::Failed, "nothing was ended".to_owned()));
             }
-            client.send("DELETE", &format!("{}/{instance}", path()), None)?;
+            client.order("DELETE", &format!("{}/{instance}", path()))?;
             print(&format!("Ended {instance}. Its volumes are kept: holdfast local volume list\n"))
         }
     }

@@ -131,15 +131,17 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// Prints JSON for programs.
-pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Failure::new(Code::Failed, e.to_string()))?;
     print(&(text::json(&text).into_owned() + "\n"))
 }
 
 /// Prints a value as JSON in one line.
-pub(crate) fn print_line_of_json(value: &serde_json::Value) -> Result<(), Failure> {
-    print(&(text::json(&value.to_string()).into_owned() + "\n"))
+pub(crate) fn print_line_of_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text =
+        serde_json::to_string(value).map_err(|e| Failure::new(Code::Failed, e.to_string()))?;
+    print(&(text::json(&text).into_owned() + "\n"))
 }
 
 /// Prints to standard error, as far as that can be done.

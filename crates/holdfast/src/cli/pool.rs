@@ -10,7 +10,8 @@ use axum::extract::State;
 use clap::Args;
 use holdfast_api::Answer;
 use holdfast_cloud_local::{LocalCloud, PoolView};
-use serde_json::{Value, json};
+use holdfast_wire::Answered;
+use holdfast_wire::local::Pool;
 
 /// `holdfast local pool`.
 #[derive(Debug, Args)]
@@ -30,44 +31,40 @@ pub fn run(command: &PoolCommand) -> Result<(), Failure> {
 }
 
 /// The pool as the server shows it.
-pub fn look(client: &Client) -> Result<Value, Failure> {
-    let mut response = client.get(&format!("{}/pool", holdfast_api::LOCAL))?;
-    Ok(response.pointer_mut("/items/0").map(Value::take).unwrap_or_default())
+pub fn look(client: &Client) -> Result<Pool, Failure> {
+    client.item(&format!("{}/pool", holdfast_api::LOCAL))
 }
 
-fn show(pool: &Value) -> String {
-    let size = |member: &str| gib(pool[member].as_u64().unwrap_or_default());
+fn show(pool: &Pool) -> String {
     format!(
         "pool          {}, {} used, {} free\n\
          disk          {} taken by the pool, {} free\n\
          promised      {}\n",
-        size("totalBytes"),
-        size("usedBytes"),
-        size("freeBytes"),
-        size("fileBytes"),
-        size("diskFreeBytes"),
+        gib(pool.total_bytes),
+        gib(pool.used_bytes),
+        gib(pool.free_bytes),
+        gib(pool.file_bytes),
+        gib(pool.disk_free_bytes),
         promised(pool),
     )
 }
 
 /// What was promised, in a sentence.
-pub fn promised(pool: &Value) -> String {
-    let bytes = |member: &str| pool[member].as_u64().unwrap_or_default();
-    let overcommit = pool["overcommit"].as_f64().unwrap_or_default();
-    let rule = if overcommit > 1.0 {
-        format!("up to {overcommit} times as much may be promised")
+pub fn promised(pool: &Pool) -> String {
+    let rule = if pool.overcommit > 1.0 {
+        format!("up to {} times as much may be promised", pool.overcommit)
     } else {
         "never more than that is promised".to_owned()
     };
-    let beyond = if bytes("promisedBytes") > bytes("thereBytes") {
+    let beyond = if pool.promised_bytes > pool.there_bytes {
         "; IF ALL VOLUMES BECOME FULL, WRITES TO THEM FAIL"
     } else {
         ""
     };
     format!(
         "{} to volumes, {} are there; {rule}{beyond}",
-        gib(bytes("promisedBytes")),
-        gib(bytes("thereBytes"))
+        gib(pool.promised_bytes),
+        gib(pool.there_bytes)
     )
 }
 
@@ -76,22 +73,24 @@ fn gib(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / (1_u64 << 30) as f64)
 }
 
-/// The server's side.
-pub async fn route(State(local): State<Local>) -> Result<Answer, holdfast_api::Failure> {
+/// What this host has for volumes.
+#[utoipa::path(get, path = "/pool", tag = "local",
+    responses((status = 200, body = Answered<Pool>)))]
+pub async fn route(State(local): State<Local>) -> Result<Answer<Pool>, holdfast_api::Failure> {
     let view = blocking(local.cloud, LocalCloud::pool).await?;
     Ok(Answer::item("holdfast:local:pool", shown(&view)))
 }
 
-fn shown(view: &PoolView) -> Value {
-    json!({
-        "totalBytes": view.room.total_bytes,
-        "usedBytes": view.room.used_bytes(),
-        "freeBytes": view.room.free_bytes,
-        "fileBytes": view.room.file_bytes,
-        "diskFreeBytes": view.room.disk_free_bytes,
-        "thereBytes": view.room.there_bytes(),
-        "promisedBytes": view.promised_bytes,
-        "mostBytes": view.most_bytes(),
-        "overcommit": view.overcommit,
-    })
+fn shown(view: &PoolView) -> Pool {
+    Pool {
+        total_bytes: view.room.total_bytes,
+        used_bytes: view.room.used_bytes(),
+        free_bytes: view.room.free_bytes,
+        file_bytes: view.room.file_bytes,
+        disk_free_bytes: view.room.disk_free_bytes,
+        there_bytes: view.room.there_bytes(),
+        promised_bytes: view.promised_bytes,
+        most_bytes: view.most_bytes(),
+        overcommit: view.overcommit,
+    }
 }

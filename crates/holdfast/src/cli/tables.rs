@@ -1,11 +1,12 @@
 //! What people read.
 
-use super::client::{Summary, Whole, printable};
+use super::client::printable;
 use super::{duration, whereabouts};
 use comfy_table::{ContentArrangement, Table, presets};
-use holdfast_model::record::{DataHead, HeldInterface, RootHead};
-use holdfast_model::replacement::{Finished, Replacement};
-use holdfast_model::{Row, Spec, Time, VolumeId};
+use holdfast_model::{Row, Spec, Time};
+use holdfast_wire::record::{DataHead, Finished, HeldInterface, NodeRecord, Replacement, RootHead};
+use holdfast_wire::{NodeSummary, WholeNode, local};
+use serde_json::Value;
 
 /// How many replacements the timeline shows; the record keeps more, for `--json`.
 const TIMELINE: usize = 20;
@@ -34,16 +35,16 @@ pub fn words(texts: &[&str]) -> Vec<String> {
 }
 
 /// A node's name, or its id where it has none.
-pub fn title(node: &Summary) -> String {
+pub fn title(node: &NodeSummary) -> String {
     if node.name.is_empty() { node.id.clone() } else { printable(&node.name) }
 }
 
-fn or_dash(text: Option<String>) -> String {
+pub fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
 
 /// Nodes in a table.
-pub fn list(nodes: &[Summary]) -> String {
+pub fn list(nodes: &[NodeSummary]) -> String {
     if nodes.is_empty() {
         return "There are no nodes. Make one with: holdfast node create -f SPEC\n".to_owned();
     }
@@ -55,7 +56,7 @@ pub fn list(nodes: &[Summary]) -> String {
             node.status.clone(),
             or_dash(node.market.as_ref().map(ToString::to_string)),
             or_dash(node.private_ip.clone()),
-            node.generation.to_string(),
+            or_dash(node.generation.map(|g| g.to_string())),
             node.waits_for.as_deref().map(printable).unwrap_or_default(),
         ]
     });
@@ -63,24 +64,33 @@ pub fn list(nodes: &[Summary]) -> String {
 }
 
 /// Elastic IPs in a table.
-pub fn addresses(addresses: &[serde_json::Value]) -> String {
+pub fn addresses(addresses: &[local::Address]) -> String {
     if addresses.is_empty() {
         let hint = "Allocate one with: holdfast local address allocate";
         return format!("There are no Elastic IPs. {hint}\n");
     }
     let header = words(&["ALLOCATION", "ADDRESS", "INTERFACE", "INSTANCE"]);
-    let names = ["allocationId", "publicIp", "networkInterfaceId", "instanceId"];
-    let cell = |address: &serde_json::Value, name: &str| {
-        or_dash(address.get(name).and_then(|v| v.as_str()).map(printable))
-    };
-    let rows = addresses.iter().map(|a| names.iter().map(|name| cell(a, name)).collect());
+    let rows = addresses.iter().map(|a| {
+        let (interface, instance) = (a.network_interface_id.clone(), a.instance_id.clone());
+        vec![a.allocation_id.clone(), a.public_ip.clone(), or_dash(interface), or_dash(instance)]
+    });
     table(header, rows.collect())
 }
 
+/// What a node's document says, if it can be read.
+pub fn spec(record: &NodeRecord) -> Option<Spec> {
+    Spec::read(&Value::Object(record.document.0.clone())).ok()
+}
+
+/// Where a row stands among the others.
+pub fn place_of(row: &str) -> usize {
+    Row::ALL.iter().position(|known| known.name() == row).unwrap_or(Row::ALL.len())
+}
+
 /// A node with all that is known of it.
-pub fn show(node: &Whole, now: Time) -> String {
+pub fn show(node: &WholeNode, now: Time) -> String {
     let record = &node.record;
-    let spec = record.document.spec().ok();
+    let spec = spec(record);
     let mut text = format!(
         "{} ({})  {}  generation {}\n",
         title(&node.summary),
@@ -88,13 +98,13 @@ pub fn show(node: &Whole, now: Time) -> String {
         node.summary.status,
         record.generation
     );
-    for (label, value) in facts(node, spec.as_deref(), now) {
+    for (label, value) in facts(node, spec.as_ref(), now) {
         text.push_str(&format!("  {label:<11} {value}\n"));
     }
     // What is left of a node that was given up stands above, with the time that it has.
     if !record.deallocated {
         text.push_str("\nVolumes\n");
-        text.push_str(&indented(&volumes(node, spec.as_deref())));
+        text.push_str(&indented(&volumes(node, spec.as_ref())));
     }
     text.push_str("\nReplacements\n");
     text.push_str(&indented(&timeline(node, now)));
@@ -109,12 +119,12 @@ fn indented(text: &str) -> String {
     text.lines().map(|line| format!("  {line}").trim_end().to_owned() + "\n").collect()
 }
 
-fn facts(node: &Whole, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, String)> {
+fn facts(node: &WholeNode, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, String)> {
     let record = &node.record;
     let mut facts = Vec::new();
     if let Some(stuck) = &record.stuck {
-        let since = duration::show(now.since(stuck.since));
-        let row = stuck.row.name();
+        let since = duration::show(now.since(Time(stuck.since)));
+        let row = printable(&stuck.row);
         facts.push(("stuck", format!("{row} for {since}: {}", printable(&stuck.why))));
         if !stuck.choices.is_empty() {
             let words: Vec<&str> = stuck.choices.iter().map(|c| c.word()).collect();
@@ -142,7 +152,8 @@ fn facts(node: &Whole, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, Str
         let what = format!("{}  {}", association.public_ip, association.allocation);
         facts.push(("elastic IP", what));
     }
-    if let Some(pinned) = record.interfaces().next().filter(|_| record.generation > 0) {
+    let pinned = record.interface.iter().chain(&record.secondary).next();
+    if let Some(pinned) = pinned.filter(|_| record.generation > 0) {
         let why = "a kept address cannot leave its zone";
         facts.push(("zone", format!("{}  for good: {why}", pinned.zone)));
     }
@@ -152,11 +163,11 @@ fn facts(node: &Whole, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, Str
     }
     facts.extend(whereabouts::facts(record, spec, now));
     if let Some(holder) = &record.holder {
-        let age = duration::show(now.since(holder.launched_at));
+        let age = duration::show(now.since(Time(holder.launched_at)));
         let state = node.instance.as_ref().map(|i| {
             let why = i.health_why.as_deref().map(printable);
             let why = why.map(|w| format!(" ({w})")).unwrap_or_default();
-            format!(", {}, health {}{why}", word(&i.state), word(&i.health))
+            format!(", {}, health {}{why}", printable(&i.state), printable(&i.health))
         });
         let state = state.unwrap_or_default();
         facts.push(("instance", format!("{} for {age}{state}", holder.id)));
@@ -165,16 +176,10 @@ fn facts(node: &Whole, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, Str
     if !wanted.is_empty() {
         facts.push(("types", printable(&wanted)));
     }
-    facts.push(("created", second(record.created_at)));
-    let changed = second(record.updated_at);
+    facts.push(("created", second(Time(record.created_at))));
+    let changed = second(Time(record.updated_at));
     facts.push(("spec", format!("revision {} of {changed}", record.spec_revision)));
     facts
-}
-
-/// An enum's word on the wire.
-fn word<T: serde::Serialize>(value: &T) -> String {
-    let value = serde_json::to_value(value).unwrap_or_default();
-    value.as_str().unwrap_or("unknown").to_owned()
 }
 
 /// An instant in UTC, to the second.
@@ -183,7 +188,7 @@ fn second(at: Time) -> String {
     format!("{} UTC", text.get(..19).unwrap_or(&text).replace('T', " "))
 }
 
-fn volumes(node: &Whole, spec: Option<&Spec>) -> String {
+fn volumes(node: &WholeNode, spec: Option<&Spec>) -> String {
     let header = words(&["DEVICE", "CONTENT", "SIZE", "ZONE", "STATE", "KEPT", "MOUNTED AT"]);
     let record = &node.record;
     let kept = |kept: Option<bool>| match kept {
@@ -191,27 +196,27 @@ fn volumes(node: &Whole, spec: Option<&Spec>) -> String {
         Some(false) => "no".to_owned(),
         None => "-".to_owned(),
     };
-    let row = |device: String, content: String, id: Option<&VolumeId>, is_kept, mount: String| {
+    let row = |device: String, content: String, id: Option<&String>, is_kept, mount: String| {
         let fact = id.and_then(|id| node.volumes.iter().find(|v| &v.id == id));
         vec![
             device,
             content,
             or_dash(fact.map(|v| format!("{} GiB", v.size_gib))),
-            or_dash(fact.map(|v| v.zone.to_string())),
-            or_dash(fact.map(|v| word(&v.state))),
+            or_dash(fact.map(|v| v.zone.clone())),
+            or_dash(fact.map(|v| v.state.clone())),
             is_kept,
             mount,
         ]
     };
     let (root, content, id) = match &record.root {
         RootHead::Fresh => ("root", "from the spec's image".to_owned(), None),
-        RootHead::Captured { snapshot, image, root_device, .. } => {
+        RootHead::Captured { snapshot, image, root_device } => {
             (root_device.as_str(), format!("{snapshot}, {image}"), None)
         }
         RootHead::Live { volume, root_device, .. } => {
             let id = volume.as_ref();
             let device = root_device.as_deref().unwrap_or("root");
-            (device, id.map_or_else(|| "being made".to_owned(), ToString::to_string), id)
+            (device, id.cloned().unwrap_or_else(|| "being made".to_owned()), id)
         }
     };
     let is_kept = kept(spec.map(|s| s.persistence.root));
@@ -219,7 +224,7 @@ fn volumes(node: &Whole, spec: Option<&Spec>) -> String {
     for data in &record.data {
         let (content, id) = match &data.head {
             DataHead::Fresh => ("not made yet".to_owned(), None),
-            DataHead::Volume { id, .. } => (id.to_string(), Some(id)),
+            DataHead::Volume { id, .. } => (id.clone(), Some(id)),
         };
         let mount = spec.and_then(|s| s.data.iter().find(|d| d.device == data.device));
         let mount = mount.map(|d| &d.mount).or(data.joined.as_ref().map(|j| &j.mount));
@@ -237,42 +242,44 @@ struct Line {
     generations: String,
     market: String,
     began: Time,
-    rows: Vec<(Row, Time, Option<Time>)>,
+    rows: Vec<(String, u64, Option<u64>)>,
     /// When rows that are not done were given up, or now.
     until: Time,
     total: String,
 }
 
 fn finished(f: &Finished) -> Line {
-    let took = duration::show(f.finished_at.since(f.started_at));
+    let took = duration::show(Time(f.finished_at).since(Time(f.started_at)));
     Line {
         number: f.number,
-        why: f.kind.name().to_owned(),
+        why: printable(&f.kind),
         generations: format!("{} > {}", f.from_generation, f.to_generation),
         market: or_dash(f.market.as_ref().map(ToString::to_string)),
-        began: f.started_at,
+        began: Time(f.started_at),
         rows: f.rows.clone(),
-        until: f.finished_at,
+        until: Time(f.finished_at),
         total: if f.completed { took } else { format!("given up after {took}") },
     }
 }
 
 fn in_flight(r: &Replacement, generation: u64, now: Time) -> Line {
-    let rows =
-        r.rows.iter().filter_map(|(row, state)| Some((*row, state.started_at?, state.done_at)));
+    let rows = r
+        .rows
+        .iter()
+        .filter_map(|(row, state)| Some((row.clone(), state.started_at?, state.done_at)));
     Line {
         number: r.number,
-        why: r.kind.name().to_owned(),
+        why: printable(&r.kind),
         generations: format!("{} > {generation}", r.from_generation),
         market: or_dash(r.market.as_ref().map(ToString::to_string)),
-        began: r.started_at,
+        began: Time(r.started_at),
         rows: rows.collect(),
         until: now,
-        total: format!("{} so far", duration::show(now.since(r.started_at))),
+        total: format!("{} so far", duration::show(now.since(Time(r.started_at)))),
     }
 }
 
-fn timeline(node: &Whole, now: Time) -> String {
+fn timeline(node: &WholeNode, now: Time) -> String {
     let record = &node.record;
     let skip = record.history.len().saturating_sub(TIMELINE);
     let mut lines: Vec<Line> = record.history.iter().skip(skip).map(finished).collect();
@@ -281,10 +288,12 @@ fn timeline(node: &Whole, now: Time) -> String {
         return "none yet\n".to_owned();
     }
     // Only rows that occur have a column.
-    let occurs = |row: &Row| lines.iter().any(|l| l.rows.iter().any(|(r, _, _)| r == row));
-    let columns: Vec<Row> = Row::ALL.into_iter().filter(occurs).collect();
+    let rows = lines.iter().flat_map(|line| &line.rows);
+    let mut columns: Vec<String> = rows.map(|(row, _, _)| row.clone()).collect();
+    columns.sort_by(|a, b| place_of(a).cmp(&place_of(b)).then_with(|| a.cmp(b)));
+    columns.dedup();
     let mut header = words(&["#", "WHY", "GEN", "MARKET", "BEGAN"]);
-    header.extend(columns.iter().map(|row| row.name().to_uppercase()));
+    header.extend(columns.iter().map(|row| row.to_uppercase()));
     header.push("TOTAL".to_owned());
     let rows = lines.into_iter().map(|line| {
         let mut cells = vec![
@@ -297,8 +306,8 @@ fn timeline(node: &Whole, now: Time) -> String {
         cells.extend(columns.iter().map(|column| {
             let row = line.rows.iter().find(|(row, _, _)| row == column);
             row.map(|(_, began, done)| match done {
-                Some(done) => duration::show(done.since(*began)),
-                None => format!("{} …", duration::show(line.until.since(*began))),
+                Some(done) => duration::show(done.saturating_sub(*began)),
+                None => format!("{} …", duration::show(line.until.since(Time(*began)))),
             })
             .unwrap_or_default()
         }));
@@ -311,24 +320,24 @@ fn timeline(node: &Whole, now: Time) -> String {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use holdfast_model::record::{DataVolume, HeldInterface, Holder, Record};
-    use holdfast_model::replacement::RowState;
-    use holdfast_model::{Kind, Lifecycle, Market, NodeId};
+    use holdfast_wire::record::{DataVolume, Goal, Holder, RowState, Superseded, Upkeep};
+    use holdfast_wire::{Lifecycle, ManagedInstance, Market};
     use serde_json::json;
+    use std::collections::BTreeMap;
 
     const BEGIN: u64 = 1_588_668_792_000;
 
     fn market() -> Market {
         Market {
             instance_type: "m5.large".to_owned(),
-            zone: "local-1a".into(),
-            subnet: "subnet-local-1a".into(),
+            zone: "local-1a".to_owned(),
+            subnet: "subnet-local-1a".to_owned(),
             lifecycle: Lifecycle::Spot,
         }
     }
 
-    /// A node in its second replacement.
-    pub fn sample() -> Whole {
+    /// What is known of a node that has nothing yet.
+    fn new() -> NodeRecord {
         let document = json!({
             "name": "db", "region": "local-1",
             "persistence": {
@@ -344,77 +353,120 @@ pub mod tests {
                 },
             },
         });
-        let mut record = Record::new(NodeId::from("smi-00000001"), document, Time(BEGIN));
+        NodeRecord {
+            id: "smi-00000001".to_owned(),
+            document: ManagedInstance(document.as_object().cloned().unwrap()),
+            spec_revision: 1,
+            created_at: BEGIN,
+            updated_at: BEGIN,
+            goal: Goal::Running,
+            recycle_wanted: false,
+            rollback: None,
+            generation: 0,
+            ready_generation: None,
+            holder: None,
+            root: RootHead::Fresh,
+            data: Vec::new(),
+            interface: None,
+            secondary: Vec::new(),
+            elastic_ip: None,
+            replacement: None,
+            history: Vec::new(),
+            replacements: 0,
+            finals: Vec::new(),
+            upkeep: Upkeep {
+                pending: None,
+                sets: Vec::new(),
+                last_at: 0,
+                interval_ms: 0,
+                failing: false,
+            },
+            superseded: Vec::new(),
+            cooled: BTreeMap::new(),
+            revert_after: None,
+            stuck: None,
+            deallocation: None,
+            deallocated: false,
+            let_go: false,
+            quarantine: None,
+        }
+    }
+
+    /// A node in its second replacement.
+    pub fn sample() -> WholeNode {
+        let mut record = new();
         record.generation = 1;
         record.holder = Some(Holder {
-            id: "i-1".into(),
+            id: "i-1".to_owned(),
             market: market(),
             why: "$0.0350/h; nothing is known of it yet".to_owned(),
-            launched_at: Time(BEGIN),
+            launched_at: BEGIN,
             impaired_since: None,
         });
         record.data = vec![DataVolume {
             device: "/dev/xvdb".to_owned(),
-            head: DataHead::Volume { id: "vol-1".into(), zone: "local-1a".into() },
+            head: DataHead::Volume { id: "vol-1".to_owned(), zone: "local-1a".to_owned() },
             fs_uuid: None,
             joined: None,
             restore: None,
         }];
         record.interface = Some(HeldInterface {
-            id: "eni-1".into(),
-            subnet: "subnet-local-1a".into(),
-            zone: "local-1a".into(),
+            id: "eni-1".to_owned(),
+            subnet: "subnet-local-1a".to_owned(),
+            zone: "local-1a".to_owned(),
             private_ip: "10.77.1.20".to_owned(),
             mac: "02:00:00:00:00:01".to_owned(),
             device_index: 0,
         });
         record.history = vec![Finished {
             number: 1,
-            kind: Kind::Create,
+            kind: "create".to_owned(),
             reason: "a new node".to_owned(),
-            started_at: Time(BEGIN),
-            finished_at: Time(BEGIN + 1_250),
+            started_at: BEGIN,
+            finished_at: BEGIN + 1_250,
             from_generation: 0,
             to_generation: 1,
             market: Some(market()),
             rows: vec![
-                (Row::Place, Time(BEGIN), Some(Time(BEGIN + 3))),
-                (Row::Launch, Time(BEGIN + 3), Some(Time(BEGIN + 1_203))),
+                ("place".to_owned(), BEGIN, Some(BEGIN + 3)),
+                ("launch".to_owned(), BEGIN + 3, Some(BEGIN + 1_203)),
             ],
             completed: true,
             lost_again: false,
-        }]
-        .into();
+        }];
+        let drain = RowState { started_at: Some(BEGIN + 60_000), done_at: None };
         record.replacement = Some(Replacement {
             number: 2,
-            kind: Kind::Notice,
+            kind: "notice".to_owned(),
             reason: "interrupted".to_owned(),
-            started_at: Time(BEGIN + 60_000),
+            started_at: BEGIN + 60_000,
             deadline: None,
             from_generation: 1,
-            document: json!({}).into(),
             spec_revision: 1,
             market: None,
-            rows: [(
-                Row::Drain,
-                RowState { started_at: Some(Time(BEGIN + 60_000)), ..RowState::default() },
-            )]
-            .into(),
             market_why: String::new(),
+            rows: [("drain".to_owned(), drain)].into(),
             without_market_since: None,
             markets_refused: 0,
         });
-        let summary = Summary {
+        let summary = NodeSummary {
             id: "smi-00000001".to_owned(),
             name: "db".to_owned(),
             status: "RECYCLING".to_owned(),
             market: Some(market()),
             private_ip: Some("10.77.1.20".to_owned()),
-            generation: 1,
+            generation: Some(1),
             waits_for: Some("the shutdown script".to_owned()),
-            given_up: false,
+            ..NodeSummary::default()
         };
-        Whole { summary, record, instance: None, volumes: Vec::new(), interfaces: Vec::new() }
+        WholeNode {
+            summary,
+            record,
+            instance: None,
+            volumes: Vec::new(),
+            interfaces: Vec::new(),
+            image: None,
+        }
     }
 
     #[test]
@@ -450,7 +502,7 @@ Replacements
     fn of_a_node_that_was_given_up_only_what_is_kept_is_shown() {
         let mut node = sample();
         node.record.deallocated = true;
-        node.record.superseded.push(holdfast_model::record::Superseded {
+        node.record.superseded.push(Superseded {
             id: "vol-1".to_owned(),
             reason: "the node was given up".to_owned(),
             grace_ms: 3_600_000,
@@ -474,8 +526,7 @@ Replacements
     #[test]
     fn a_node_without_anything_is_shown_too() {
         let mut node = sample();
-        let document = node.record.document.clone();
-        node.record = Record::new(NodeId::from("smi-00000001"), document, Time(BEGIN));
+        node.record = new();
         node.summary.private_ip = None;
         let text = show(&node, Time(BEGIN));
         assert!(text.contains("none yet"), "{text}");
