@@ -30,6 +30,27 @@ impl Description {
         serde_json::from_str(text).map(Description)
     }
 
+    /// Every method with the template of its path.
+    #[must_use]
+    pub fn operations(&self) -> Vec<(String, String)> {
+        let paths = self.0.get("paths").and_then(Value::as_object).into_iter().flatten();
+        let of = |(template, item): (&String, &Value)| {
+            let methods = item.as_object().into_iter().flatten();
+            let methods = methods.filter(|(_, operation)| operation.get("responses").is_some());
+            let named = methods.map(|(method, _)| (method.to_uppercase(), template.clone()));
+            named.collect::<Vec<_>>()
+        };
+        paths.flat_map(of).collect()
+    }
+
+    /// The template that a path, perhaps with a query, is of.
+    #[must_use]
+    pub fn template(&self, path: &str) -> Option<&str> {
+        let path = path.split('?').next()?;
+        let mut paths = self.0.get("paths")?.as_object()?.keys();
+        paths.find(|template| fits(template, path)).map(String::as_str)
+    }
+
     /// Compares an answer to what is described of its method and path (its query may be there).
     ///
     /// # Errors
@@ -42,7 +63,6 @@ impl Description {
         body: &str,
     ) -> Result<(), Vec<String>> {
         let mut faults = Vec::new();
-        let path = path.split('?').next().unwrap_or_default();
         let described = self.answer(method, path, status);
         match described {
             Some((LINES, schema)) => {
@@ -63,8 +83,7 @@ impl Description {
 
     /// The media type and the schema of an answer.
     fn answer(&self, method: &str, path: &str, status: u16) -> Option<(&str, &Value)> {
-        let paths = self.0.get("paths")?.as_object()?;
-        let (_, item) = paths.iter().find(|(template, _)| fits(template, path))?;
+        let item = self.0.get("paths")?.get(self.template(path)?)?;
         let answers = item.get(method.to_ascii_lowercase())?.get("responses")?;
         let answer = answers.get(status.to_string()).or_else(|| {
             // A success has to be described by itself.
@@ -272,7 +291,7 @@ mod tests {
     fn faults(body: &Value) -> Vec<String> {
         let checked = description().check("GET", "/things/7?x=1", 200, &body.to_string());
         let faults = checked.err().unwrap_or_default();
-        faults.into_iter().map(|f| f.replace("GET /things/7: 200: ", "")).collect()
+        faults.into_iter().map(|f| f.replace("GET /things/7?x=1: 200: ", "")).collect()
     }
 
     fn whole() -> Value {
@@ -308,6 +327,16 @@ mod tests {
         let mut body = whole();
         body.as_object_mut().unwrap().remove("id");
         assert_eq!(faults(&body), [".id is missing"]);
+    }
+
+    #[test]
+    fn a_path_is_known_by_its_template() {
+        let description = description();
+        assert_eq!(description.template("/things/7?x=1"), Some("/things/{id}"));
+        assert_eq!(description.template("/things"), None);
+        let operations = description.operations();
+        assert!(operations.contains(&("GET".to_owned(), "/things/{id}".to_owned())));
+        assert_eq!(operations.len(), 2);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod blackout;
 mod commands;
 mod deallocation;
 mod demo;
+mod described;
 mod docs;
 mod evidence;
 mod fallback;
