@@ -1,14 +1,13 @@
 //! What a deletion leaves: a node that was given up is brought back, a volume of a paused one goes.
 
 use crate::App;
+use crate::body::Sent;
 use crate::envelope::{Answer, Failure};
-use crate::nodes::{find, json, known, say};
-use crate::schema::{Status, UndeleteRequest};
-use crate::shape;
-use axum::body::Bytes;
+use crate::nodes::{find, known, say};
 use axum::extract::{Path, State};
 use holdfast_model::user::UserCommand;
-use holdfast_model::{FieldError, NodeId, VolumeId};
+use holdfast_model::{NodeId, VolumeId};
+use holdfast_wire::{Status, UndeleteRequest};
 
 /// Brings back a node that was given up, paused, as long as what was kept of it is there. What is gone
 /// makes this a conflict, unless its loss is accepted.
@@ -18,30 +17,14 @@ use holdfast_model::{FieldError, NodeId, VolumeId};
 pub(crate) async fn undelete(
     State(app): State<App>,
     Path(id): Path<String>,
-    body: Bytes,
+    Sent(sent): Sent<UndeleteRequest>,
 ) -> Result<Answer, Failure> {
     let id = NodeId(id);
     known(&app, &id)?;
-    let accept_loss = accepts_loss(&body)?;
+    let accept_loss = sent.accept_loss.unwrap_or(false);
     // Here a node that was given up is no stranger.
     app.handle.say(UserCommand::Undelete { id, accept_loss }).await?;
     Ok(Answer::done())
-}
-
-fn accepts_loss(body: &[u8]) -> Result<bool, Failure> {
-    if body.trim_ascii().is_empty() {
-        return Ok(false);
-    }
-    let body = json(body)?;
-    let Some(value) = body.get("acceptLoss").filter(|v| !v.is_null()) else { return Ok(false) };
-    shape::as_flag(value).ok_or_else(|| {
-        Failure::invalid(vec![FieldError {
-            field: "acceptLoss".to_owned(),
-            problem: "has another type".to_owned(),
-            allowed: "true or false".to_owned(),
-            example: "true".to_owned(),
-        }])
-    })
 }
 
 /// Deletes one data volume of a paused node, with what is on it.

@@ -11,12 +11,16 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use holdfast_controller::Refusal;
 use holdfast_model::{FieldError, NodeId, text};
-use serde_json::{Map, Value, json};
+use holdfast_wire::{
+    self as wire, Answered, Failed, FailedBody, Items, Reason, RequestEcho, Status, StatusBody,
+};
+use serde::Serialize;
+use serde_json::Value;
 
-/// A success, still without its envelope.
-#[derive(Debug, Clone, Default)]
-pub struct Answer {
-    items: Option<(&'static str, Vec<Value>)>,
+/// A success, still without its envelope: items of one type, or nothing but a status.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer<T = ()> {
+    items: Option<(&'static str, Vec<T>)>,
     note: Option<String>,
 }
 
@@ -24,38 +28,29 @@ impl Answer {
     /// Nothing but a status.
     #[must_use]
     pub fn done() -> Answer {
-        Answer::default()
+        Answer { items: None, note: None }
     }
+}
 
+impl<T> Answer<T> {
     /// One item of a kind.
     #[must_use]
-    pub fn item(kind: &'static str, item: Value) -> Answer {
+    pub fn item(kind: &'static str, item: T) -> Answer<T> {
         Answer::items(kind, vec![item])
     }
 
     /// Items of a kind.
     #[must_use]
-    pub fn items(kind: &'static str, items: Vec<Value>) -> Answer {
+    pub fn items(kind: &'static str, items: Vec<T>) -> Answer<T> {
         Answer { items: Some((kind, items)), note: None }
     }
 
     /// With a remark in the status' message.
     #[must_use]
-    pub fn noting(mut self, note: String) -> Answer {
+    pub fn noting(mut self, note: String) -> Answer<T> {
         self.note = Some(note);
         self
     }
-}
-
-/// One reason of a failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason {
-    /// A stable word for programs.
-    pub code: &'static str,
-    /// A sentence for people. Never holds a secret.
-    pub message: String,
-    /// The field it is about, if it is about one.
-    pub field: Option<String>,
 }
 
 /// A failure, still without its envelope.
@@ -71,7 +66,10 @@ impl Failure {
     /// One reason.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Failure {
-        Failure { status, reasons: vec![Reason { code, message: message.into(), field: None }] }
+        Failure {
+            status,
+            reasons: vec![Reason { code: code.to_owned(), message: message.into(), field: None }],
+        }
     }
 
     /// A request with one mistake that is not in a field.
@@ -84,7 +82,7 @@ impl Failure {
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Failure {
         let reason = |e: FieldError| Reason {
-            code: "INVALID_VALUE",
+            code: "INVALID_VALUE".to_owned(),
             message: e.to_string(),
             field: Some(e.field),
         };
@@ -149,15 +147,28 @@ impl From<Refusal> for Failure {
 /// What a handler has said, on its way out to the envelope.
 #[derive(Clone)]
 enum Said {
-    Answer(Answer),
+    Answer(Answer<Value>),
     Failure(Failure),
 }
 
-impl IntoResponse for Answer {
+impl<T: Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
-        let mut response = StatusCode::OK.into_response();
-        response.extensions_mut().insert(Said::Answer(self));
-        response
+        let written = self.items.map(|(kind, items)| {
+            let items: Result<Vec<Value>, _> = items.iter().map(serde_json::to_value).collect();
+            items.map(|items| (kind, items))
+        });
+        match written.transpose() {
+            Ok(items) => {
+                let mut response = StatusCode::OK.into_response();
+                let answer = Answer { items, note: self.note };
+                response.extensions_mut().insert(Said::Answer(answer));
+                response
+            }
+            Err(error) => {
+                tracing::error!(%error, "an answer cannot be written as JSON");
+                Failure::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+            }
+        }
     }
 }
 
@@ -170,22 +181,17 @@ impl IntoResponse for Failure {
 }
 
 /// What an answer repeats of its request.
-pub(crate) struct About {
-    id: String,
-    url: String,
-    method: String,
-    timestamp: String,
+pub(crate) fn about(request: &Request) -> RequestEcho {
+    let url = request.uri().path_and_query().map_or("/", |p| p.as_str());
+    echo(url, request.method().as_str())
 }
 
-impl About {
-    pub(crate) fn of(request: &Request) -> About {
-        let url = request.uri().path_and_query().map_or("/", |p| p.as_str());
-        About {
-            id: uuid(),
-            url: url.to_owned(),
-            method: request.method().to_string(),
-            timestamp: time::rfc3339(time::now()),
-        }
+fn echo(url: &str, method: &str) -> RequestEcho {
+    RequestEcho {
+        id: uuid(),
+        url: url.to_owned(),
+        method: method.to_owned(),
+        timestamp: time::rfc3339(time::now()),
     }
 }
 
@@ -202,26 +208,20 @@ fn uuid() -> String {
 
 /// Puts what was said into the envelope. What is neither a word of ours nor a failure (the
 /// description, a stream) passes as it is.
-pub(crate) fn seal(about: About, mut response: Response) -> Response {
+pub(crate) fn seal(request: RequestEcho, mut response: Response) -> Response {
     let said = match response.extensions_mut().remove::<Said>() {
         Some(said) => said,
         None if response.status() == StatusCode::OK => return response,
         None => Said::Failure(Failure::of_status(response.status())),
     };
-    let (status, body) = match said {
-        Said::Answer(answer) => (StatusCode::OK, answer_body(answer)),
-        Said::Failure(failure) => (failure.status, failure_body(&failure)),
+    let (status, mut sealed) = match said {
+        Said::Answer(answer) => (StatusCode::OK, answered(request, answer)),
+        Said::Failure(failure) => {
+            let status = failure.status;
+            (status, Json(failed(request, failure)).into_response())
+        }
     };
-    let envelope = json!({
-        "request": {
-            "id": about.id,
-            "url": about.url,
-            "method": about.method,
-            "timestamp": about.timestamp,
-        },
-        "response": body,
-    });
-    let mut sealed = (status, Json(envelope)).into_response();
+    *sealed.status_mut() = status;
     if status == StatusCode::UNAUTHORIZED {
         let scheme = HeaderValue::from_static("Bearer");
         sealed.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
@@ -244,16 +244,9 @@ pub(crate) fn unread(status: StatusCode) -> Vec<u8> {
         ),
         _ => "this is no request of HTTP/1.1; see RFC 9112 for what one looks like".to_owned(),
     };
-    let envelope = json!({
-        "request": {
-            "id": uuid(),
-            "url": "",
-            "method": "",
-            "timestamp": time::rfc3339(time::now()),
-        },
-        "response": failure_body(&Failure::new(status, "INVALID_REQUEST", message)),
-    });
-    let body = envelope.to_string();
+    let envelope = failed(echo("", ""), Failure::new(status, "INVALID_REQUEST", message));
+    // Texts and numbers alone: it can be written.
+    let body = serde_json::to_string(&envelope).unwrap_or_default();
     let length = body.len();
     let answer = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\n\
@@ -262,36 +255,21 @@ pub(crate) fn unread(status: StatusCode) -> Vec<u8> {
     answer.into_bytes()
 }
 
-fn status_member(status: StatusCode, message: &str) -> Value {
-    json!({ "code": status.as_u16(), "message": message })
-}
-
-fn answer_body(answer: Answer) -> Value {
-    let mut body = Map::new();
-    let message = answer.note.as_deref().unwrap_or("OK");
-    body.insert("status".to_owned(), status_member(StatusCode::OK, message));
-    if let Some((kind, items)) = answer.items {
-        body.insert("kind".to_owned(), json!(kind));
-        body.insert("count".to_owned(), json!(items.len()));
-        body.insert("items".to_owned(), Value::Array(items));
+fn answered(request: RequestEcho, answer: Answer<Value>) -> Response {
+    let message = answer.note.unwrap_or_else(|| "OK".to_owned());
+    let status = wire::StatusCode { code: StatusCode::OK.as_u16(), message };
+    match answer.items {
+        None => Json(Status { request, response: StatusBody { status } }).into_response(),
+        Some((kind, items)) => {
+            let kind = kind.to_owned();
+            let response = Items { status, kind, count: items.len(), items };
+            Json(Answered { request, response }).into_response()
+        }
     }
-    Value::Object(body)
 }
 
-fn failure_body(failure: &Failure) -> Value {
-    let errors: Vec<Value> = failure
-        .reasons
-        .iter()
-        .map(|reason| {
-            let mut error = Map::new();
-            error.insert("code".to_owned(), json!(reason.code));
-            error.insert("message".to_owned(), json!(reason.message));
-            if let Some(field) = &reason.field {
-                error.insert("field".to_owned(), json!(field));
-            }
-            Value::Object(error)
-        })
-        .collect();
-    let text = failure.status.canonical_reason().unwrap_or("Error");
-    json!({ "status": status_member(failure.status, text), "errors": errors })
+fn failed(request: RequestEcho, failure: Failure) -> Failed {
+    let message = failure.status.canonical_reason().unwrap_or("Error").to_owned();
+    let status = wire::StatusCode { code: failure.status.as_u16(), message };
+    Failed { request, response: FailedBody { status, errors: failure.reasons } }
 }

@@ -2,7 +2,7 @@
 //! long; and the envelope, whatever happens inside.
 
 use crate::App;
-use crate::envelope::{About, Failure, seal};
+use crate::envelope::{Failure, about, seal};
 use crate::limits::{MAX_AT_ONCE, MAX_BODY, REQUEST_TIMEOUT};
 use crate::places::Seat;
 use axum::body::{Body, to_bytes};
@@ -21,7 +21,7 @@ pub(crate) async fn gateway(State(app): State<App>, request: Request, next: Next
     if request.uri().path() == HEALTH && matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
     }
-    let about = About::of(&request);
+    let echo = about(&request);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let work = tokio::time::timeout(REQUEST_TIMEOUT, admit(&app, request, next));
@@ -41,7 +41,7 @@ pub(crate) async fn gateway(State(app): State<App>, request: Request, next: Next
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     };
-    let response = seal(about, response);
+    let response = seal(echo, response);
     tracing::debug!(%method, %path, status = response.status().as_u16(), "answered");
     response
 }

@@ -1,10 +1,10 @@
 //! `/health`: for probes and load balancers, without a token and so without details.
 
 use crate::App;
-use crate::schema::Health;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use holdfast_wire::Health;
 
 /// Whether the server is ready: `ready`, or why not in one word (`starting`, `frozen`).
 #[utoipa::path(get, path = "/health", tag = "holdfast", security(()),

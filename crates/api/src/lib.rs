@@ -4,21 +4,25 @@
 //!
 //! ```text
 //! gateway.rs   in and out: limits, token, envelope       envelope.rs   what answers look like
-//! nodes.rs     /aws/ec2/managedInstance                  render.rs     nodes as clients read them
-//! log.rs       /aws/ec2/group/{id}/logs                  shape.rs      the document's members
+//! nodes.rs     /aws/ec2/managedInstance                  view.rs       records, for the wire
+//! log.rs       /aws/ec2/group/{id}/logs                  shown.rs      what the cloud shows, for the wire
+//! body.rs      what is sent                              shape.rs      the document's members
 //! own.rs, live.rs, health.rs   what Holdfast adds        limits.rs     every limit
 //! fleet.rs     the fleet as a whole, adoption
-//! generations.rs   what a node can return to
+//! generations.rs   what a node can return to             deallocation.rs   after a deletion
 //! auth.rs      the token                                 serve.rs      connections
-//! openapi.rs, schema.rs   /openapi.json                  places.rs     how many of them
-//!                                                        wire.rs       what nobody reads
+//! openapi.rs   /openapi.json                             places.rs     how many of them
+//! time.rs      instants                                  wire.rs       what nobody reads
 //! ```
+//!
+//! What requests and answers are made of stands in `holdfast-wire`; nothing here makes JSON by hand.
 //!
 //! **Invariant:** nothing here calls a cloud or writes a record. Words go to the controller, and
 //! views come from it. Routes that speak to the cloud of this host are the binary's, and are
 //! mounted under `/holdfast/v1/local`.
 
 mod auth;
+mod body;
 mod deallocation;
 mod envelope;
 mod fleet;
@@ -32,28 +36,31 @@ mod nodes;
 mod openapi;
 mod own;
 mod places;
-mod render;
-pub mod schema;
 mod serve;
 mod shape;
+mod shown;
 mod time;
+mod view;
 mod wire;
 
 pub use auth::{Auth, AuthError, TOKEN_FILE};
-pub use envelope::{Answer, Failure, Reason};
-pub use openapi::description;
+pub use body::Sent;
+pub use envelope::{Answer, Failure};
 pub use places::Bounds;
-pub use render::name as node_name;
 pub use serve::{serve, serve_within};
 pub use shape::unknown_members;
+pub use shown::{lifecycle, word};
 pub use time::rfc3339;
+pub use view::{holder, name as node_name, state};
 
-use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post, put};
+use axum::routing::get;
+use axum::{Json, Router};
 use holdfast_controller::Handle;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// Where the binary's own routes are mounted.
 pub const LOCAL: &str = "/holdfast/v1/local";
@@ -69,41 +76,41 @@ struct App {
 /// The whole interface. Every path but `/health` wants the token. `local` is mounted under
 /// [`LOCAL`], behind the same token and limits; its handlers answer with [`Answer`] and
 /// [`Failure`].
-pub fn router(handle: Handle, auth: Auth, local: Option<Router>) -> Router {
+pub fn router(handle: Handle, auth: Auth, local: Option<OpenApiRouter>) -> Router {
     let app = App {
         handle,
         auth,
         at_once: Arc::new(Semaphore::new(limits::MAX_AT_ONCE)),
         followers: Arc::new(Semaphore::new(limits::MAX_FOLLOWERS)),
     };
-    let base = "/aws/ec2/managedInstance";
-    let of_node = |tail: &str| format!("{base}/{{id}}{tail}");
-    let mut router = Router::new()
-        .route(base, post(nodes::create).get(nodes::list))
-        .route(&of_node(""), get(nodes::read).put(nodes::update).delete(nodes::delete))
-        .route(&of_node("/status"), get(nodes::status))
-        .route(&of_node("/pause"), put(nodes::pause))
-        .route(&of_node("/resume"), put(nodes::resume))
-        .route(&of_node("/recycle"), put(nodes::recycle))
-        .route(&of_node("/volume/{volumeId}"), delete(deallocation::delete_volume))
-        .route("/aws/ec2/group/{id}/logs", get(log::logs))
-        .route("/holdfast/v1/nodes", get(own::list))
-        .route("/holdfast/v1/nodes/{id}", get(own::show))
-        .route("/holdfast/v1/nodes/{id}/decide", post(own::decide))
-        .route("/holdfast/v1/nodes/{id}/undelete", post(deallocation::undelete))
-        .route("/holdfast/v1/nodes/{id}/generations", get(generations::list))
-        .route("/holdfast/v1/nodes/{id}/rollback", post(generations::rollback))
-        .route("/holdfast/v1/nodes/{id}/adopt", post(fleet::adopt))
-        .route("/holdfast/v1/fleet", get(fleet::status))
-        .route("/holdfast/v1/freeze", post(fleet::freeze))
-        .route("/holdfast/v1/thaw", post(fleet::thaw))
-        .route("/holdfast/v1/unaccounted", get(fleet::unaccounted))
-        .route("/holdfast/v1/events", get(live::events))
-        .route("/openapi.json", get(openapi::openapi))
-        .route(gateway::HEALTH, get(health::health))
+    let mut router = OpenApiRouter::with_openapi(openapi::begin())
+        .routes(routes!(nodes::create, nodes::list))
+        .routes(routes!(nodes::read, nodes::update, nodes::delete))
+        .routes(routes!(nodes::status))
+        .routes(routes!(nodes::pause))
+        .routes(routes!(nodes::resume))
+        .routes(routes!(nodes::recycle))
+        .routes(routes!(deallocation::delete_volume))
+        .routes(routes!(log::logs))
+        .routes(routes!(own::list))
+        .routes(routes!(own::show))
+        .routes(routes!(own::decide))
+        .routes(routes!(deallocation::undelete))
+        .routes(routes!(generations::list))
+        .routes(routes!(generations::rollback))
+        .routes(routes!(fleet::adopt))
+        .routes(routes!(fleet::status))
+        .routes(routes!(fleet::freeze))
+        .routes(routes!(fleet::thaw))
+        .routes(routes!(fleet::unaccounted))
+        .routes(routes!(live::events))
+        .routes(routes!(health::health))
         .with_state(app.clone());
     if let Some(local) = local {
         router = router.nest(LOCAL, local);
     }
-    router.layer(from_fn_with_state(app, gateway::gateway))
+    let (router, description) = router.split_for_parts();
+    let description = Arc::new(openapi::finish(description));
+    let describe = move || async move { Json((*description).clone()) };
+    router.route(openapi::PATH, get(describe)).layer(from_fn_with_state(app, gateway::gateway))
 }

@@ -5,6 +5,7 @@ use crate::envelope::Failure;
 use crate::limits::{DEFAULT_EVENTS, HEARTBEAT, MAX_FOLLOWERS};
 use crate::log::finished;
 use crate::serve::Closing;
+use crate::shown::word;
 use crate::time::{LATEST, rfc3339};
 use axum::Extension;
 use axum::body::{Body, Bytes};
@@ -13,10 +14,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use holdfast_controller::Handle;
-use holdfast_model::{Event, NodeId, Time};
+use holdfast_model::{NodeId, Time};
 use holdfast_store::{EventFilter, MAX_EVENTS_READ, StoredEvent};
+use holdfast_wire::Event;
 use serde::Deserialize;
-use serde_json::json;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -37,10 +38,9 @@ pub(crate) struct EventsQuery {
     limit: Option<usize>,
 }
 
-/// Events, oldest first, one JSON object on a line: `sequence`, `at`, `node`, `severity`, `code`,
-/// `message`. A stream that follows sends an empty line when it is quiet.
+/// Events, oldest first, one JSON object on a line. A stream that follows sends an empty line when it is quiet.
 #[utoipa::path(get, path = "/holdfast/v1/events", tag = "holdfast", params(EventsQuery),
-    responses((status = 200, content_type = "application/x-ndjson", body = String)))]
+    responses((status = 200, content_type = "application/x-ndjson", body = Event)))]
 pub(crate) async fn events(
     State(app): State<App>,
     closing: Option<Extension<Closing>>,
@@ -87,7 +87,7 @@ struct Stage {
 /// Live events only wake; what is told is read from the store, so that nothing is missed or told
 /// twice, however slow the reader is.
 struct Reader {
-    live: Receiver<Event>,
+    live: Receiver<holdfast_model::Event>,
     handle: Handle,
     node: Option<NodeId>,
     after: u64,
@@ -149,15 +149,16 @@ impl Reader {
 fn lines(events: &[StoredEvent]) -> String {
     let mut text = String::new();
     for StoredEvent { sequence, event } in events {
-        let line = json!({
-            "sequence": sequence,
-            "at": rfc3339(event.at),
-            "node": event.node,
-            "severity": event.severity,
-            "code": event.code,
-            "message": event.message,
-        });
-        // Writing to a text cannot fail.
+        let line = Event {
+            sequence: *sequence,
+            at: rfc3339(event.at),
+            node: event.node.0.clone(),
+            severity: word(&event.severity),
+            code: word(&event.code),
+            message: event.message.clone(),
+        };
+        // Texts and a number can be written as JSON, and writing to a text cannot fail.
+        let line = serde_json::to_string(&line).unwrap_or_default();
         let _ = writeln!(text, "{line}");
     }
     text

@@ -4,14 +4,14 @@ use crate::App;
 use crate::envelope::{Answer, Failure};
 use crate::limits::{DEFAULT_LOG, MAX_LOG, MAX_LOG_READS};
 use crate::nodes::not_found;
-use crate::schema::{Answered, LogEntry};
+use crate::shown::word;
 use crate::time::{LATEST, parse, rfc3339};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use holdfast_model::{FieldError, NodeId, Severity, Time};
 use holdfast_store::{EventFilter, MAX_EVENTS_READ, StoreError, StoredEvent};
+use holdfast_wire::{Answered, LogEntry};
 use serde::Deserialize;
-use serde_json::json;
 use std::collections::BTreeSet;
 
 const LOG: &str = "spotinst:aws:ec2:group:log";
@@ -49,7 +49,7 @@ pub(crate) async fn logs(
     State(app): State<App>,
     Path(id): Path<String>,
     Query(query): Query<LogQuery>,
-) -> Result<Answer, Failure> {
+) -> Result<Answer<LogEntry>, Failure> {
     let node = NodeId(id);
     let wanted = wanted(node.clone(), query)?;
     let store = app.handle.clone();
@@ -64,12 +64,10 @@ pub(crate) async fn logs(
     if !known {
         return Err(not_found(&app, &node));
     }
-    let items = found.iter().map(|stored| {
-        json!({
-            "message": stored.event.message,
-            "severity": stored.event.severity,
-            "createdAt": rfc3339(stored.event.at),
-        })
+    let items = found.into_iter().map(|stored| LogEntry {
+        severity: word(&stored.event.severity),
+        created_at: rfc3339(stored.event.at),
+        message: stored.event.message,
     });
     Ok(Answer::items(LOG, items.collect()))
 }

@@ -1,16 +1,15 @@
 //! `/aws/ec2/managedInstance`: nodes made, read, changed, told what to do, and given up.
 
+use crate::body::Sent;
 use crate::envelope::{Answer, Failure};
 use crate::limits::{MAX_ID_TRIES, MAX_LISTED};
-use crate::schema::{Answered, Deletion, ListedNode, Node, NodeRequest, NodeStatus, Status};
-use crate::{App, render, shape};
-use axum::body::Bytes;
+use crate::{App, shape, view};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use holdfast_controller::{NodeView, Refusal, View};
-use holdfast_model::depth::{Unread, read_sent};
 use holdfast_model::user::{Deallocation, UserCommand};
 use holdfast_model::{FieldError, NodeId, Record, Spec, document};
+use holdfast_wire::{Answered, Deletion, ListedNode, Node, NodeRequest, NodeStatus, Status};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -22,8 +21,11 @@ const STATUS: &str = "spotinst:aws:ec2:managedInstanceStatus";
 /// A new node. It is answered once it is durable; its first instance comes afterwards.
 #[utoipa::path(post, path = "/aws/ec2/managedInstance", tag = "nodes",
     request_body = NodeRequest, responses((status = 200, body = Answered<Node>)))]
-pub(crate) async fn create(State(app): State<App>, body: Bytes) -> Result<Answer, Failure> {
-    let mut document = managed_instance(&body)?;
+pub(crate) async fn create(
+    State(app): State<App>,
+    Sent(sent): Sent<NodeRequest>,
+) -> Result<Answer<Node>, Failure> {
+    let mut document = Value::Object(sent.managed_instance.0);
     let conforms = shape::conform(&mut document);
     let document = document::without_nulls(&document);
     check_whole(conforms, &document, None)?;
@@ -41,9 +43,9 @@ pub(crate) async fn create(State(app): State<App>, body: Bytes) -> Result<Answer
 }
 
 /// A node whose spec was accepted; what its author should know stands in the status' message.
-fn answer_with_remarks(app: &App, record: &Record) -> Answer {
-    let answer = Answer::item(NODE, render::item(record));
-    let Ok(spec) = record.document.spec() else { return answer };
+fn answer_with_remarks(app: &App, record: &Record) -> Answer<Node> {
+    let answer = Answer::item(NODE, view::node(record));
+    let Ok(spec) = view::document(record).spec() else { return answer };
     let catalogue = app.handle.look(|view| Arc::clone(&view.catalogue));
     let remarks = holdfast_controller::offered::remarks(&spec, &catalogue);
     if remarks.is_empty() {
@@ -63,14 +65,17 @@ pub(crate) struct ListQuery {
 /// Every node, at most 10,000; each both flat and under `config`.
 #[utoipa::path(get, path = "/aws/ec2/managedInstance", tag = "nodes", params(ListQuery),
     responses((status = 200, body = Answered<ListedNode>)))]
-pub(crate) async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Answer {
+pub(crate) async fn list(
+    State(app): State<App>,
+    Query(query): Query<ListQuery>,
+) -> Answer<ListedNode> {
     let mut nodes = app.handle.nodes();
     if let Some(after) = query.after {
         nodes.retain(|n| n.record.id.0 > after);
     }
     let all = nodes.len();
     nodes.truncate(MAX_LISTED);
-    let answer = Answer::items(NODE, nodes.iter().map(|n| render::list_item(&n.record)).collect());
+    let answer = Answer::items(NODE, nodes.iter().map(|n| view::listed(&n.record)).collect());
     match nodes.last().filter(|_| all > MAX_LISTED) {
         None => answer,
         Some(last) => answer.noting(format!(
@@ -87,9 +92,9 @@ pub(crate) async fn list(State(app): State<App>, Query(query): Query<ListQuery>)
 pub(crate) async fn read(
     State(app): State<App>,
     Path(id): Path<String>,
-) -> Result<Answer, Failure> {
+) -> Result<Answer<Node>, Failure> {
     let node = find(&app, &NodeId(id))?;
-    Ok(Answer::item(NODE, render::item(&node.record)))
+    Ok(Answer::item(NODE, view::node(&node.record)))
 }
 
 /// Merges a part of a document into a node's: what is absent stays, `null` unsets, a list
@@ -100,15 +105,16 @@ pub(crate) async fn read(
 pub(crate) async fn update(
     State(app): State<App>,
     Path(id): Path<String>,
-    body: Bytes,
-) -> Result<Answer, Failure> {
+    Sent(sent): Sent<NodeRequest>,
+) -> Result<Answer<Node>, Failure> {
     let id = NodeId(id);
     let node = find(&app, &id)?;
-    let mut patch = managed_instance(&body)?;
+    let mut patch = Value::Object(sent.managed_instance.0);
     let conforms = shape::conform(&mut patch);
-    let mut merged = (*node.record.document).clone();
+    let before = view::document(&node.record);
+    let mut merged = (**before).clone();
     document::merge(&mut merged, &patch);
-    check_whole(conforms, &merged, Some(&node.record.document))?;
+    check_whole(conforms, &merged, Some(before))?;
     let record = say(&app, UserCommand::Update { id, patch }).await?;
     Ok(answer_with_remarks(&app, &record))
 }
@@ -121,10 +127,17 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(app): State<App>,
     Path(id): Path<String>,
-    body: Bytes,
+    Sent(sent): Sent<Deletion>,
 ) -> Result<Answer, Failure> {
     let id = NodeId(id);
-    let deallocation = deallocation(&body)?;
+    let chosen = sent.deallocation_config.unwrap_or_default();
+    let deallocation = Deallocation {
+        should_delete_images: chosen.should_delete_images == Some(true),
+        should_delete_network_interfaces: chosen.should_delete_network_interfaces == Some(true),
+        should_delete_volumes: chosen.should_delete_volumes == Some(true),
+        should_delete_snapshots: chosen.should_delete_snapshots == Some(true),
+        should_terminate_instance: chosen.should_terminate_instance == Some(true),
+    };
     // One whose record is damaged goes too, if nothing is left of it: the controller knows.
     let is_stopped = |view: &View| view.stopped.contains_key(&id) && !view.nodes.contains_key(&id);
     if !app.handle.look(is_stopped) {
@@ -141,9 +154,9 @@ pub(crate) async fn delete(
 pub(crate) async fn status(
     State(app): State<App>,
     Path(id): Path<String>,
-) -> Result<Answer, Failure> {
+) -> Result<Answer<NodeStatus>, Failure> {
     let node = find(&app, &NodeId(id))?;
-    Ok(Answer::item(STATUS, render::status(&node)))
+    Ok(Answer::item(STATUS, view::status(&node)))
 }
 
 /// Keeps the identity and gives up the instance. Pausing a paused node changes nothing.
@@ -245,31 +258,6 @@ fn no_free_id() -> Failure {
     )
 }
 
-pub(crate) fn json(body: &[u8]) -> Result<Value, Failure> {
-    read_sent(body).map_err(|e| match e {
-        Unread::NotJson(why) => Failure::bad_request(format!("the body is not JSON: {why}")),
-        Unread::TooDeep(error) => Failure::invalid(vec![error]),
-    })
-}
-
-/// What stands under `managedInstance` in a body.
-fn managed_instance(body: &[u8]) -> Result<Value, Failure> {
-    let found = if body.is_empty() {
-        None
-    } else {
-        json(body)?.get_mut("managedInstance").map(Value::take)
-    };
-    match found {
-        Some(document @ Value::Object(_)) => Ok(document),
-        other => Err(Failure::invalid(vec![FieldError {
-            field: "managedInstance".to_owned(),
-            problem: if other.is_some() { "is no object" } else { "is missing" }.to_owned(),
-            allowed: "an object".to_owned(),
-            example: "{\"managedInstance\": {\"name\": \"db\"}}".to_owned(),
-        }])),
-    }
-}
-
 /// Refuses what the controller would not see, and then with its mistakes too, so that a client
 /// learns all at once.
 fn check_whole(
@@ -287,48 +275,4 @@ fn check_whole(
         errors.extend(more.into_iter().filter(|e| !known.contains(&e.field)));
     }
     Err(Failure::invalid(errors))
-}
-
-/// Reads the body of a deletion: whole, in part, with nulls, or none at all.
-fn deallocation(body: &[u8]) -> Result<Deallocation, Failure> {
-    let mut chosen = Deallocation::default();
-    if body.trim_ascii().is_empty() {
-        return Ok(chosen);
-    }
-    let body = json(body)?;
-    let mut errors = Vec::new();
-    let mut wrong = |field: &str, allowed: &str, example: &str| {
-        errors.push(FieldError {
-            field: field.to_owned(),
-            problem: "has another type".to_owned(),
-            allowed: allowed.to_owned(),
-            example: example.to_owned(),
-        });
-    };
-    let config = match &body {
-        Value::Object(_) => body.get("deallocationConfig").unwrap_or(&Value::Null),
-        Value::Null => &Value::Null,
-        _ => {
-            wrong("body", "an object", "{}");
-            &Value::Null
-        }
-    };
-    if !config.is_null() && !config.is_object() {
-        wrong("deallocationConfig", "an object", "{\"shouldTerminateInstance\": true}");
-    }
-    let fields = [
-        ("shouldDeleteImages", &mut chosen.should_delete_images),
-        ("shouldDeleteNetworkInterfaces", &mut chosen.should_delete_network_interfaces),
-        ("shouldDeleteVolumes", &mut chosen.should_delete_volumes),
-        ("shouldDeleteSnapshots", &mut chosen.should_delete_snapshots),
-        ("shouldTerminateInstance", &mut chosen.should_terminate_instance),
-    ];
-    for (name, slot) in fields {
-        let Some(value) = config.get(name).filter(|v| !v.is_null()) else { continue };
-        match shape::as_flag(value) {
-            Some(flag) => *slot = flag,
-            None => wrong(&format!("deallocationConfig.{name}"), "true or false", "true"),
-        }
-    }
-    if errors.is_empty() { Ok(chosen) } else { Err(Failure::invalid(errors)) }
 }

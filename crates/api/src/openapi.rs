@@ -1,25 +1,23 @@
-//! The description of the interface, made from the handlers: `/openapi.json`.
+//! The description of the interface: `/openapi.json`. It is made from the handlers, by the router
+//! that calls them, and describes every path but its own.
 
-use crate::schema::Failed;
-use crate::{deallocation, fleet, generations, health, live, log, nodes, own};
-use axum::Json;
+use crate::shape;
+use holdfast_wire::{Failed, ManagedInstance};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
+use utoipa::{Modify, OpenApi as _};
 
-#[derive(OpenApi)]
+/// Where the description is.
+pub(crate) const PATH: &str = "/openapi.json";
+
+#[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "Holdfast",
         description = "Stateful nodes on capacity that can be taken away. \
             /aws/ec2/managedInstance is the published interface of Spot's Stateful Node."
     ),
-    paths(
-        nodes::create, nodes::list, nodes::read, nodes::update, nodes::delete, nodes::status,
-        nodes::pause, nodes::resume, nodes::recycle, log::logs,
-        own::list, own::show, own::decide, deallocation::undelete, deallocation::delete_volume, generations::list, generations::rollback, live::events, health::health,
-        fleet::status, fleet::freeze, fleet::thaw, fleet::unaccounted, fleet::adopt,
-    ),
-    components(schemas(Failed)),
+    components(schemas(Failed, ManagedInstance)),
     security(("token" = [])),
     modifiers(&Token),
 )]
@@ -28,22 +26,35 @@ struct Description;
 struct Token;
 
 impl Modify for Token {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+    fn modify(&self, openapi: &mut OpenApi) {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(scheme));
     }
 }
 
-/// The description itself.
-pub(crate) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
-    Json(Description::openapi())
+/// The description, still without paths.
+pub(crate) fn begin() -> OpenApi {
+    Description::openapi()
 }
 
-/// The description as JSON, for documentation and tools.
-///
-/// # Errors
-/// If it cannot be written as JSON.
-pub fn description() -> Result<String, serde_json::Error> {
-    Description::openapi().to_pretty_json()
+/// With what every path has in common, a failure, and with the members of a node's document, which
+/// the table of its shape knows.
+pub(crate) fn finish(mut description: OpenApi) -> OpenApi {
+    let failed = Ref::from_schema_name("Failed");
+    let content = ContentBuilder::new().schema(Some(failed)).build();
+    let failed = ResponseBuilder::new()
+        .description("A failure, whatever its status.")
+        .content("application/json", content)
+        .build();
+    for item in description.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            let answers = &mut operation.responses.responses;
+            answers.insert("default".to_owned(), RefOr::T(failed.clone()));
+        }
+    }
+    let components = description.components.get_or_insert_default();
+    components.schemas.insert("ManagedInstance".to_owned(), RefOr::T(shape::schema()));
+    description
 }

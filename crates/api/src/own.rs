@@ -1,21 +1,16 @@
 //! `/holdfast/v1`: what Spot's interface has no words for: a node with all that is known of it,
 //! and the decisions that only a person can take.
 
-use crate::App;
+use crate::body::Sent;
 use crate::envelope::{Answer, Failure};
 use crate::limits::MAX_LISTED;
-use crate::nodes::{json, known, say};
-use crate::render::{name, private_ip};
-use crate::schema::{Answered, DecisionRequest, Status, WholeNode};
-use crate::time::rfc3339;
-use axum::body::Bytes;
+use crate::nodes::{known, say};
+use crate::{App, view};
 use axum::extract::{Path, Query, State};
-use holdfast_controller::NodeView;
-use holdfast_model::record::Goal;
-use holdfast_model::user::{Choice, UserCommand};
-use holdfast_model::{FieldError, NodeId};
+use holdfast_model::NodeId;
+use holdfast_model::user::{self, UserCommand};
+use holdfast_wire::{Answered, Choice, DecisionRequest, NodeSummary, Status, WholeNode};
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 /// Which nodes.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -29,22 +24,19 @@ pub(crate) struct SummaryQuery {
 
 /// Nodes in short, in the order of ids, at most 10,000; those that are stopped, too.
 #[utoipa::path(get, path = "/holdfast/v1/nodes", tag = "holdfast", params(SummaryQuery),
-    responses((status = 200, body = Answered<WholeNode>)))]
-pub(crate) async fn list(State(app): State<App>, Query(query): Query<SummaryQuery>) -> Answer {
+    responses((status = 200, body = Answered<NodeSummary>)))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    Query(query): Query<SummaryQuery>,
+) -> Answer<NodeSummary> {
     let after = query.after.unwrap_or_default();
-    let mut items: Vec<Value> = app.handle.look(|view| {
-        let shown = |n: &&NodeView| query.all || n.record.goal != Goal::Deleted;
-        let nodes = view.nodes.values().filter(shown).map(summary);
-        let stopped = view
-            .stopped
-            .iter()
-            .map(|(id, why)| json!({ "id": id, "name": "", "status": "ERROR", "waitsFor": why }));
-        nodes
-            .chain(stopped)
-            .filter(|n| n["id"].as_str().unwrap_or_default() > after.as_str())
-            .collect()
+    let mut items: Vec<NodeSummary> = app.handle.look(|all| {
+        let nodes = all.nodes.values().map(view::summary);
+        let stopped = all.stopped.iter().map(|(id, why)| view::stopped(id, why));
+        let shown = |n: &NodeSummary| (query.all || !n.given_up) && n.id > after;
+        nodes.chain(stopped).filter(shown).collect()
     });
-    items.sort_by(|a, b| a["id"].as_str().cmp(&b["id"].as_str()));
+    items.sort_by(|a, b| a.id.cmp(&b.id));
     let all = items.len();
     items.truncate(MAX_LISTED);
     let answer = Answer::items("holdfast:node:summary", items);
@@ -55,26 +47,7 @@ pub(crate) async fn list(State(app): State<App>, Query(query): Query<SummaryQuer
     }
 }
 
-fn summary(view: &NodeView) -> Value {
-    let record = &view.record;
-    json!({
-        "id": record.id,
-        "name": name(record),
-        "status": record.status(),
-        "market": record.holder.as_ref().map(|h| &h.market),
-        "instanceId": record.holder.as_ref().map(|h| &h.id),
-        "privateIp": private_ip(view),
-        "generation": record.generation,
-        "replacements": record.replacements,
-        "snapshotIntervalMs":
-            Some(record.upkeep.interval_ms).filter(|ms| *ms > 0),
-        "createdAt": rfc3339(record.created_at),
-        "waitsFor": view.waits_for,
-        "givenUp": record.goal == Goal::Deleted,
-    })
-}
-
-/// A node with all that is known: its record with the timeline of replacements, the facts, and
+/// A node with all that is known: what was decided with the timeline of replacements, the facts, and
 /// what it waits for. A node that has been given up is shown while its leftovers wait.
 #[utoipa::path(get, path = "/holdfast/v1/nodes/{id}", tag = "holdfast",
     params(("id" = String, Path, description = "The node's id")),
@@ -82,18 +55,9 @@ fn summary(view: &NodeView) -> Value {
 pub(crate) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
-) -> Result<Answer, Failure> {
-    let id = NodeId(id);
-    let node = known(&app, &id)?;
-    let mut item = summary(&node);
-    if let Value::Object(members) = &mut item {
-        members.insert("record".to_owned(), json!(*node.record));
-        members.insert("instance".to_owned(), json!(node.instance));
-        members.insert("volumes".to_owned(), json!(node.volumes));
-        members.insert("interfaces".to_owned(), json!(node.interfaces));
-        members.insert("image".to_owned(), json!(node.image));
-    }
-    Ok(Answer::item("holdfast:node", item))
+) -> Result<Answer<WholeNode>, Failure> {
+    let node = known(&app, &NodeId(id))?;
+    Ok(Answer::item("holdfast:node", view::whole(&node)))
 }
 
 /// Takes a decision that a node waits for.
@@ -103,20 +67,15 @@ pub(crate) async fn show(
 pub(crate) async fn decide(
     State(app): State<App>,
     Path(id): Path<String>,
-    body: Bytes,
+    Sent(decision): Sent<DecisionRequest>,
 ) -> Result<Answer, Failure> {
     let id = NodeId(id);
     // Also a deletion can be stuck.
     known(&app, &id)?;
-    let body = json(&body)?;
-    let chosen = body.get("choice").and_then(|c| serde_json::from_value::<Choice>(c.clone()).ok());
-    let Some(choice) = chosen else {
-        return Err(Failure::invalid(vec![FieldError {
-            field: "choice".to_owned(),
-            problem: "is no choice".to_owned(),
-            allowed: "one that the node offers: wait, retry, restore".to_owned(),
-            example: "{\"choice\": \"retry\"}".to_owned(),
-        }]));
+    let choice = match decision.choice {
+        Choice::Wait => user::Choice::Wait,
+        Choice::Retry => user::Choice::Retry,
+        Choice::Restore => user::Choice::Restore,
     };
     say(&app, UserCommand::Decide { id, choice }).await?;
     Ok(Answer::done())

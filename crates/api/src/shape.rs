@@ -4,9 +4,9 @@
 //!
 //! The members are those of Spot's published API and SDKs.
 
-use crate::render::present;
 use Shape::{Flag, List, Number, Object, Text};
 use holdfast_model::FieldError;
+use holdfast_wire::as_flag;
 use serde_json::Value;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Array, RefOr};
@@ -280,15 +280,6 @@ fn has_nested_list(value: &Value, in_list: bool) -> bool {
     }
 }
 
-pub(crate) fn as_flag(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(flag) => Some(*flag),
-        Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
-        Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
-        _ => None,
-    }
-}
-
 fn as_whole(value: &Value) -> Option<i64> {
     /// Every whole number up to here is exact as a double, which is what JSON promises.
     const MOST: f64 = 9_007_199_254_740_991.0;
@@ -299,6 +290,15 @@ fn as_whole(value: &Value) -> Option<i64> {
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     }
+}
+
+/// The member at a path with dots, unless it is null.
+fn present<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
+    let mut value = document;
+    for part in path.split('.') {
+        value = value.get(part)?;
+    }
+    (!value.is_null()).then_some(value)
 }
 
 /// What is wrong with a whole document's resource requirements: without both of their required

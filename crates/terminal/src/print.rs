@@ -2,6 +2,7 @@
 
 use crate::exit::{Code, Failure};
 use holdfast_model::text;
+use serde::Serialize;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -24,7 +25,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// As [`print`].
-pub fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Failure::new(Code::Failed, e.to_string()))?;
     print(&(text::json(&text).into_owned() + "\n"))
@@ -34,8 +35,10 @@ pub fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
 ///
 /// # Errors
 /// As [`print`].
-pub fn print_line_of_json(value: &serde_json::Value) -> Result<(), Failure> {
-    print(&(text::json(&value.to_string()).into_owned() + "\n"))
+pub fn print_line_of_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text =
+        serde_json::to_string(value).map_err(|e| Failure::new(Code::Failed, e.to_string()))?;
+    print(&(text::json(&text).into_owned() + "\n"))
 }
 
 /// Prints to standard error, as far as that can be done.

@@ -1,17 +1,19 @@
 //! Who may come in, how large, how long.
 
 use crate::server::{NODES, Server, TOKEN, sample};
-use axum::Router;
 use axum::routing::get;
 use holdfast_api::{Answer, Auth, Failure, TOKEN_FILE, limits};
 use holdfast_model::Time;
 use holdfast_model::standing::{Cause, Freeze};
 use holdfast_store::Store;
 use holdfast_store::memory::MemoryStore;
+use holdfast_wire::{Answered, Association};
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 #[test]
 fn nobody_gets_in_without_the_token() {
@@ -102,20 +104,25 @@ fn deeply_nested_json_is_refused() {
 
 #[test]
 fn the_binarys_routes_stand_behind_the_same_door_and_in_the_same_envelope() {
-    let local = Router::new()
-        .route("/good", get(|| async { Answer::item("local", json!({ "a": 1 })) }))
-        .route("/bad", get(|| async { Failure::bad_request("no") }))
-        .route(
-            "/panic",
-            get(|| async {
-                if true {
-                    panic!("as told")
-                }
-            }),
-        );
+    #[utoipa::path(get, path = "/good", responses((status = 200, body = Answered<Association>)))]
+    async fn good() -> Answer<Association> {
+        let (allocation, public_ip) = ("eipalloc-1".to_owned(), "198.51.100.1".to_owned());
+        Answer::item("local", Association { allocation, public_ip })
+    }
+    let bad = get(|| async { Failure::bad_request("no") });
+    let panics = get(|| async {
+        if true {
+            panic!("as told")
+        }
+    });
+    let local =
+        OpenApiRouter::new().routes(routes!(good)).route("/bad", bad).route("/panic", panics);
     let server = Server::with_local(Some(local));
     let path = |tail: &str| format!("/holdfast/v1/local/{tail}");
-    assert_eq!(server.get(&path("good")).item(), &json!({ "a": 1 }));
+    assert_eq!(
+        server.get(&path("good")).item(),
+        &json!({ "allocation": "eipalloc-1", "public_ip": "198.51.100.1" })
+    );
     assert_eq!(server.get(&path("bad")).codes(), ["INVALID_REQUEST"]);
     let panicked = server.get(&path("panic"));
     assert_eq!((panicked.status, panicked.codes()), (500, vec!["INTERNAL_ERROR"]));

@@ -1,8 +1,8 @@
 //! A node's log, and the stream of events.
 
-use crate::server::{NODES, Server, TOKEN, sample};
+use crate::server::{NODES, Server, sample};
 use holdfast_model::Severity;
-use serde_json::{Value, json};
+use serde_json::json;
 
 fn messages(server: &Server, query: &str) -> Vec<String> {
     let reply = server.get(query);
@@ -75,14 +75,7 @@ fn events_come_one_on_a_line_and_go_on_where_a_reader_left() {
     for at in 1..=3 {
         server.log("smi-00000001", at, Severity::Info, &format!("event {at}"));
     }
-    let read = |query: &str| -> Vec<Value> {
-        let mut response = ureq::get(format!("{}/holdfast/v1/events?{query}", server.base))
-            .header("Authorization", format!("Bearer {TOKEN}"))
-            .call()
-            .unwrap();
-        let text = response.body_mut().read_to_string().unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    };
+    let read = |query: &str| server.lines(&format!("/holdfast/v1/events?{query}"));
     let all = read("node=smi-00000001");
     assert_eq!(all.len(), 3);
     assert_eq!(all[0]["message"], "event 1");

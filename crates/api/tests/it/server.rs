@@ -14,12 +14,13 @@ use holdfast_model::{
 };
 use holdfast_store::memory::MemoryStore;
 use holdfast_store::{Store, Write};
+use holdfast_wire::check::Description;
 use serde_json::{Value, json};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use ureq::Agent;
-use ureq::http::Response;
+use utoipa_axum::router::OpenApiRouter;
 
 pub const TOKEN: &str = "the-token-of-the-tests";
 /// When the responder thinks that it is: 2020-05-05T08:53:12.000Z.
@@ -30,6 +31,7 @@ pub struct Server {
     pub view: Arc<RwLock<View>>,
     pub store: Arc<MemoryStore>,
     agent: Agent,
+    description: OnceLock<Description>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -78,11 +80,11 @@ impl Server {
         Server::with_local(None)
     }
 
-    pub fn with_local(local: Option<axum::Router>) -> Server {
+    pub fn with_local(local: Option<OpenApiRouter>) -> Server {
         Server::within(Bounds::default(), local)
     }
 
-    pub fn within(bounds: Bounds, local: Option<axum::Router>) -> Server {
+    pub fn within(bounds: Bounds, local: Option<OpenApiRouter>) -> Server {
         let store = Arc::new(MemoryStore::new());
         let (handle, words, view) = Handle::detached(Arc::clone(&store) as Arc<dyn Store>);
         let (handle, orders) = handle.with_orders();
@@ -117,6 +119,7 @@ impl Server {
             view,
             store,
             agent,
+            description: OnceLock::new(),
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -132,6 +135,52 @@ impl Server {
     }
 
     pub fn ask_as(&self, method: &str, path: &str, body: Option<&str>, who: Option<&str>) -> Reply {
+        let (status, text) = self.exchange(method, path, body, who);
+        let body = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e} in {text:?}"));
+        Reply { status, body }
+    }
+
+    /// Lines, each of which is JSON.
+    pub fn lines(&self, path: &str) -> Vec<Value> {
+        let (status, text) = self.exchange("GET", path, None, Some(&format!("Bearer {TOKEN}")));
+        assert_eq!(status, 200, "{text}");
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// What the server says of itself.
+    pub fn description(&self) -> &Description {
+        self.description.get_or_init(|| {
+            let who = format!("Bearer {TOKEN}");
+            let (status, text) = self.send("GET", DESCRIPTION, None, Some(&who));
+            assert_eq!(status, 200, "{text}");
+            Description::read(&text).unwrap()
+        })
+    }
+
+    /// Every answer that a test sees is as the server describes it.
+    fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&str>,
+        who: Option<&str>,
+    ) -> (u16, String) {
+        let (status, text) = self.send(method, path, body, who);
+        let describes_itself = status == 200 && path == DESCRIPTION;
+        if !describes_itself {
+            let checked = self.description().check(method, path, status, &text);
+            checked.unwrap_or_else(|faults| panic!("{}\n{text}", faults.join("\n")));
+        }
+        (status, text)
+    }
+
+    fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&str>,
+        who: Option<&str>,
+    ) -> (u16, String) {
         let url = format!("{}{path}", self.base);
         let content = ("Content-Type", "application/json");
         let who = who.unwrap_or_default();
@@ -151,7 +200,9 @@ impl Server {
                 }
             }
         };
-        read(response.unwrap())
+        let mut response = response.unwrap();
+        let status = response.status().as_u16();
+        (status, response.body_mut().read_to_string().unwrap())
     }
 
     pub fn get(&self, path: &str) -> Reply {
@@ -205,14 +256,9 @@ impl<B> With for ureq::RequestBuilder<B> {
     }
 }
 
+/// Where the server describes itself.
+const DESCRIPTION: &str = "/openapi.json";
 pub const NODES: &str = "/aws/ec2/managedInstance";
-
-fn read(mut response: Response<ureq::Body>) -> Reply {
-    let status = response.status().as_u16();
-    let text = response.body_mut().read_to_string().unwrap();
-    let body = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e} in {text:?}"));
-    Reply { status, body }
-}
 
 /// A document without mistakes.
 pub fn sample(name: &str) -> Value {

@@ -3,9 +3,8 @@
 use super::arguments::{AddressCommand, AddressVerb};
 use super::client::printable;
 use super::tables;
-use holdfast_terminal::{Code, Failure};
-use holdfast_terminal::{print, print_line_of_json};
-use serde_json::Value;
+use holdfast_terminal::{Code, Failure, print, print_line_of_json};
+use holdfast_wire::local::Address;
 
 fn path() -> String {
     format!("{}/addresses", holdfast_api::LOCAL)
@@ -16,20 +15,20 @@ pub fn run(command: &AddressCommand) -> Result<(), Failure> {
     let client = command.server.client()?;
     match &command.verb {
         AddressVerb::Allocate => {
-            let answer = client.send("POST", &path(), None)?;
-            let address = answer.pointer("/items/0").cloned().unwrap_or_default();
+            let address = client.ask::<Address>("POST", &path(), None::<&()>)?.item;
             if command.json {
                 return print_line_of_json(&address);
             }
-            let text = |name: &str| address[name].as_str().map(printable).unwrap_or_default();
-            print(&format!("{}  {}\n", text("allocationId"), text("publicIp")))
+            print(&format!(
+                "{}  {}\n",
+                printable(&address.allocation_id),
+                printable(&address.public_ip)
+            ))
         }
         AddressVerb::List => {
-            let answer = client.get(&path())?;
-            let addresses = answer.get("items").and_then(Value::as_array).cloned();
-            let addresses = addresses.unwrap_or_default();
+            let addresses: Vec<Address> = client.items(&path())?;
             if command.json {
-                return print_line_of_json(&Value::Array(addresses));
+                return print_line_of_json(&addresses);
             }
             print(&tables::addresses(&addresses))
         }
@@ -39,7 +38,7 @@ pub fn run(command: &AddressCommand) -> Result<(), Failure> {
                 let why = format!("{} is no allocation id", printable(allocation));
                 return Err(Failure::new(Code::Usage, why));
             }
-            client.send("DELETE", &format!("{}/{allocation}", path()), None)?;
+            client.order("DELETE", &format!("{}/{allocation}", path()))?;
             print(&format!("Released {allocation}.\n"))
         }
     }

@@ -405,12 +405,12 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// As it stands on the wire.
-    pub fn word(self) -> &'static str {
+    /// As it goes over the wire.
+    pub fn meant(self) -> holdfast_wire::Choice {
         match self {
-            Decision::Wait => "wait",
-            Decision::Retry => "retry",
-            Decision::Restore => "restore",
+            Decision::Wait => holdfast_wire::Choice::Wait,
+            Decision::Retry => holdfast_wire::Choice::Retry,
+            Decision::Restore => holdfast_wire::Choice::Restore,
         }
     }
 }

@@ -1,15 +1,17 @@
 //! Speaks to the server, and turns what it answers into sentences and exit codes.
 
 use holdfast_model::depth::read_stored;
-use holdfast_model::facts::{InstanceFact, InterfaceFact, VolumeFact};
-use holdfast_model::{Market, Record, text};
+use holdfast_model::text;
 use holdfast_terminal::{Code, Failure};
-use serde::Deserialize;
+use holdfast_wire::{Failed, Items, NodeSummary, WholeNode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::io::BufReader;
 use std::time::Duration;
 use ureq::http::Response;
 use ureq::{Agent, Body};
+use utoipa::ToSchema;
 
 /// By when a connection must stand.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,43 +22,12 @@ const MAX_ANSWER: u64 = 256 * 1024 * 1024;
 /// The most pages of nodes that are read.
 const MAX_PAGES: usize = 100;
 
-/// A node in short. A node whose record is damaged has only id, status and reason.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Summary {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Its state.
-    pub status: String,
-    /// Where its instance runs.
-    pub market: Option<Market>,
-    /// Its address.
-    pub private_ip: Option<String>,
-    /// Counts its instances.
-    pub generation: u64,
-    /// What it waits for.
-    pub waits_for: Option<String>,
-    /// Whether the user has given it up.
-    pub given_up: bool,
-}
-
-/// A node with all that is known.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Whole {
-    /// In short.
-    #[serde(flatten)]
-    pub summary: Summary,
-    /// What was decided.
-    pub record: Record,
-    /// The instance as it was last seen.
-    pub instance: Option<InstanceFact>,
-    /// The volumes as they were last seen.
-    pub volumes: Vec<VolumeFact>,
-    /// The interfaces as they were last seen.
-    #[serde(default)]
-    pub interfaces: Vec<InterfaceFact>,
+/// What a request came to.
+pub struct Done<T> {
+    /// The item.
+    pub item: T,
+    /// What the server says beside it.
+    pub remark: Option<String>,
 }
 
 /// A server, and the token for it.
@@ -85,20 +56,53 @@ impl Client {
         Ok(Client { agent, base: base.to_owned(), bearer: format!("Bearer {token}") })
     }
 
-    /// The server's address.
-    pub fn server(&self) -> &str {
-        &self.base
+    /// Every item that GET gives.
+    pub fn items<T: DeserializeOwned + ToSchema>(&self, path: &str) -> Result<Vec<T>, Failure> {
+        Ok(self.get::<Items<T>>(path)?.items)
     }
 
-    /// GET; gives the answer's `response`.
-    pub fn get(&self, path: &str) -> Result<Value, Failure> {
+    /// The only item that GET gives.
+    pub fn item<T: DeserializeOwned + ToSchema>(&self, path: &str) -> Result<T, Failure> {
+        self.only(self.get(path)?).map(|done| done.item)
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let request = self.agent.get(self.url(path)).header("Authorization", &self.bearer);
         let request = request.config().timeout_global(Some(ANSWER_TIMEOUT)).build();
-        self.answer(request.call())
+        self.read(self.answer(request.call())?)
     }
 
-    /// POST, PUT or DELETE with a body or without; gives the answer's `response`.
-    pub fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+    /// POST, PUT or DELETE with a body or without; gives the only item.
+    pub fn ask<T: DeserializeOwned + ToSchema>(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Done<T>, Failure> {
+        self.only(self.read(self.send(method, path, body)?)?)
+    }
+
+    /// POST, PUT or DELETE with a body or without.
+    pub fn tell(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<(), Failure> {
+        self.send(method, path, body).map(|_| ())
+    }
+
+    /// POST, PUT or DELETE without a body.
+    pub fn order(&self, method: &str, path: &str) -> Result<(), Failure> {
+        self.tell(method, path, None::<&()>)
+    }
+
+    fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Value, Failure> {
         let url = self.url(path);
         let request = match method {
             "POST" => self.agent.post(url),
@@ -116,9 +120,27 @@ impl Client {
             .timeout_global(Some(ANSWER_TIMEOUT))
             .build();
         self.answer(match body {
-            Some(body) => request.send(body.to_string()),
+            Some(body) => request.send_json(body),
             None => request.send_empty(),
         })
+    }
+
+    fn read<T: DeserializeOwned>(&self, response: Value) -> Result<T, Failure> {
+        serde_json::from_value(response).map_err(|e| {
+            let why = format!("the server at {} has another version ({e})", self.base);
+            Failure::new(Code::Failed, why)
+        })
+    }
+
+    fn only<T: ToSchema>(&self, items: Items<T>) -> Result<Done<T>, Failure> {
+        let remark = items.status.message.strip_prefix("OK; ").map(str::to_owned);
+        let item = items.items.into_iter().next();
+        let item = item.ok_or_else(|| {
+            let why =
+                format!("the server at {} did what was asked and does not say what", self.base);
+            Failure::new(Code::Failed, why)
+        })?;
+        Ok(Done { item, remark })
     }
 
     /// Lines that may go on for ever.
@@ -179,10 +201,9 @@ impl Client {
             Ok(body) => body,
             Err(failure) => return failure,
         };
-        let errors = body["response"]["errors"].as_array().cloned().unwrap_or_default();
-        let text =
-            |error: &Value, member: &str| error[member].as_str().map(printable).unwrap_or_default();
-        let code = match errors.first().map(|e| text(e, "code")).unwrap_or_default().as_str() {
+        let failed = serde_json::from_value::<Failed>(body).ok();
+        let errors = failed.map(|failed| failed.response.errors).unwrap_or_default();
+        let code = match errors.first().map(|e| e.code.as_str()).unwrap_or_default() {
             "MANAGED_INSTANCE_DOESNT_EXIST" => Code::NoSuchNode,
             "INVALID_VALUE" => Code::Usage,
             "UNAUTHORIZED" => Code::Unauthorized,
@@ -190,7 +211,7 @@ impl Client {
             "TIMEOUT" => Code::Timeout,
             _ => Code::Failed,
         };
-        let messages: Vec<String> = errors.iter().map(|e| text(e, "message")).collect();
+        let messages: Vec<String> = errors.iter().map(|e| printable(&e.message)).collect();
         let message = match messages.as_slice() {
             [] => format!("the server answered {status} without a reason"),
             [one] => one.clone(),
@@ -200,15 +221,14 @@ impl Client {
     }
 
     /// Every node in short.
-    pub fn nodes(&self, given_up_too: bool) -> Result<Vec<Value>, Failure> {
-        let mut nodes: Vec<Value> = Vec::new();
+    pub fn nodes(&self, given_up_too: bool) -> Result<Vec<NodeSummary>, Failure> {
+        let mut nodes: Vec<NodeSummary> = Vec::new();
         for _ in 0..MAX_PAGES {
-            let after = nodes.last().and_then(|n| n["id"].as_str()).unwrap_or_default();
+            let after = nodes.last().map(|n| n.id.as_str()).unwrap_or_default();
             let path = format!("/holdfast/v1/nodes?all={given_up_too}&after={after}");
-            let mut page = self.get(&path)?;
-            let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) else { break };
-            let full = items.len() >= holdfast_api::limits::MAX_LISTED;
-            nodes.extend(items);
+            let page: Vec<NodeSummary> = self.items(&path)?;
+            let full = page.len() >= holdfast_api::limits::MAX_LISTED;
+            nodes.extend(page);
             if !full {
                 break;
             }
@@ -217,22 +237,13 @@ impl Client {
     }
 
     /// The node that a name or an id means.
-    pub fn find(&self, name: &str) -> Result<Summary, Failure> {
-        let nodes = self.nodes(true)?;
-        let nodes: Vec<Summary> =
-            nodes.into_iter().filter_map(|n| serde_json::from_value(n).ok()).collect();
-        choose(nodes, name, &self.base)
+    pub fn find(&self, name: &str) -> Result<NodeSummary, Failure> {
+        choose(self.nodes(true)?, name, &self.base)
     }
 
-    /// One node with all that is known; as JSON, too.
-    pub fn whole(&self, id: &str) -> Result<(Whole, Value), Failure> {
-        let mut response = self.get(&format!("/holdfast/v1/nodes/{id}"))?;
-        let item = response.pointer_mut("/items/0").map(Value::take).unwrap_or_default();
-        let whole = Whole::deserialize(&item).map_err(|e| {
-            let why = format!("the server at {} has another version ({e})", self.base);
-            Failure::new(Code::Failed, why)
-        })?;
-        Ok((whole, item))
+    /// One node with all that is known.
+    pub fn whole(&self, id: &str) -> Result<WholeNode, Failure> {
+        self.item(&format!("/holdfast/v1/nodes/{id}"))
     }
 }
 
@@ -242,8 +253,8 @@ pub fn printable(text: &str) -> String {
 }
 
 /// A node by its id, or by its name; nodes that have been given up only if no other is meant.
-fn choose(nodes: Vec<Summary>, name: &str, server: &str) -> Result<Summary, Failure> {
-    let mut meant: Vec<Summary> =
+fn choose(nodes: Vec<NodeSummary>, name: &str, server: &str) -> Result<NodeSummary, Failure> {
+    let mut meant: Vec<NodeSummary> =
         nodes.into_iter().filter(|n| n.id == name || n.name == name).collect();
     if let Some(exact) = meant.iter().position(|n| n.id == name) {
         return Ok(meant.swap_remove(exact));
@@ -274,8 +285,8 @@ fn choose(nodes: Vec<Summary>, name: &str, server: &str) -> Result<Summary, Fail
 mod tests {
     use super::*;
 
-    fn node(id: &str, name: &str, given_up: bool) -> Summary {
-        Summary { id: id.to_owned(), name: name.to_owned(), given_up, ..Summary::default() }
+    fn node(id: &str, name: &str, given_up: bool) -> NodeSummary {
+        NodeSummary { id: id.to_owned(), name: name.to_owned(), given_up, ..NodeSummary::default() }
     }
 
     #[test]

@@ -2,10 +2,9 @@
 
 use super::client::{Client, printable};
 use super::tables;
-use holdfast_model::record::DataHead;
-use holdfast_terminal::confirm;
-use holdfast_terminal::{Code, Failure};
-use serde_json::json;
+use holdfast_terminal::{Code, Failure, confirm};
+use holdfast_wire::UndeleteRequest;
+use holdfast_wire::record::DataHead;
 
 /// Brings a node back. Returns its id.
 pub fn undelete(client: &Client, name: &str, accept_loss: bool) -> Result<String, Failure> {
@@ -19,7 +18,8 @@ pub fn undelete(client: &Client, name: &str, accept_loss: bool) -> Result<String
         return Err(Failure::new(Code::Failed, why));
     }
     let path = format!("/holdfast/v1/nodes/{}/undelete", node.id);
-    client.send("POST", &path, Some(&json!({ "acceptLoss": accept_loss })))?;
+    let body = UndeleteRequest { accept_loss: Some(accept_loss) };
+    client.tell("POST", &path, Some(&body))?;
     Ok(node.id)
 }
 
@@ -31,9 +31,9 @@ pub fn delete_volume(
     yes: bool,
 ) -> Result<String, Failure> {
     let node = client.find(name)?;
-    let (whole, _) = client.whole(&node.id)?;
+    let whole = client.whole(&node.id)?;
     let of_device = whole.record.data.iter().find_map(|data| match &data.head {
-        DataHead::Volume { id, .. } if data.device == volume => Some(id.0.clone()),
+        DataHead::Volume { id, .. } if data.device == volume => Some(id.clone()),
         _ => None,
     });
     let id = match of_device {
@@ -55,6 +55,6 @@ pub fn delete_volume(
         return Err(Failure::new(Code::Failed, "nothing was deleted"));
     }
     let path = format!("/aws/ec2/managedInstance/{}/volume/{}", node.id, printable(&id));
-    client.send("DELETE", &path, None)?;
+    client.order("DELETE", &path)?;
     Ok(node.id)
 }

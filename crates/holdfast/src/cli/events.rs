@@ -2,9 +2,8 @@
 
 use super::client::{Client, printable};
 use holdfast_model::text;
-use holdfast_terminal::{Code, Failure};
-use holdfast_terminal::{complain, print};
-use serde_json::Value;
+use holdfast_terminal::{Code, Failure, complain, print};
+use holdfast_wire::Event;
 use std::io::{BufRead, Read};
 use std::time::{Duration, Instant};
 
@@ -60,20 +59,20 @@ fn stream(client: &Client, path: &str, after: &mut u64, json: bool) -> Result<()
         if line.trim().is_empty() {
             continue;
         }
-        let Ok(event) = serde_json::from_str::<Value>(&line) else {
+        let Ok(event) = serde_json::from_str::<Event>(&line) else {
             complain("holdfast: the server sent a line that is no event");
             continue;
         };
-        *after = event["sequence"].as_u64().unwrap_or(*after);
+        *after = event.sequence;
         let shown = if json { text::json(&line).into_owned() } else { human(&event) };
         print(&shown)?;
     }
 }
 
-fn human(event: &Value) -> String {
-    let text = |member: &str| printable(event[member].as_str().unwrap_or_default());
-    let at = text("at").replace('T', " ").replace('Z', "");
-    let (severity, code, message) = (text("severity"), text("code"), text("message"));
+fn human(event: &Event) -> String {
+    let at = printable(&event.at).replace('T', " ").replace('Z', "");
+    let (severity, code) = (printable(&event.severity), printable(&event.code));
+    let message = printable(&event.message);
     format!("{at}  {severity:<5}  {code:<18}  {message}\n")
 }
 
@@ -90,6 +89,7 @@ mod tests {
         });
         let expected =
             "2020-05-05 08:53:12.007  WARN   interrupted         two\\nlines\\u{1b}[2J\n";
+        let event = serde_json::from_value(event).unwrap();
         assert_eq!(human(&event), expected);
     }
 }

@@ -3,8 +3,8 @@
 
 use super::client::{Client, printable};
 use holdfast_agent::{AgentError, Wanted};
-use holdfast_terminal::complain;
-use holdfast_terminal::{Code, Failure};
+use holdfast_terminal::{Code, Failure, complain};
+use holdfast_wire::local::Place;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
@@ -34,16 +34,12 @@ pub fn run(
         complain(&format!("holdfast: {name} cannot be entered: {why}"));
         Ok(ExitCode::from(NOT_ENTERED))
     };
-    let response = match client.get(&path) {
+    let place: Place = match client.item(&path) {
         // It has no instance, say. That there is no such node, or no server, has its own code.
         Err(failure) if failure.code == Code::Failed => return not_entered(&failure.message),
         answered => answered?,
     };
-    let dir = response.pointer("/items/0/instanceDir").and_then(|d| d.as_str());
-    let dir = dir.ok_or_else(|| {
-        let why = format!("the server at {} does not say where {name} runs", client.server());
-        Failure::new(Code::Failed, why)
-    })?;
+    let dir = place.instance_dir.as_str();
     if !rustix::process::geteuid().is_root() {
         return not_entered("this needs root, on the server's host");
     }

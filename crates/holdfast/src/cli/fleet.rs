@@ -5,17 +5,19 @@ use super::client::{Client, printable};
 use super::tables::{table, words};
 use super::{pool, spec};
 use holdfast_api::rfc3339;
-use holdfast_model::adoption::{Heads, Stray};
-use holdfast_model::facts::Fact;
 use holdfast_model::{Epoch, Time, tags};
-use holdfast_terminal::{Code, Failure};
-use holdfast_terminal::{complain, print, print_json};
-use serde_json::{Value, json};
+use holdfast_terminal::{Code, Failure, complain, print, print_json};
+use holdfast_wire::{
+    AdoptRequest, FleetStatus, FreezeRequest, ManagedInstance, Node, Resource, Standing,
+    Unaccounted,
+};
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// How the fleet is.
 pub fn status(command: &FleetCommand) -> Result<(), Failure> {
     let client = command.server.client()?;
-    let fleet = item(client.get("/holdfast/v1/fleet")?);
+    let fleet: FleetStatus = client.item("/holdfast/v1/fleet")?;
     if command.json {
         return print_json(&fleet);
     }
@@ -30,8 +32,8 @@ pub fn status(command: &FleetCommand) -> Result<(), Failure> {
 /// Stops every change.
 pub fn freeze(command: &FreezeCommand) -> Result<(), Failure> {
     let client = command.fleet.server.client()?;
-    let body = json!({ "reason": command.reason });
-    let fleet = item(client.send("POST", "/holdfast/v1/freeze", Some(&body))?);
+    let body = FreezeRequest { reason: Some(command.reason.clone()) };
+    let fleet = client.ask::<Standing>("POST", "/holdfast/v1/freeze", Some(&body))?.item;
     if command.fleet.json {
         return print_json(&fleet);
     }
@@ -41,7 +43,7 @@ pub fn freeze(command: &FreezeCommand) -> Result<(), Failure> {
 /// Lifts what a person can lift.
 pub fn thaw(command: &FleetCommand) -> Result<(), Failure> {
     let client = command.server.client()?;
-    let fleet = item(client.send("POST", "/holdfast/v1/thaw", None)?);
+    let fleet = client.ask::<Standing>("POST", "/holdfast/v1/thaw", None::<&()>)?.item;
     if command.json { print_json(&fleet) } else { print("it goes on\n") }
 }
 
@@ -55,19 +57,21 @@ pub fn adopt(command: &AdoptCommand) -> Result<(), Failure> {
         }
         return list(&client, command.fleet.json);
     };
-    let mut body = json!({ "heads": heads(&command.heads)? });
-    if let (Some(file), Value::Object(members)) = (&command.spec, &mut body) {
+    let mut body = AdoptRequest { managed_instance: None, heads: heads(&command.heads)? };
+    if let Some(file) = &command.spec {
         let found = spec::read(file)?;
         for remark in &found.remarks {
             complain(&format!("holdfast: {}: {remark}", file.display()));
         }
-        members.insert("managedInstance".to_owned(), found.document);
+        if let Value::Object(members) = found.document {
+            body.managed_instance = Some(ManagedInstance(members));
+        }
     }
     let id = named(&client, node)?;
-    client.send("POST", &format!("/holdfast/v1/nodes/{id}/adopt"), Some(&body))?;
-    let (whole, all) = client.whole(&id)?;
+    client.ask::<Node>("POST", &format!("/holdfast/v1/nodes/{id}/adopt"), Some(&body))?;
+    let whole = client.whole(&id)?;
     if command.fleet.json {
-        return print_json(&all);
+        return print_json(&whole);
     }
     let status = &whole.summary.status;
     let generation = whole.record.generation;
@@ -89,7 +93,7 @@ fn named(client: &Client, node: &str) -> Result<String, Failure> {
     }
 }
 
-fn heads(given: &[String]) -> Result<Heads, Failure> {
+fn heads(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     let read = |text: &String| {
         let (part, id) =
             text.split_once('=').filter(|(part, id)| !part.is_empty() && !id.is_empty())?;
@@ -106,25 +110,13 @@ fn heads(given: &[String]) -> Result<Heads, Failure> {
         .collect()
 }
 
-fn item(mut response: Value) -> Value {
-    response.pointer_mut("/items/0").map(Value::take).unwrap_or_default()
-}
-
 fn list(client: &Client, json: bool) -> Result<(), Failure> {
-    let mut response = client.get("/holdfast/v1/unaccounted")?;
-    let items = response.get_mut("items").map(Value::take).unwrap_or_default();
-    if json {
-        return print_json(&items);
-    }
-    let strays: Vec<Stray> = serde_json::from_value(items).map_err(|e| {
-        let why = format!("the server at {} has another version ({e})", client.server());
-        Failure::new(Code::Failed, why)
-    })?;
-    print(&tell(&strays))
+    let strays: Vec<Unaccounted> = client.items("/holdfast/v1/unaccounted")?;
+    if json { print_json(&strays) } else { print(&tell(&strays)) }
 }
 
 /// What is not accounted for, for people.
-fn tell(strays: &[Stray]) -> String {
+fn tell(strays: &[Unaccounted]) -> String {
     if strays.is_empty() {
         return "Everything in the cloud is accounted for.\n".to_owned();
     }
@@ -149,87 +141,78 @@ fn tell(strays: &[Stray]) -> String {
     text
 }
 
-fn row(fact: &Fact) -> Vec<String> {
-    let tag = |name: &str| fact.tags().get(name).map(|t| printable(t));
+fn row(resource: &Resource) -> Vec<String> {
+    let tag = |name: &str| resource.tags().get(name).map(|t| printable(t));
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let epoch = tag(tags::EPOCH).and_then(|e| Epoch::read(&e));
-    let (state, made) = match fact {
-        Fact::Instance(i) => (format!("{:?}", i.state), Some(i.launched_at)),
-        Fact::Volume(v) => (format!("{:?}", v.state), None),
-        Fact::Snapshot(s) => (format!("{:?}", s.state), Some(s.started_at)),
-        Fact::Image(i) => (format!("{:?}", i.state), None),
-        Fact::Interface(i) => (format!("{:?}", i.state), None),
+    let made = match resource {
+        Resource::Instance(instance) => Some(Time(instance.launched_at)),
+        Resource::Snapshot(snapshot) => Some(Time(snapshot.started_at)),
+        Resource::Volume(_) | Resource::Image(_) | Resource::Interface(_) => None,
     };
     // Where the cloud does not tell, it is at least not older than its epoch.
     let since = |t: Time| rfc3339(t);
     let made = made.map(since).or_else(|| epoch.map(|e| format!("after {}", since(e.began))));
     vec![
-        fact.id().to_owned(),
+        resource.id().to_owned(),
         or_dash(tag(tags::ROLE)),
         or_dash(tag(tags::GENERATION)),
-        state.to_lowercase(),
+        resource.state().to_owned(),
         or_dash(made),
         or_dash(epoch.map(|e| e.count.to_string())),
     ]
 }
 
 /// How the fleet is, for people.
-fn show(fleet: &Value) -> String {
-    let text = |member: &str| fleet[member].as_str().map(printable).unwrap_or_default();
-    let number = |member: &str| fleet[member].as_u64().unwrap_or_default();
+fn show(fleet: &FleetStatus) -> String {
     let mut lines = Vec::new();
-    let ready = fleet["ready"].as_bool().unwrap_or_default();
-    let freezes = fleet["freezes"].as_array().cloned().unwrap_or_default();
-    if freezes.is_empty() {
-        let state = if ready { "works" } else { "takes its first look at the cloud" };
+    if fleet.standing.freezes.is_empty() {
+        let state = if fleet.ready { "works" } else { "takes its first look at the cloud" };
         lines.push(format!("state         {state}"));
     }
-    for freeze in &freezes {
-        let of = |member: &str| freeze[member].as_str().map(printable).unwrap_or_default();
-        lines.push(format!("FROZEN        since {}: {}", of("since"), of("reason")));
+    for freeze in &fleet.standing.freezes {
+        let (since, reason) = (printable(&freeze.since), printable(&freeze.reason));
+        lines.push(format!("FROZEN        since {since}: {reason}"));
     }
-    let nodes = fleet["nodes"].as_object().cloned().unwrap_or_default();
-    let states: Vec<String> = nodes
-        .iter()
-        .map(|(state, count)| format!("{} {state}", count.as_u64().unwrap_or_default()))
-        .collect();
+    let states = fleet.nodes.iter();
+    let states: Vec<String> =
+        states.map(|(state, count)| format!("{count} {}", printable(state))).collect();
     let states = if states.is_empty() { "none".to_owned() } else { states.join(", ") };
     lines.push(format!("nodes         {states}"));
-    if number("quarantined") > 0 {
-        let count = number("quarantined");
-        lines.push(format!("to adopt      {count} (see: holdfast adopt)"));
+    if fleet.quarantined > 0 {
+        lines.push(format!("to adopt      {} (see: holdfast adopt)", fleet.quarantined));
     }
-    for market in fleet["cooledMarkets"].as_array().into_iter().flatten() {
-        let of = |member: &str| market[member].as_str().map(printable).unwrap_or_default();
-        let nodes = market["nodes"].as_u64().unwrap_or_default();
+    for market in &fleet.cooled_markets {
+        let nodes = market.nodes;
         let nodes = if nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") };
         lines.push(format!(
             "refused       {}, left alone by {nodes} until {}",
-            of("market"),
-            of("until")
+            printable(&market.market),
+            printable(&market.until)
         ));
     }
     lines.push(format!(
         "own choice    {} replacements begun within the hour, of at most {}",
-        number("voluntaryBegun"),
-        number("voluntaryPerHour")
+        fleet.voluntary_begun, fleet.voluntary_per_hour
     ));
-    for limit in fleet["callLimits"].as_array().into_iter().flatten() {
-        let of = |member: &str| limit[member].as_u64().unwrap_or_default();
-        let (percent, waiting) = (of("believedPercent"), of("waiting"));
+    for limit in &fleet.call_limits {
+        let (percent, waiting) = (limit.believed_percent, limit.waiting);
         if percent < 100 || waiting > 0 {
-            let action = limit["action"].as_str().map(printable).unwrap_or_default();
+            let action = printable(&limit.action);
             lines.push(format!(
                 "calls         {action}: {percent} % of the published rate is believed, {waiting} wait"
             ));
         }
     }
-    lines.push(format!("installation  {} in {}", text("installation"), text("region")));
-    lines.push(format!("epoch         {}, since {}", number("epoch"), text("epochBegan")));
-    let (record, store) = (number("recordVersion"), number("storeVersion"));
+    let (installation, region) = (printable(&fleet.installation), printable(&fleet.region));
+    lines.push(format!("installation  {installation} in {region}"));
+    let (epoch, began) = (fleet.standing.epoch, printable(&fleet.standing.epoch_began));
+    lines.push(format!("epoch         {epoch}, since {began}"));
     lines.push(format!(
-        "versions      holdfast {}, records {record}, store {store}",
-        text("version")
+        "versions      holdfast {}, records {}, store {}",
+        printable(&fleet.version),
+        fleet.record_version,
+        fleet.store_version
     ));
     lines.join("\n") + "\n"
 }

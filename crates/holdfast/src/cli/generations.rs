@@ -4,22 +4,18 @@ use super::arguments::WaitOptions;
 use super::client::{Client, printable};
 use super::tables;
 use super::wait::{self, Until};
-use holdfast_terminal::{Code, Failure};
-use holdfast_terminal::{print, print_json};
-use serde_json::{Value, json};
+use holdfast_terminal::{Code, Failure, print, print_json};
+use holdfast_wire::{Generation, KeptVolume, RollbackRequest};
 
 /// Lists what a node can return to.
 pub fn show(client: &Client, name: &str, as_json: bool) -> Result<(), Failure> {
     let node = client.find(name)?;
     let path = format!("/holdfast/v1/nodes/{}/generations", node.id);
-    let mut response = client.get(&path)?;
-    let items = response.get_mut("items").map(Value::take).unwrap_or_default();
+    let generations: Vec<Generation> = client.items(&path)?;
     if as_json {
-        return print_json(&items);
+        return print_json(&generations);
     }
-    let none = Vec::new();
-    let rows: Vec<Vec<String>> =
-        items.as_array().unwrap_or(&none).iter().flat_map(rows_of).collect();
+    let rows: Vec<Vec<String>> = generations.iter().flat_map(rows_of).collect();
     if rows.is_empty() {
         return print(
             "Nothing is kept yet: a generation is kept when the next one takes its place.\n",
@@ -30,35 +26,26 @@ pub fn show(client: &Client, name: &str, as_json: bool) -> Result<(), Failure> {
 }
 
 /// One line for each volume of a generation.
-fn rows_of(generation: &Value) -> Vec<Vec<String>> {
-    let text = |value: &Value| match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => printable(text),
-        other => other.to_string(),
-    };
-    let none = Vec::new();
-    let volumes = generation["volumes"].as_array().unwrap_or(&none);
-    let line = |volume: &Value| {
-        let mut kind = text(&generation["kind"]);
-        if generation["setAside"] == true {
+fn rows_of(generation: &Generation) -> Vec<Vec<String>> {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let second = |text: &String| Some(format!("{} UTC", text.get(..19)?.replace('T', " ")));
+    let line = |volume: &KeptVolume| {
+        let mut kind = printable(&generation.kind);
+        if generation.set_aside {
             kind.push_str(", set aside");
         }
-        let size = volume["sizeGib"].as_u64().map_or("-".to_owned(), |gib| format!("{gib} GiB"));
         vec![
-            text(&generation["generation"]),
+            generation.generation.to_string(),
             kind,
-            text(&generation["takenAt"]).get(..19).map_or_else(
-                || "-".to_owned(),
-                |second| format!("{} UTC", second.replace('T', " ")),
-            ),
-            if generation["ready"] == true { "yes" } else { "no" }.to_owned(),
-            text(&volume["of"]),
-            size,
-            text(&volume["snapshotId"]),
-            text(&volume["imageId"]),
+            or_dash(generation.taken_at.as_ref().and_then(second)),
+            if generation.ready { "yes" } else { "no" }.to_owned(),
+            printable(&volume.of),
+            or_dash(volume.size_gib.map(|gib| format!("{gib} GiB"))),
+            printable(&volume.snapshot_id),
+            or_dash(volume.image_id.as_deref().map(printable)),
         ]
     };
-    volumes.iter().map(line).collect()
+    generation.volumes.iter().map(line).collect()
 }
 
 /// Returns to an earlier content, and waits for it if that is wanted. Returns the node's id.
@@ -70,8 +57,10 @@ pub fn roll_back(
     options: &WaitOptions,
 ) -> Result<String, Failure> {
     let target = match to.parse::<u64>() {
-        Ok(generation) => json!({ "generation": generation, "data": data }),
-        Err(_) if to.starts_with("snap-") => json!({ "snapshotId": to, "data": data }),
+        Ok(number) => RollbackRequest { generation: Some(number), snapshot_id: None, data },
+        Err(_) if to.starts_with("snap-") => {
+            RollbackRequest { generation: None, snapshot_id: Some(to.to_owned()), data }
+        }
         Err(_) => {
             let why = format!(
                 "{} is neither a generation nor a snapshot; see: holdfast node generations {name}",
@@ -82,7 +71,7 @@ pub fn roll_back(
     };
     let node = client.find(name)?;
     let path = format!("/holdfast/v1/nodes/{}/rollback", node.id);
-    client.send("POST", &path, Some(&target))?;
+    client.tell("POST", &path, Some(&target))?;
     if wait::is_wanted(options) {
         wait::wait(client, &node.id, Until::Active, options.timeout)?;
     }

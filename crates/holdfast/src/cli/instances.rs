@@ -3,9 +3,8 @@
 use super::arguments::{InstanceCommand, InstanceVerb};
 use super::client::printable;
 use super::local_tables;
-use holdfast_terminal::{Code, Failure};
-use holdfast_terminal::{confirm, print, print_line_of_json};
-use serde_json::Value;
+use holdfast_terminal::{Code, Failure, confirm, print, print_line_of_json};
+use holdfast_wire::local::LocalInstance;
 
 fn path() -> String {
     format!("{}/instances", holdfast_api::LOCAL)
@@ -16,11 +15,9 @@ pub fn run(command: &InstanceCommand) -> Result<(), Failure> {
     let client = command.server.client()?;
     match &command.verb {
         InstanceVerb::List => {
-            let answer = client.get(&path())?;
-            let instances = answer.get("items").and_then(Value::as_array).cloned();
-            let instances = instances.unwrap_or_default();
+            let instances: Vec<LocalInstance> = client.items(&path())?;
             if command.json {
-                return print_line_of_json(&Value::Array(instances));
+                return print_line_of_json(&instances);
             }
             print(&local_tables::local_instances(&instances))
         }
@@ -34,7 +31,7 @@ pub fn run(command: &InstanceCommand) -> Result<(), Failure> {
             if !yes && !confirm(&question)? {
                 return Err(Failure::new(Code::Failed, "nothing was ended".to_owned()));
             }
-            client.send("DELETE", &format!("{}/{instance}", path()), None)?;
+            client.order("DELETE", &format!("{}/{instance}", path()))?;
             print(&format!("Ended {instance}. Its volumes are kept: holdfast local volume list\n"))
         }
     }

@@ -3,34 +3,12 @@
 use super::arguments::{ALL, MarketCommand, MarketSetting, MarketVerb, Number, Price};
 use super::client::{Client, printable};
 use super::tables;
-use holdfast_terminal::{Code, Failure};
-use holdfast_terminal::{complain, print, print_json};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-
-/// A market, as the server tells of it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Shown {
-    /// Its instance type.
-    pub instance_type: String,
-    /// Its zone.
-    pub zone: String,
-    /// `spot` or `on-demand`.
-    pub lifecycle: String,
-    /// US dollars for an hour.
-    pub hourly_usd: f64,
-    /// What it usually costs.
-    pub usual_usd: f64,
-    /// How many instances it takes.
-    pub capacity: Option<u32>,
-    /// How many you may have.
-    pub quota: Option<u32>,
-    /// What runs in it.
-    pub instances: Vec<String>,
-    /// Whether something was set.
-    pub changed: bool,
-}
+use holdfast_terminal::{Code, Failure, complain, print, print_json};
+use holdfast_wire::Lifecycle;
+use holdfast_wire::local::{
+    BeyondCapacity, LocalMarket, MarketChange, MarketRequest, MarketSetting as Set,
+};
+use std::collections::BTreeSet;
 
 /// Does what a market command says.
 pub fn run(command: &MarketCommand) -> Result<(), Failure> {
@@ -54,56 +32,43 @@ fn list(
     changed: bool,
     as_json: bool,
 ) -> Result<(), Failure> {
-    let mut response = client.get(&path())?;
-    let items = response.get_mut("items").map(Value::take).unwrap_or_default();
-    let Value::Array(mut items) = items else { return Err(other_version()) };
-    for (what, member, asked) in
-        [("instance type", "instanceType", instance_type), ("zone", "zone", zone)]
-    {
-        let mut known: Vec<&str> = items.iter().filter_map(|i| i[member].as_str()).collect();
-        if asked != ALL && !known.contains(&asked) {
-            known.dedup();
-            known.sort_unstable();
-            known.dedup();
-            let why = format!("there is no {what} {asked}; there are {}", known.join(", "));
-            return Err(Failure::new(Code::Usage, why));
-        }
-    }
-    let is = |item: &Value, member: &str, asked: &str| asked == ALL || item[member] == asked;
-    items.retain(|i| is(i, "instanceType", instance_type) && is(i, "zone", zone));
-    let markets = read(&Value::Array(items.clone()))?;
-    let shown = |place: &Shown| {
-        let twins = markets.iter().filter(|m| m.is_at(place));
-        !changed || twins.into_iter().any(|m| m.changed)
+    let mut markets: Vec<LocalMarket> = client.items(&path())?;
+    check("instance type", instance_type, markets.iter().map(|m| m.instance_type.as_str()))?;
+    check("zone", zone, markets.iter().map(|m| m.zone.as_str()))?;
+    let is = |found: &str, asked: &str| asked == ALL || found == asked;
+    markets.retain(|m| is(&m.instance_type, instance_type) && is(&m.zone, zone));
+    let shown = |place: &&LocalMarket| {
+        let mut twins = markets.iter().filter(|m| is_same_place(m, place));
+        !changed || twins.any(|m| m.changed)
     };
+    let kept: Vec<LocalMarket> = markets.iter().filter(shown).cloned().collect();
     if as_json {
-        let kept = items.into_iter().zip(&markets).filter(|(_, m)| shown(m)).map(|(i, _)| i);
-        return print_json(&kept.collect());
+        return print_json(&kept);
     }
-    let kept: Vec<Shown> = markets.iter().filter(|m| shown(m)).cloned().collect();
     if kept.is_empty() {
         return print("Nothing was set: every market is as usual.\n");
     }
     print(&in_a_table(&kept))
 }
 
-impl Shown {
-    /// Whether both are of one type and zone.
-    fn is_at(&self, other: &Shown) -> bool {
-        self.instance_type == other.instance_type && self.zone == other.zone
+/// Refuses what there is not, and names what there is.
+fn check<'a>(what: &str, asked: &str, found: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
+    let known: BTreeSet<&str> = found.collect();
+    if asked == ALL || known.contains(asked) {
+        return Ok(());
     }
+    let known: Vec<&str> = known.into_iter().collect();
+    let why = format!("there is no {what} {asked}; there are {}", known.join(", "));
+    Err(Failure::new(Code::Usage, why))
 }
 
-fn read(markets: &Value) -> Result<Vec<Shown>, Failure> {
-    Vec::<Shown>::deserialize(markets).map_err(|_| other_version())
-}
-
-fn other_version() -> Failure {
-    Failure::new(Code::Failed, "the server has another version than this command")
+/// Whether both are of one type and zone.
+fn is_same_place(one: &LocalMarket, other: &LocalMarket) -> bool {
+    one.instance_type == other.instance_type && one.zone == other.zone
 }
 
 /// Markets in a table, spot and on-demand of a type and zone in one line.
-fn in_a_table(markets: &[Shown]) -> String {
+fn in_a_table(markets: &[LocalMarket]) -> String {
     let header = tables::words(&[
         "TYPE",
         "ZONE",
@@ -117,7 +82,7 @@ fn in_a_table(markets: &[Shown]) -> String {
         "RUN",
     ]);
     let number = |n: Option<u32>| n.map_or_else(|| "any".to_owned(), |n| n.to_string());
-    let cells = |market: Option<&Shown>| match market {
+    let cells = |market: Option<&LocalMarket>| match market {
         None => ["-", "-", "-", "-"].map(str::to_owned),
         Some(m) => {
             // What was set is marked: the rest is as usual.
@@ -132,15 +97,16 @@ fn in_a_table(markets: &[Shown]) -> String {
     };
     let mut rows = Vec::new();
     for (index, first) in markets.iter().enumerate() {
-        if markets[..index].iter().any(|m| m.is_at(first)) {
+        if markets[..index].iter().any(|m| is_same_place(m, first)) {
             continue;
         }
-        let of = |lifecycle: &str| {
-            cells(markets.iter().find(|m| m.is_at(first) && m.lifecycle == lifecycle))
+        let of = |lifecycle: Lifecycle| {
+            let mut places = markets.iter().filter(|m| is_same_place(m, first));
+            cells(places.find(|m| m.lifecycle == lifecycle))
         };
         let mut row = vec![printable(&first.instance_type), printable(&first.zone)];
-        row.extend(of("spot"));
-        row.extend(of("on-demand"));
+        row.extend(of(Lifecycle::Spot));
+        row.extend(of(Lifecycle::OnDemand));
         rows.push(row);
     }
     tables::table(header, rows)
@@ -148,61 +114,55 @@ fn in_a_table(markets: &[Shown]) -> String {
 
 fn set(client: &Client, setting: &MarketSetting, as_json: bool) -> Result<(), Failure> {
     let body = body(setting)?;
-    let mut response = client.send("PUT", &path(), Some(&body))?;
-    let item = response.pointer_mut("/items/0").map(Value::take).unwrap_or_default();
+    let set = client.ask::<Set>("PUT", &path(), Some(&body))?.item;
     if as_json {
-        return print_json(&item);
+        return print_json(&set);
     }
-    print(&in_a_table(&read(&item["markets"])?))?;
-    for line in beyond(&item["beyondCapacity"], setting) {
+    print(&in_a_table(&set.markets))?;
+    for line in beyond(&set.beyond_capacity, setting) {
         complain(&line);
     }
     Ok(())
 }
 
-fn body(setting: &MarketSetting) -> Result<Value, Failure> {
-    let change = |capacity: Option<Number>, quota: Option<Number>, price: Option<Price>| {
-        let mut members = Map::new();
-        let mut put = |name: &str, value: Option<Value>| {
-            members.extend(value.map(|v| (name.to_owned(), v)));
+fn body(setting: &MarketSetting) -> Result<MarketRequest, Failure> {
+    let change =
+        |capacity: Option<Number>, quota: Option<Number>, price: Option<Price>| MarketChange {
+            capacity: capacity.map(|n| n.0),
+            quota: quota.map(|n| n.0),
+            hourly_usd: price.map(|p| p.0),
         };
-        put("capacity", capacity.map(|n| json!(n.0)));
-        put("quota", quota.map(|n| json!(n.0)));
-        put("hourlyUsd", price.map(|p| json!(p.0)));
-        members
-    };
     let s = setting;
     let spot = change(s.spot_capacity, s.spot_quota.or(s.quota), s.price);
     let on_demand = change(s.on_demand_capacity, s.on_demand_quota.or(s.quota), s.on_demand_price);
-    if spot.is_empty() && on_demand.is_empty() && !s.usual && !s.interrupt {
+    let nothing = MarketChange::default();
+    if spot == nothing && on_demand == nothing && !s.usual && !s.interrupt {
         let why = "nothing to set: give --spot-capacity, --price, --quota, --on-demand-capacity, \
                    --on-demand-price or --usual";
         return Err(Failure::new(Code::Usage, why));
     }
-    Ok(json!({
-        "instanceType": s.instance_type,
-        "zone": s.zone,
-        "spot": spot,
-        "onDemand": on_demand,
-        "usual": s.usual,
-        "interrupt": s.interrupt,
-        "noticeMs": s.notice.map(|n| u64::try_from(n.as_millis()).unwrap_or(u64::MAX)),
-    }))
+    Ok(MarketRequest {
+        instance_type: s.instance_type.clone(),
+        zone: s.zone.clone(),
+        spot,
+        on_demand,
+        usual: s.usual,
+        interrupt: s.interrupt,
+        notice_ms: s.notice.map(|n| u64::try_from(n.as_millis()).unwrap_or(u64::MAX)),
+    })
 }
 
 /// What runs although there is no room for it, and what becomes of it.
-fn beyond(found: &Value, setting: &MarketSetting) -> Vec<String> {
-    let found = found.as_array().cloned().unwrap_or_default();
+fn beyond(found: &[BeyondCapacity], setting: &MarketSetting) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut runs_on = false;
-    for item in &found {
-        let text = |member: &str| item[member].as_str().map(printable).unwrap_or_default();
-        let mut who = text("instanceId");
-        if item["nodeName"].is_string() {
-            who = format!("{who} of {}", text("nodeName"));
+    for item in found {
+        let mut who = printable(&item.instance_id);
+        if let Some(name) = &item.node_name {
+            who = format!("{who} of {}", printable(name));
         }
-        let taken = item["interrupted"] == true;
-        lines.push(match (taken, text("lifecycle") == "spot") {
+        let is_spot = item.lifecycle == Lifecycle::Spot;
+        lines.push(match (item.interrupted, is_spot) {
             (true, _) if setting.notice.is_some() => {
                 format!("{who}: no room for it any more; it has its notice")
             }
@@ -210,7 +170,7 @@ fn beyond(found: &Value, setting: &MarketSetting) -> Vec<String> {
             (false, true) => format!("{who}: no room for it any more; it runs on for now"),
             (false, false) => format!("{who}: on-demand is never taken back; it runs on"),
         });
-        runs_on |= !taken && item["lifecycle"] == "spot";
+        runs_on |= !item.interrupted && is_spot;
     }
     if runs_on && !setting.interrupt {
         lines.push("Take back what runs on with --interrupt, or wait until it ends.".to_owned());

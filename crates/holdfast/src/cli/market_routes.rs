@@ -1,80 +1,46 @@
 //! The server's side of `holdfast local market`.
 
 use super::arguments::ALL;
-use super::host::{Local, MAX_NOTICE_MS, failed, read};
-use axum::body::Bytes;
+use super::host::{Local, MAX_NOTICE_MS, failed};
 use axum::extract::State;
 use axum::http::StatusCode;
-use holdfast_api::{Answer, Failure, node_name};
-use holdfast_cloud_local::{LocalCloud, LocalError, MarketChange, MarketView};
+use holdfast_api::{Answer, Failure, Sent, holder, lifecycle, node_name};
+use holdfast_cloud_local::{LocalCloud, LocalError, MarketView};
 use holdfast_controller::Handle;
 use holdfast_model::{InstanceId, Lifecycle};
-use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value, json};
+use holdfast_wire::Answered;
+use holdfast_wire::local::{
+    BeyondCapacity, LocalMarket, MarketChange, MarketRequest, MarketSetting,
+};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// What is to change; members that are left out stay, null means the usual.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Setting {
-    /// An instance type, or `all`.
-    instance_type: String,
-    /// A zone, or `all`.
-    zone: String,
-    #[serde(default)]
-    spot: Change,
-    #[serde(default)]
-    on_demand: Change,
-    /// Forget first what was set before.
-    #[serde(default)]
-    usual: bool,
-    /// Take back the spot instances for which there is no room any more.
-    #[serde(default)]
-    interrupt: bool,
-    /// Announced this many milliseconds before.
-    #[serde(default)]
-    notice_ms: Option<u64>,
-}
-
-#[derive(Deserialize, Default, Clone, Copy)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct Change {
-    #[serde(deserialize_with = "given")]
-    capacity: Option<Option<u32>>,
-    #[serde(deserialize_with = "given")]
-    quota: Option<Option<u32>>,
-    #[serde(deserialize_with = "given")]
-    hourly_usd: Option<Option<f64>>,
-}
-
-/// Tells null from a member that is left out.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(from).map(Some)
-}
-
-impl Change {
-    fn after(self, usual: bool) -> MarketChange {
-        let or_usual = |given: Option<Option<u32>>| given.or(usual.then_some(None));
-        MarketChange {
-            capacity: or_usual(self.capacity),
-            quota: or_usual(self.quota),
-            hourly_usd: self.hourly_usd.or(usual.then_some(None)),
-        }
+/// What a change means for the cloud; what is as usual is forgotten.
+fn meant(change: MarketChange, usual: bool) -> holdfast_cloud_local::MarketChange {
+    let or_usual = |given: Option<Option<u32>>| given.or(usual.then_some(None));
+    holdfast_cloud_local::MarketChange {
+        capacity: or_usual(change.capacity),
+        quota: or_usual(change.quota),
+        hourly_usd: change.hourly_usd.or(usual.then_some(None)),
     }
 }
 
 /// Every market.
-pub async fn list(State(local): State<Local>) -> Result<Answer, Failure> {
+#[utoipa::path(get, path = "/markets", tag = "local",
+    responses((status = 200, body = Answered<LocalMarket>)))]
+pub async fn list(State(local): State<Local>) -> Result<Answer<LocalMarket>, Failure> {
     let markets = blocking(&local.cloud, |cloud| cloud.markets()).await?;
     Ok(Answer::items("holdfast:market", markets.iter().map(shown).collect()))
 }
 
 /// Changes markets, and says what runs beyond what they take.
-pub async fn set(State(local): State<Local>, body: Bytes) -> Result<Answer, Failure> {
-    let like =
-        "{\"instanceType\": \"t3.small\", \"zone\": \"local-1a\", \"spot\": {\"capacity\": 0}}";
-    let setting: Setting = read(&body, like)?;
+#[utoipa::path(put, path = "/markets", tag = "local",
+    request_body = MarketRequest,
+    responses((status = 200, body = Answered<MarketSetting>)))]
+pub async fn set(
+    State(local): State<Local>,
+    Sent(setting): Sent<MarketRequest>,
+) -> Result<Answer<MarketSetting>, Failure> {
     if setting.notice_ms.is_some_and(|n| n > MAX_NOTICE_MS) {
         let why = format!("a notice is at most {MAX_NOTICE_MS} milliseconds");
         return Err(Failure::bad_request(why));
@@ -85,28 +51,24 @@ pub async fn set(State(local): State<Local>, body: Bytes) -> Result<Answer, Fail
     let notice = setting.notice_ms.map(Duration::from_millis);
     let interrupt = setting.interrupt;
     let changed = blocking(&local.cloud, move |cloud| {
-        let meant = all.iter().filter(|v| is_meant(v, &asked.0, &asked.1));
-        let changes: Vec<_> = meant
+        let asked = all.iter().filter(|v| is_meant(v, &asked.0, &asked.1));
+        let changes: Vec<_> = asked
             .map(|view| {
                 let change = match view.market.lifecycle {
                     Lifecycle::Spot => setting.spot,
                     Lifecycle::OnDemand => setting.on_demand,
                 };
-                (view.market.clone(), change.after(setting.usual))
+                (view.market.clone(), meant(change, setting.usual))
             })
             .collect();
         cloud.change_markets(&changes)
     })
     .await?;
     // Named before anything is taken back: a node that has lost its instance soon holds none.
-    let mut beyond: Vec<(InstanceId, Value)> = changed
+    let mut beyond: Vec<BeyondCapacity> = changed
         .iter()
         .flat_map(|view| view.beyond_capacity().iter().map(move |id| (view, id)))
-        .map(|(view, id)| {
-            let mut item = named(&local.handle, id);
-            item["lifecycle"] = json!(view.market.lifecycle);
-            (id.clone(), item)
-        })
+        .map(|(view, id)| named(&local.handle, id, view.market.lifecycle))
         .collect();
     let (changed, taken) = blocking(&local.cloud, move |cloud| {
         let taken = if interrupt { take_back(cloud, &changed, notice) } else { Vec::new() };
@@ -114,14 +76,11 @@ pub async fn set(State(local): State<Local>, body: Bytes) -> Result<Answer, Fail
     })
     .await?;
     local.handle.catalogue_changed();
-    for (id, item) in &mut beyond {
-        item["interrupted"] = json!(taken.contains(id));
+    for item in &mut beyond {
+        item.interrupted = taken.iter().any(|id| id.0 == item.instance_id);
     }
-    let beyond: Vec<Value> = beyond.into_iter().map(|(_, item)| item).collect();
-    let item = json!({
-        "markets": changed.iter().map(shown).collect::<Vec<_>>(),
-        "beyondCapacity": beyond,
-    });
+    let markets = changed.iter().map(shown).collect();
+    let item = MarketSetting { markets, beyond_capacity: beyond };
     Ok(Answer::item("holdfast:marketSetting", item))
 }
 
@@ -167,34 +126,34 @@ fn check(all: &[MarketView], instance_type: &str, zone: &str) -> Result<(), Fail
     Ok(())
 }
 
-fn shown(view: &MarketView) -> Value {
-    json!({
-        "instanceType": view.market.instance_type,
-        "zone": view.market.zone,
-        "lifecycle": view.market.lifecycle,
-        "hourlyUsd": view.hourly_usd,
-        "usualUsd": view.usual_usd,
-        "capacity": view.capacity,
-        "quota": view.quota,
-        "instances": view.instances,
-        "changed": view.is_changed(),
-    })
+fn shown(view: &MarketView) -> LocalMarket {
+    LocalMarket {
+        instance_type: view.market.instance_type.clone(),
+        zone: view.market.zone.0.clone(),
+        lifecycle: lifecycle(view.market.lifecycle),
+        hourly_usd: view.hourly_usd,
+        usual_usd: view.usual_usd,
+        capacity: view.capacity,
+        quota: view.quota,
+        instances: view.instances.iter().map(|id| id.0.clone()).collect(),
+        changed: view.is_changed(),
+    }
 }
 
-/// An instance with the node that it is of.
-fn named(handle: &Handle, id: &InstanceId) -> Value {
-    let mut item = Map::new();
-    item.insert("instanceId".to_owned(), json!(id));
+/// An instance that is not interrupted yet, with the node that it is of.
+fn named(handle: &Handle, id: &InstanceId, of: Lifecycle) -> BeyondCapacity {
     let node = handle.look(|view| {
-        let holds = |r: &holdfast_model::Record| r.holder.as_ref().is_some_and(|h| &h.id == id);
-        let node = view.nodes.values().find(|n| holds(&n.record));
-        node.map(|n| (n.record.id.clone(), node_name(&n.record).to_owned()))
+        let node = view.nodes.values().find(|n| holder(&n.record) == Some(id));
+        node.map(|n| (n.record.id.0.clone(), node_name(&n.record).to_owned()))
     });
-    if let Some((id, name)) = node {
-        item.insert("nodeId".to_owned(), json!(id));
-        item.insert("nodeName".to_owned(), json!(name));
+    let (node_id, node_name) = node.unzip();
+    BeyondCapacity {
+        instance_id: id.0.clone(),
+        node_id,
+        node_name,
+        lifecycle: lifecycle(of),
+        interrupted: false,
     }
-    Value::Object(item)
 }
 
 async fn blocking<R: Send + 'static>(

@@ -1,13 +1,16 @@
 //! `holdfast node …`.
 
 use super::arguments::{KeepOptions, NodeCommand, NodeVerb, NodeVolumeVerb, WaitOptions};
-use super::client::{Client, Summary, printable};
+use super::client::{Client, printable};
 use super::wait::{self, Until};
 use super::{deallocation, events, exec, generations, spec, tables};
-use holdfast_terminal::{Code, Failure};
-use holdfast_terminal::{complain, confirm, print, print_json};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use holdfast_terminal::{Code, Failure, complain, confirm, print, print_json};
+use holdfast_wire::local::{Interruption, InterruptionRequest};
+use holdfast_wire::{
+    Choice, Deallocation, DecisionRequest, Deletion, ManagedInstance, Node, NodeRequest,
+    NodeSummary,
+};
+use serde_json::Value;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -41,7 +44,7 @@ pub fn run(command: &NodeCommand) -> Result<ExitCode, Failure> {
             let id = deallocation::delete_volume(&asked.client, name, volume, *yes)?;
             asked.tell(&id)?;
         }
-        NodeVerb::Decide { name, choice } => asked.decide(name, choice.word())?,
+        NodeVerb::Decide { name, choice } => asked.decide(name, choice.meant())?,
         NodeVerb::Events { name, follow, limit } => {
             let node = asked.client.find(name)?;
             events::show(&asked.client, &node.id, *follow, *limit, asked.json)?;
@@ -59,25 +62,21 @@ struct Asked {
 }
 
 /// Says what the server says beside its answer.
-fn remark(response: &Value) {
-    let message = response.pointer("/status/message").and_then(Value::as_str).unwrap_or_default();
-    if let Some(remarks) = message.strip_prefix("OK; ") {
-        complain(&printable(remarks));
+fn remark(remark: Option<String>) {
+    if let Some(remark) = remark {
+        complain(&printable(&remark));
     }
 }
 
 impl Asked {
     fn create(&self, file: &Path, options: &WaitOptions) -> Result<(), Failure> {
-        let document = read_spec(file)?;
-        let body = json!({ "managedInstance": document });
-        let mut response = self.client.send("POST", NODES, Some(&body))?;
-        let item = response.pointer_mut("/items/0").map(Value::take).unwrap_or_default();
-        let id = item["id"].as_str().ok_or_else(|| {
-            Failure::new(Code::Failed, "the server made a node and did not say which")
-        })?;
+        let body = NodeRequest { managed_instance: read_spec(file)? };
+        let made = self.client.ask::<Node>("POST", NODES, Some(&body))?;
+        let id = made.item.id.as_str();
         if !self.json {
-            complain(&format!("made {} ({id})", item["name"].as_str().unwrap_or_default()));
-            remark(&response);
+            let name = made.item.document.0.get("name").and_then(Value::as_str);
+            complain(&format!("made {} ({id})", name.unwrap_or_default()));
+            remark(made.remark);
         }
         if wait::is_wanted(options) {
             wait::wait(&self.client, id, Until::Active, options.timeout)?;
@@ -87,28 +86,23 @@ impl Asked {
 
     fn list(&self, all: bool) -> Result<(), Failure> {
         let nodes = self.client.nodes(all)?;
-        if self.json {
-            return print_json(&Value::Array(nodes));
-        }
-        let nodes: Vec<Summary> =
-            nodes.into_iter().filter_map(|n| Summary::deserialize(n).ok()).collect();
-        print(&tables::list(&nodes))
+        if self.json { print_json(&nodes) } else { print(&tables::list(&nodes)) }
     }
 
     fn show(&self, name: &str) -> Result<(), Failure> {
         let found = self.client.find(name)?;
-        let (node, item) = self.client.whole(&found.id)?;
-        if self.json { print_json(&item) } else { print(&tables::show(&node, wait::now())) }
+        let node = self.client.whole(&found.id)?;
+        if self.json { print_json(&node) } else { print(&tables::show(&node, wait::now())) }
     }
 
     fn update(&self, name: &str, file: &Path) -> Result<(), Failure> {
-        let document = read_spec(file)?;
+        let body = NodeRequest { managed_instance: read_spec(file)? };
         let node = self.client.find(name)?;
-        let body = json!({ "managedInstance": document });
-        let response = self.client.send("PUT", &format!("{NODES}/{}", node.id), Some(&body))?;
+        let path = format!("{NODES}/{}", node.id);
+        let changed = self.client.ask::<Node>("PUT", &path, Some(&body))?;
         if !self.json {
             complain("changed; it takes effect at the next replacement");
-            remark(&response);
+            remark(changed.remark);
         }
         self.tell(&node.id)
     }
@@ -121,7 +115,7 @@ impl Asked {
         options: &WaitOptions,
     ) -> Result<(), Failure> {
         let node = self.client.find(name)?;
-        self.client.send("PUT", &format!("{NODES}/{}/{word}", node.id), None)?;
+        self.client.order("PUT", &format!("{NODES}/{}/{word}", node.id))?;
         if wait::is_wanted(options) {
             wait::wait(&self.client, &node.id, until, options.timeout)?;
         }
@@ -132,7 +126,8 @@ impl Asked {
         let node = self.client.find(name)?;
         let millis = notice.map(|n| u64::try_from(n.as_millis()).unwrap_or(u64::MAX));
         let path = format!("{}/nodes/{}/interrupt", holdfast_api::LOCAL, node.id);
-        self.client.send("POST", &path, Some(&json!({ "noticeMs": millis })))?;
+        let body = InterruptionRequest { notice_ms: millis };
+        self.client.ask::<Interruption>("POST", &path, Some(&body))?;
         if !self.json {
             let how = notice.map_or("its power was cut".to_owned(), |n| {
                 format!(
@@ -165,14 +160,15 @@ impl Asked {
         if !yes && !confirm(&format!("Delete {title}{}?", what_goes(keep)))? {
             return Err(Failure::new(Code::Failed, "nothing was deleted"));
         }
-        let body = json!({ "deallocationConfig": {
-            "shouldTerminateInstance": !keep.keep_instance,
-            "shouldDeleteVolumes": !keep.keep_volumes,
-            "shouldDeleteSnapshots": !keep.keep_snapshots,
-            "shouldDeleteImages": !keep.keep_images,
-            "shouldDeleteNetworkInterfaces": !keep.keep_interface,
-        } });
-        self.client.send("DELETE", &format!("{NODES}/{}", node.id), Some(&body))?;
+        let chosen = Deallocation {
+            should_terminate_instance: Some(!keep.keep_instance),
+            should_delete_volumes: Some(!keep.keep_volumes),
+            should_delete_snapshots: Some(!keep.keep_snapshots),
+            should_delete_images: Some(!keep.keep_images),
+            should_delete_network_interfaces: Some(!keep.keep_interface),
+        };
+        let body = Deletion { deallocation_config: Some(chosen) };
+        self.client.tell("DELETE", &format!("{NODES}/{}", node.id), Some(&body))?;
         if wait::is_wanted(options) {
             wait::wait(&self.client, &node.id, Until::Gone, options.timeout)?;
         }
@@ -180,7 +176,8 @@ impl Asked {
             // Nothing of it waits for anything.
             Err(failure) if failure.code == Code::NoSuchNode => {
                 if self.json {
-                    let gone = json!({ "id": node.id, "name": node.name, "status": "DEALLOCATED" });
+                    let status = "DEALLOCATED".to_owned();
+                    let gone = NodeSummary { status, given_up: true, ..node };
                     return print_json(&gone);
                 }
                 print(&format!("{title} is deleted\n"))
@@ -189,42 +186,39 @@ impl Asked {
         }
     }
 
-    fn decide(&self, name: &str, choice: &str) -> Result<(), Failure> {
+    fn decide(&self, name: &str, choice: Choice) -> Result<(), Failure> {
         let node = self.client.find(name)?;
         let path = format!("/holdfast/v1/nodes/{}/decide", node.id);
-        self.client.send("POST", &path, Some(&json!({ "choice": choice })))?;
+        self.client.tell("POST", &path, Some(&DecisionRequest { choice }))?;
         self.tell(&node.id)
     }
 
     /// Says how a node is now: a line for people, the node in short for programs.
     fn tell(&self, id: &str) -> Result<(), Failure> {
-        let (node, mut item) = self.client.whole(id)?;
-        if !self.json {
-            let Summary { status, private_ip, market, .. } = &node.summary;
-            let mut line = format!("{} ({id}) is {status}", tables::title(&node.summary));
-            if let Some(market) = market {
-                line.push_str(&format!(" on {market}"));
-            }
-            if let Some(ip) = private_ip {
-                line.push_str(&format!(", {ip}"));
-            }
-            return print(&(line + "\n"));
+        let node = self.client.whole(id)?.summary;
+        if self.json {
+            return print_json(&node);
         }
-        if let Value::Object(members) = &mut item {
-            for large in ["record", "instance", "volumes", "image"] {
-                members.remove(large);
-            }
+        let mut line = format!("{} ({id}) is {}", tables::title(&node), node.status);
+        if let Some(market) = node.market {
+            line.push_str(&format!(" on {market}"));
         }
-        print_json(&item)
+        if let Some(ip) = node.private_ip {
+            line.push_str(&format!(", {ip}"));
+        }
+        print(&(line + "\n"))
     }
 }
 
-fn read_spec(file: &Path) -> Result<Value, Failure> {
+fn read_spec(file: &Path) -> Result<ManagedInstance, Failure> {
     let found = spec::read(file)?;
     for remark in &found.remarks {
         complain(&format!("holdfast: {}: {remark}", file.display()));
     }
-    Ok(found.document)
+    match found.document {
+        Value::Object(members) => Ok(ManagedInstance(members)),
+        _ => Err(Failure::new(Code::Usage, format!("{}: is no spec", file.display()))),
+    }
 }
 
 fn what_goes(keep: KeepOptions) -> String {

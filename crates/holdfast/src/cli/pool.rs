@@ -2,9 +2,8 @@
 
 use super::arguments::PoolCommand;
 use super::client::Client;
-use holdfast_terminal::Failure;
-use holdfast_terminal::{print, print_json};
-use serde_json::Value;
+use holdfast_terminal::{Failure, print, print_json};
+use holdfast_wire::local::Pool;
 
 /// Shows it.
 pub fn run(command: &PoolCommand) -> Result<(), Failure> {
@@ -13,44 +12,40 @@ pub fn run(command: &PoolCommand) -> Result<(), Failure> {
 }
 
 /// The pool as the server shows it.
-pub fn look(client: &Client) -> Result<Value, Failure> {
-    let mut response = client.get(&format!("{}/pool", holdfast_api::LOCAL))?;
-    Ok(response.pointer_mut("/items/0").map(Value::take).unwrap_or_default())
+pub fn look(client: &Client) -> Result<Pool, Failure> {
+    client.item(&format!("{}/pool", holdfast_api::LOCAL))
 }
 
-fn show(pool: &Value) -> String {
-    let size = |member: &str| gib(pool[member].as_u64().unwrap_or_default());
+fn show(pool: &Pool) -> String {
     format!(
         "pool          {}, {} used, {} free\n\
          disk          {} taken by the pool, {} free\n\
          promised      {}\n",
-        size("totalBytes"),
-        size("usedBytes"),
-        size("freeBytes"),
-        size("fileBytes"),
-        size("diskFreeBytes"),
+        gib(pool.total_bytes),
+        gib(pool.used_bytes),
+        gib(pool.free_bytes),
+        gib(pool.file_bytes),
+        gib(pool.disk_free_bytes),
         promised(pool),
     )
 }
 
 /// What was promised, in a sentence.
-pub fn promised(pool: &Value) -> String {
-    let bytes = |member: &str| pool[member].as_u64().unwrap_or_default();
-    let overcommit = pool["overcommit"].as_f64().unwrap_or_default();
-    let rule = if overcommit > 1.0 {
-        format!("up to {overcommit} times as much may be promised")
+pub fn promised(pool: &Pool) -> String {
+    let rule = if pool.overcommit > 1.0 {
+        format!("up to {} times as much may be promised", pool.overcommit)
     } else {
         "never more than that is promised".to_owned()
     };
-    let beyond = if bytes("promisedBytes") > bytes("thereBytes") {
+    let beyond = if pool.promised_bytes > pool.there_bytes {
         "; IF ALL VOLUMES BECOME FULL, WRITES TO THEM FAIL"
     } else {
         ""
     };
     format!(
         "{} to volumes, {} are there; {rule}{beyond}",
-        gib(bytes("promisedBytes")),
-        gib(bytes("thereBytes"))
+        gib(pool.promised_bytes),
+        gib(pool.there_bytes)
     )
 }
 

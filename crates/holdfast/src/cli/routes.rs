@@ -1,56 +1,49 @@
 //! The server's routes that speak to this host's cloud: interruptions, and where a node runs.
 
-use super::host::{Local, MAX_NOTICE_MS, failed, instance, read};
+use super::host::{Local, MAX_NOTICE_MS, failed, instance};
 use super::{instance_routes, market_routes, pool_routes, unaccounted_routes, volume_routes};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::{delete, get, post};
-use axum::{Router, body::Bytes};
-use holdfast_api::{Answer, Failure};
+use holdfast_api::{Answer, Failure, Sent};
 use holdfast_cloud_local::{LocalCloud, LocalError};
 use holdfast_controller::Handle;
 use holdfast_model::{ErrorClass, NodeId};
-use serde::Deserialize;
-use serde_json::json;
+use holdfast_wire::Answered;
+use holdfast_wire::local::{Interruption, InterruptionRequest, Place};
 use std::time::Duration;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// The routes.
-pub fn routes(cloud: LocalCloud, handle: Handle) -> Router {
-    Router::new()
-        .route("/nodes/{id}/interrupt", post(interrupt))
-        .route("/nodes/{id}/exec", get(exec))
-        .route("/markets", get(market_routes::list).put(market_routes::set))
-        .route("/instances", get(instance_routes::list))
-        .route("/instances/{id}", delete(instance_routes::terminate))
-        .route("/pool", get(pool_routes::show))
-        .route("/volumes", get(volume_routes::list).post(volume_routes::make))
-        .route("/volumes/{id}", delete(volume_routes::remove))
-        .route("/volumes/{id}/attach", post(volume_routes::attach))
-        .route("/volumes/{id}/detach", post(volume_routes::detach))
-        .route("/unaccounted", get(unaccounted_routes::list))
-        .route("/unaccounted/{id}", delete(unaccounted_routes::remove))
-        .route("/unaccounted/{id}/adopt", post(unaccounted_routes::adopt))
+pub fn routes(cloud: LocalCloud, handle: Handle) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(interrupt))
+        .routes(routes!(exec))
+        .routes(routes!(market_routes::list, market_routes::set))
+        .routes(routes!(instance_routes::list))
+        .routes(routes!(instance_routes::terminate))
+        .routes(routes!(pool_routes::show))
+        .routes(routes!(volume_routes::list, volume_routes::make))
+        .routes(routes!(volume_routes::remove))
+        .routes(routes!(volume_routes::attach))
+        .routes(routes!(volume_routes::detach))
+        .routes(routes!(unaccounted_routes::list))
+        .routes(routes!(unaccounted_routes::remove))
+        .routes(routes!(unaccounted_routes::adopt))
         .with_state(Local { cloud: cloud.clone(), handle })
         .merge(super::address_routes::routes(cloud))
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Interruption {
-    /// Announced this many milliseconds before; without it: now, without notice.
-    notice_ms: Option<u64>,
-}
-
+/// Takes a node's instance away, as a spot market does: with notice, or by cutting its power.
+#[utoipa::path(post, path = "/nodes/{id}/interrupt", tag = "local",
+    params(("id" = String, Path, description = "The node's id")),
+    request_body = InterruptionRequest,
+    responses((status = 200, body = Answered<Interruption>)))]
 async fn interrupt(
     State(local): State<Local>,
     Path(id): Path<String>,
-    body: Bytes,
-) -> Result<Answer, Failure> {
-    let asked: Interruption = if body.trim_ascii().is_empty() {
-        Interruption::default()
-    } else {
-        read(&body, "{\"noticeMs\": 120000}, or empty")?
-    };
+    Sent(asked): Sent<InterruptionRequest>,
+) -> Result<Answer<Interruption>, Failure> {
     if asked.notice_ms.is_some_and(|n| n > MAX_NOTICE_MS) {
         let why = format!("a notice is at most {MAX_NOTICE_MS} milliseconds");
         return Err(Failure::bad_request(why));
@@ -60,7 +53,10 @@ async fn interrupt(
     let (cloud, cut) = (local.cloud, instance.clone());
     let done = tokio::task::spawn_blocking(move || cloud.interrupt(&cut, notice)).await;
     match done {
-        Ok(Ok(())) => Ok(Answer::item("holdfast:interruption", json!({ "instanceId": instance }))),
+        Ok(Ok(())) => {
+            let item = Interruption { instance_id: instance.0 };
+            Ok(Answer::item("holdfast:interruption", item))
+        }
         Ok(Err(LocalError::Refused(e))) if e.class != ErrorClass::OutcomeUnknown => {
             Err(Failure::new(StatusCode::CONFLICT, "REFUSED", e.to_string()))
         }
@@ -75,10 +71,17 @@ async fn interrupt(
     }
 }
 
-async fn exec(State(local): State<Local>, Path(id): Path<String>) -> Result<Answer, Failure> {
+/// Where a node runs: on this host it can be entered there.
+#[utoipa::path(get, path = "/nodes/{id}/exec", tag = "local",
+    params(("id" = String, Path, description = "The node's id")),
+    responses((status = 200, body = Answered<Place>)))]
+async fn exec(
+    State(local): State<Local>,
+    Path(id): Path<String>,
+) -> Result<Answer<Place>, Failure> {
     let instance = instance(&local.handle, &NodeId(id))?;
     let dir = local.cloud.instance_dir(&instance);
     let dir = dir.to_str().ok_or_else(|| failed("the node's directory is not UTF-8"))?;
-    let item = json!({ "instanceId": instance, "instanceDir": dir });
+    let item = Place { instance_dir: dir.to_owned(), instance_id: instance.0 };
     Ok(Answer::item("holdfast:exec", item))
 }

@@ -1,12 +1,13 @@
 //! What people read.
 
-use super::client::{Summary, Whole, printable};
+use super::client::printable;
 use super::whereabouts;
 use comfy_table::{ContentArrangement, Table, presets};
-use holdfast_model::record::{DataHead, HeldInterface, RootHead};
-use holdfast_model::replacement::{Finished, Replacement};
-use holdfast_model::{Row, Spec, Time, VolumeId};
+use holdfast_model::{Row, Spec, Time};
 use holdfast_terminal::duration;
+use holdfast_wire::record::{DataHead, Finished, HeldInterface, NodeRecord, Replacement, RootHead};
+use holdfast_wire::{NodeSummary, WholeNode, local};
+use serde_json::Value;
 
 /// How many replacements the timeline shows; the record keeps more, for `--json`.
 const TIMELINE: usize = 20;
@@ -35,16 +36,16 @@ pub fn words(texts: &[&str]) -> Vec<String> {
 }
 
 /// A node's name, or its id where it has none.
-pub fn title(node: &Summary) -> String {
+pub fn title(node: &NodeSummary) -> String {
     if node.name.is_empty() { node.id.clone() } else { printable(&node.name) }
 }
 
-fn or_dash(text: Option<String>) -> String {
+pub fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
 
 /// Nodes in a table.
-pub fn list(nodes: &[Summary]) -> String {
+pub fn list(nodes: &[NodeSummary]) -> String {
     if nodes.is_empty() {
         return "There are no nodes. Make one with: holdfast node create -f SPEC\n".to_owned();
     }
@@ -56,7 +57,7 @@ pub fn list(nodes: &[Summary]) -> String {
             node.status.clone(),
             or_dash(node.market.as_ref().map(ToString::to_string)),
             or_dash(node.private_ip.clone()),
-            node.generation.to_string(),
+            or_dash(node.generation.map(|g| g.to_string())),
             node.waits_for.as_deref().map(printable).unwrap_or_default(),
         ]
     });
@@ -64,24 +65,33 @@ pub fn list(nodes: &[Summary]) -> String {
 }
 
 /// Elastic IPs in a table.
-pub fn addresses(addresses: &[serde_json::Value]) -> String {
+pub fn addresses(addresses: &[local::Address]) -> String {
     if addresses.is_empty() {
         let hint = "Allocate one with: holdfast local address allocate";
         return format!("There are no Elastic IPs. {hint}\n");
     }
     let header = words(&["ALLOCATION", "ADDRESS", "INTERFACE", "INSTANCE"]);
-    let names = ["allocationId", "publicIp", "networkInterfaceId", "instanceId"];
-    let cell = |address: &serde_json::Value, name: &str| {
-        or_dash(address.get(name).and_then(|v| v.as_str()).map(printable))
-    };
-    let rows = addresses.iter().map(|a| names.iter().map(|name| cell(a, name)).collect());
+    let rows = addresses.iter().map(|a| {
+        let (interface, instance) = (a.network_interface_id.clone(), a.instance_id.clone());
+        vec![a.allocation_id.clone(), a.public_ip.clone(), or_dash(interface), or_dash(instance)]
+    });
     table(header, rows.collect())
 }
 
+/// What a node's document says, if it can be read.
+pub fn spec(record: &NodeRecord) -> Option<Spec> {
+    Spec::read(&Value::Object(record.document.0.clone())).ok()
+}
+
+/// Where a row stands among the others.
+pub fn place_of(row: &str) -> usize {
+    Row::ALL.iter().position(|known| known.name() == row).unwrap_or(Row::ALL.len())
+}
+
 /// A node with all that is known of it.
-pub fn show(node: &Whole, now: Time) -> String {
+pub fn show(node: &WholeNode, now: Time) -> String {
     let record = &node.record;
-    let spec = record.document.spec().ok();
+    let spec = spec(record);
     let mut text = format!(
         "{} ({})  {}  generation {}\n",
         title(&node.summary),
@@ -89,13 +99,13 @@ pub fn show(node: &Whole, now: Time) -> String {
         node.summary.status,
         record.generation
     );
-    for (label, value) in facts(node, spec.as_deref(), now) {
+    for (label, value) in facts(node, spec.as_ref(), now) {
         text.push_str(&format!("  {label:<11} {value}\n"));
     }
     // What is left of a node that was given up stands above, with the time that it has.
     if !record.deallocated {
         text.push_str("\nVolumes\n");
-        text.push_str(&indented(&volumes(node, spec.as_deref())));
+        text.push_str(&indented(&volumes(node, spec.as_ref())));
     }
     text.push_str("\nReplacements\n");
     text.push_str(&indented(&timeline(node, now)));
@@ -110,12 +120,12 @@ fn indented(text: &str) -> String {
     text.lines().map(|line| format!("  {line}").trim_end().to_owned() + "\n").collect()
 }
 
-fn facts(node: &Whole, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, String)> {
+fn facts(node: &WholeNode, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, String)> {
     let record = &node.record;
     let mut facts = Vec::new();
     if let Some(stuck) = &record.stuck {
-        let since = duration::show(now.since(stuck.since));
-        let row = stuck.row.name();
+        let since = duration::show(now.since(Time(stuck.since)));
+        let row = printable(&stuck.row);
         facts.push(("stuck", format!("{row} for {since}: {}", printable(&stuck.why))));
         if !stuck.choices.is_empty() {
             let words: Vec<&str> = stuck.choices.iter().map(|c| c.word()).collect();
@@ -143,7 +153,8 @@ fn facts(node: &Whole, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, Str
         let what = format!("{}  {}", association.public_ip, association.allocation);
         facts.push(("elastic IP", what));
     }
-    if let Some(pinned) = record.interfaces().next().filter(|_| record.generation > 0) {
+    let pinned = record.interface.iter().chain(&record.secondary).next();
+    if let Some(pinned) = pinned.filter(|_| record.generation > 0) {
         let why = "a kept address cannot leave its zone";
         facts.push(("zone", format!("{}  for good: {why}", pinned.zone)));
     }
@@ -153,11 +164,11 @@ fn facts(node: &Whole, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, Str
     }
     facts.extend(whereabouts::facts(record, spec, now));
     if let Some(holder) = &record.holder {
-        let age = duration::show(now.since(holder.launched_at));
+        let age = duration::show(now.since(Time(holder.launched_at)));
         let state = node.instance.as_ref().map(|i| {
             let why = i.health_why.as_deref().map(printable);
             let why = why.map(|w| format!(" ({w})")).unwrap_or_default();
-            format!(", {}, health {}{why}", word(&i.state), word(&i.health))
+            format!(", {}, health {}{why}", printable(&i.state), printable(&i.health))
         });
         let state = state.unwrap_or_default();
         facts.push(("instance", format!("{} for {age}{state}", holder.id)));
@@ -166,16 +177,10 @@ fn facts(node: &Whole, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, Str
     if !wanted.is_empty() {
         facts.push(("types", printable(&wanted)));
     }
-    facts.push(("created", second(record.created_at)));
-    let changed = second(record.updated_at);
+    facts.push(("created", second(Time(record.created_at))));
+    let changed = second(Time(record.updated_at));
     facts.push(("spec", format!("revision {} of {changed}", record.spec_revision)));
     facts
-}
-
-/// An enum's word on the wire.
-fn word<T: serde::Serialize>(value: &T) -> String {
-    let value = serde_json::to_value(value).unwrap_or_default();
-    value.as_str().unwrap_or("unknown").to_owned()
 }
 
 /// An instant in UTC, to the second.
@@ -184,7 +189,7 @@ fn second(at: Time) -> String {
     format!("{} UTC", text.get(..19).unwrap_or(&text).replace('T', " "))
 }
 
-fn volumes(node: &Whole, spec: Option<&Spec>) -> String {
+fn volumes(node: &WholeNode, spec: Option<&Spec>) -> String {
     let header = words(&["DEVICE", "CONTENT", "SIZE", "ZONE", "STATE", "KEPT", "MOUNTED AT"]);
     let record = &node.record;
     let kept = |kept: Option<bool>| match kept {
@@ -192,27 +197,27 @@ fn volumes(node: &Whole, spec: Option<&Spec>) -> String {
         Some(false) => "no".to_owned(),
         None => "-".to_owned(),
     };
-    let row = |device: String, content: String, id: Option<&VolumeId>, is_kept, mount: String| {
+    let row = |device: String, content: String, id: Option<&String>, is_kept, mount: String| {
         let fact = id.and_then(|id| node.volumes.iter().find(|v| &v.id == id));
         vec![
             device,
             content,
             or_dash(fact.map(|v| format!("{} GiB", v.size_gib))),
-            or_dash(fact.map(|v| v.zone.to_string())),
-            or_dash(fact.map(|v| word(&v.state))),
+            or_dash(fact.map(|v| v.zone.clone())),
+            or_dash(fact.map(|v| v.state.clone())),
             is_kept,
             mount,
         ]
     };
     let (root, content, id) = match &record.root {
         RootHead::Fresh => ("root", "from the spec's image".to_owned(), None),
-        RootHead::Captured { snapshot, image, root_device, .. } => {
+        RootHead::Captured { snapshot, image, root_device } => {
             (root_device.as_str(), format!("{snapshot}, {image}"), None)
         }
         RootHead::Live { volume, root_device, .. } => {
             let id = volume.as_ref();
             let device = root_device.as_deref().unwrap_or("root");
-            (device, id.map_or_else(|| "being made".to_owned(), ToString::to_string), id)
+            (device, id.cloned().unwrap_or_else(|| "being made".to_owned()), id)
         }
     };
     let is_kept = kept(spec.map(|s| s.persistence.root));
@@ -220,7 +225,7 @@ fn volumes(node: &Whole, spec: Option<&Spec>) -> String {
     for data in &record.data {
         let (content, id) = match &data.head {
             DataHead::Fresh => ("not made yet".to_owned(), None),
-            DataHead::Volume { id, .. } => (id.to_string(), Some(id)),
+            DataHead::Volume { id, .. } => (id.clone(), Some(id)),
         };
         let mount = spec.and_then(|s| s.data.iter().find(|d| d.device == data.device));
         let mount = mount.map(|d| &d.mount).or(data.joined.as_ref().map(|j| &j.mount));
@@ -238,42 +243,44 @@ struct Line {
     generations: String,
     market: String,
     began: Time,
-    rows: Vec<(Row, Time, Option<Time>)>,
+    rows: Vec<(String, u64, Option<u64>)>,
     /// When rows that are not done were given up, or now.
     until: Time,
     total: String,
 }
 
 fn finished(f: &Finished) -> Line {
-    let took = duration::show(f.finished_at.since(f.started_at));
+    let took = duration::show(Time(f.finished_at).since(Time(f.started_at)));
     Line {
         number: f.number,
-        why: f.kind.name().to_owned(),
+        why: printable(&f.kind),
         generations: format!("{} > {}", f.from_generation, f.to_generation),
         market: or_dash(f.market.as_ref().map(ToString::to_string)),
-        began: f.started_at,
+        began: Time(f.started_at),
         rows: f.rows.clone(),
-        until: f.finished_at,
+        until: Time(f.finished_at),
         total: if f.completed { took } else { format!("given up after {took}") },
     }
 }
 
 fn in_flight(r: &Replacement, generation: u64, now: Time) -> Line {
-    let rows =
-        r.rows.iter().filter_map(|(row, state)| Some((*row, state.started_at?, state.done_at)));
+    let rows = r
+        .rows
+        .iter()
+        .filter_map(|(row, state)| Some((row.clone(), state.started_at?, state.done_at)));
     Line {
         number: r.number,
-        why: r.kind.name().to_owned(),
+        why: printable(&r.kind),
         generations: format!("{} > {generation}", r.from_generation),
         market: or_dash(r.market.as_ref().map(ToString::to_string)),
-        began: r.started_at,
+        began: Time(r.started_at),
         rows: rows.collect(),
         until: now,
-        total: format!("{} so far", duration::show(now.since(r.started_at))),
+        total: format!("{} so far", duration::show(now.since(Time(r.started_at)))),
     }
 }
 
-fn timeline(node: &Whole, now: Time) -> String {
+fn timeline(node: &WholeNode, now: Time) -> String {
     let record = &node.record;
     let skip = record.history.len().saturating_sub(TIMELINE);
     let mut lines: Vec<Line> = record.history.iter().skip(skip).map(finished).collect();
@@ -282,10 +289,12 @@ fn timeline(node: &Whole, now: Time) -> String {
         return "none yet\n".to_owned();
     }
     // Only rows that occur have a column.
-    let occurs = |row: &Row| lines.iter().any(|l| l.rows.iter().any(|(r, _, _)| r == row));
-    let columns: Vec<Row> = Row::ALL.into_iter().filter(occurs).collect();
+    let rows = lines.iter().flat_map(|line| &line.rows);
+    let mut columns: Vec<String> = rows.map(|(row, _, _)| row.clone()).collect();
+    columns.sort_by(|a, b| place_of(a).cmp(&place_of(b)).then_with(|| a.cmp(b)));
+    columns.dedup();
     let mut header = words(&["#", "WHY", "GEN", "MARKET", "BEGAN"]);
-    header.extend(columns.iter().map(|row| row.name().to_uppercase()));
+    header.extend(columns.iter().map(|row| row.to_uppercase()));
     header.push("TOTAL".to_owned());
     let rows = lines.into_iter().map(|line| {
         let mut cells = vec![
@@ -298,8 +307,8 @@ fn timeline(node: &Whole, now: Time) -> String {
         cells.extend(columns.iter().map(|column| {
             let row = line.rows.iter().find(|(row, _, _)| row == column);
             row.map(|(_, began, done)| match done {
-                Some(done) => duration::show(done.since(*began)),
-                None => format!("{} …", duration::show(line.until.since(*began))),
+                Some(done) => duration::show(done.saturating_sub(*began)),
+                None => format!("{} …", duration::show(line.until.since(Time(*began)))),
             })
             .unwrap_or_default()
         }));
@@ -311,10 +320,9 @@ fn timeline(node: &Whole, now: Time) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{BEGIN, sample};
+    use super::super::sample::{BEGIN, new, sample};
     use super::*;
-    use holdfast_model::NodeId;
-    use holdfast_model::record::Record;
+    use holdfast_wire::record::Superseded;
 
     #[test]
     fn a_node_is_shown_with_identity_volumes_and_timeline() {
@@ -349,7 +357,7 @@ Replacements
     fn of_a_node_that_was_given_up_only_what_is_kept_is_shown() {
         let mut node = sample();
         node.record.deallocated = true;
-        node.record.superseded.push(holdfast_model::record::Superseded {
+        node.record.superseded.push(Superseded {
             id: "vol-1".to_owned(),
             reason: "the node was given up".to_owned(),
             grace_ms: 3_600_000,
@@ -373,8 +381,7 @@ Replacements
     #[test]
     fn a_node_without_anything_is_shown_too() {
         let mut node = sample();
-        let document = node.record.document.clone();
-        node.record = Record::new(NodeId::from("smi-00000001"), document, Time(BEGIN));
+        node.record = new();
         node.summary.private_ip = None;
         let text = show(&node, Time(BEGIN));
         assert!(text.contains("none yet"), "{text}");

@@ -6,9 +6,8 @@ use super::client::printable;
 use super::local_tables;
 use super::options::CLOUD_DIR;
 use holdfast_store::sqlite::DirectoryHold;
-use holdfast_terminal::{Code, Failure};
-use holdfast_terminal::{confirm, print, print_line_of_json};
-use serde_json::{Value, json};
+use holdfast_terminal::{Code, Failure, confirm, print, print_line_of_json};
+use holdfast_wire::local::{AdoptionRequest, LocalUnaccounted};
 use std::fmt::Write;
 
 fn path() -> String {
@@ -28,20 +27,16 @@ pub fn run(command: &UnaccountedCommand) -> Result<(), Failure> {
     let client = command.server.client()?;
     match &command.verb {
         UnaccountedVerb::List => {
-            let answer = client.get(&path())?;
-            let found = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+            let found: Vec<LocalUnaccounted> = client.items(&path())?;
             if command.json {
-                return print_line_of_json(&Value::Array(found));
+                return print_line_of_json(&found);
             }
             print(&local_tables::unaccounted(&found))
         }
         UnaccountedVerb::Adopt { id, zone } => {
             check(id)?;
-            client.send(
-                "POST",
-                &format!("{}/{id}/adopt", path()),
-                Some(&json!({ "zone": zone })),
-            )?;
+            let body = AdoptionRequest { zone: zone.clone() };
+            client.tell("POST", &format!("{}/{id}/adopt", path()), Some(&body))?;
             print(&format!("{id} is accounted for.\n"))
         }
         UnaccountedVerb::Remove { id, yes } => {
@@ -49,7 +44,7 @@ pub fn run(command: &UnaccountedCommand) -> Result<(), Failure> {
             if !yes && !confirm(&format!("Remove {id} with all that is on it, for good?"))? {
                 return Err(Failure::new(Code::Failed, "nothing was removed".to_owned()));
             }
-            client.send("DELETE", &format!("{}/{id}", path()), None)?;
+            client.order("DELETE", &format!("{}/{id}", path()))?;
             print(&format!("Removed {id}.\n"))
         }
     }

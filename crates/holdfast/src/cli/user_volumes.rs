@@ -3,9 +3,8 @@
 use super::arguments::{VolumeCommand, VolumeVerb};
 use super::client::printable;
 use super::{local_tables, tables};
-use holdfast_terminal::{Code, Failure};
-use holdfast_terminal::{print, print_line_of_json};
-use serde_json::{Value, json};
+use holdfast_terminal::{Code, Failure, print, print_line_of_json};
+use holdfast_wire::local::{AttachmentRequest, LocalVolume, VolumeMount, VolumeRequest};
 
 fn path(tail: &str) -> String {
     format!("{}/volumes{tail}", holdfast_api::LOCAL)
@@ -24,41 +23,40 @@ fn of(volume: &str, tail: &str) -> Result<String, Failure> {
 /// Does what the command line says.
 pub fn run(command: &VolumeCommand) -> Result<(), Failure> {
     let client = command.server.client()?;
-    let first = |answer: &Value| answer.pointer("/items/0").cloned().unwrap_or_default();
     match &command.verb {
         VolumeVerb::Create { zone, size, mount } => {
-            let body = json!({ "zone": zone, "sizeGib": size, "mount": mount });
-            let volume = first(&client.send("POST", &path(""), Some(&body))?);
+            let (zone, mount) = (zone.clone(), mount.clone());
+            let body = VolumeRequest { zone, size_gib: *size, mount };
+            let volume = client.ask::<LocalVolume>("POST", &path(""), Some(&body))?.item;
             if command.json {
                 return print_line_of_json(&volume);
             }
-            print(&format!("{}\n", volume["volumeId"].as_str().unwrap_or_default()))
+            print(&format!("{}\n", printable(&volume.volume_id)))
         }
         VolumeVerb::List => {
-            let answer = client.get(&path(""))?;
-            let volumes = answer.get("items").and_then(Value::as_array).cloned();
-            let volumes = volumes.unwrap_or_default();
+            let volumes: Vec<LocalVolume> = client.items(&path(""))?;
             if command.json {
-                return print_line_of_json(&Value::Array(volumes));
+                return print_line_of_json(&volumes);
             }
             print(&local_tables::local_volumes(&volumes))
         }
         VolumeVerb::Attach { volume, node, device } => {
             let node = client.find(node)?;
-            let body = json!({ "nodeId": node.id, "device": device });
-            let attached = first(&client.send("POST", &of(volume, "/attach")?, Some(&body))?);
+            let body = AttachmentRequest { node_id: node.id.clone(), device: device.clone() };
+            let path = of(volume, "/attach")?;
+            let attached = client.ask::<VolumeMount>("POST", &path, Some(&body))?.item;
             if command.json {
                 return print_line_of_json(&attached);
             }
-            let mount = attached["mount"].as_str().map(printable).unwrap_or_default();
+            let mount = printable(&attached.mount);
             print(&format!("{volume} is mounted at {mount} in {}.\n", tables::title(&node)))
         }
         VolumeVerb::Detach { volume } => {
-            client.send("POST", &of(volume, "/detach")?, None)?;
+            client.order("POST", &of(volume, "/detach")?)?;
             print(&format!("{volume} is yours again.\n"))
         }
         VolumeVerb::Delete { volume } => {
-            client.send("DELETE", &of(volume, "")?, None)?;
+            client.order("DELETE", &of(volume, "")?)?;
             print(&format!("Deleted {volume}.\n"))
         }
     }

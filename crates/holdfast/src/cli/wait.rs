@@ -1,12 +1,12 @@
 //! Long waits: until a node is where it should be, with its progress on standard error.
 
 use super::arguments::WaitOptions;
-use super::client::{Client, Whole, printable};
+use super::client::{Client, printable};
 use super::tables;
-use holdfast_model::record::Goal;
-use holdfast_model::{Record, Row, Time};
-use holdfast_terminal::duration;
-use holdfast_terminal::{Code, Failure};
+use holdfast_model::Time;
+use holdfast_terminal::{Code, Failure, complain, duration};
+use holdfast_wire::WholeNode;
+use holdfast_wire::record::{Goal, NodeRecord};
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -42,7 +42,7 @@ pub fn wait(client: &Client, id: &str, until: Until, limit: Duration) -> Result<
     let mut progress = Progress::new();
     loop {
         let last = match client.whole(id) {
-            Ok((node, _)) => {
+            Ok(node) => {
                 match judge(&node, until) {
                     Verdict::Reached => {
                         progress.end(&format!(
@@ -97,7 +97,7 @@ enum Verdict {
     Hopeless(Failure),
 }
 
-fn judge(node: &Whole, until: Until) -> Verdict {
+fn judge(node: &WholeNode, until: Until) -> Verdict {
     let status = node.summary.status.as_str();
     let (wanted, reached) = match until {
         Until::Active => (Goal::Running, "ACTIVE"),
@@ -119,7 +119,7 @@ fn judge(node: &Whole, until: Until) -> Verdict {
         Some(stuck) if !stuck.choices.is_empty() => hopeless(format!(
             "{name} ({id}) needs a decision: {} is stuck: {}; say: holdfast node decide {id} \
              {}",
-            stuck.row.name(),
+            printable(&stuck.row),
             printable(&stuck.why),
             stuck.choices.iter().map(|c| c.word()).collect::<Vec<_>>().join("|")
         )),
@@ -128,20 +128,21 @@ fn judge(node: &Whole, until: Until) -> Verdict {
 }
 
 /// The rows that run, and since when the first of them does.
-fn running(record: &Record) -> Option<(Vec<Row>, Time)> {
+fn running(record: &NodeRecord) -> Option<(Vec<String>, Time)> {
     let rows = &record.replacement.as_ref()?.rows;
     let open = rows.iter().filter(|(_, r)| r.started_at.is_some() && r.done_at.is_none());
     let since = open.clone().filter_map(|(_, r)| r.started_at).min()?;
-    Some((open.map(|(row, _)| *row).collect(), since))
+    let mut names: Vec<String> = open.map(|(row, _)| printable(row)).collect();
+    names.sort_by_key(|name| tables::place_of(name));
+    Some((names, Time(since)))
 }
 
 /// What a node does at the moment, in a few words.
-fn doing(node: &Whole) -> String {
+fn doing(node: &WholeNode) -> String {
     let rows = match running(&node.record) {
         None => node.summary.status.to_lowercase(),
         Some((rows, since)) => {
-            let names: Vec<&str> = rows.iter().map(|r| r.name()).collect();
-            format!("{} for {}", names.join(" + "), duration::show(now().since(since)))
+            format!("{} for {}", rows.join(" + "), duration::show(now().since(since)))
         }
     };
     match &node.summary.waits_for {
@@ -153,7 +154,7 @@ fn doing(node: &Whole) -> String {
 /// One line that changes in a terminal; elsewhere a line for every row.
 struct Progress {
     terminal: bool,
-    shown: Option<Vec<Row>>,
+    shown: Option<Vec<String>>,
     dirty: bool,
 }
 
@@ -162,7 +163,7 @@ impl Progress {
         Progress { terminal: std::io::stderr().is_terminal(), shown: None, dirty: false }
     }
 
-    fn show(&mut self, node: &Whole, doing: &str, elapsed: Duration) {
+    fn show(&mut self, node: &WholeNode, doing: &str, elapsed: Duration) {
         let title = tables::title(&node.summary);
         if self.terminal {
             let doing = printable(doing);
@@ -178,7 +179,7 @@ impl Progress {
         let rows = running(&node.record).map(|(rows, _)| rows).unwrap_or_default();
         if self.shown.as_ref() != Some(&rows) {
             if let [first, ..] = rows.as_slice() {
-                holdfast_terminal::complain(&format!("{title}: {}", first.name()));
+                complain(&format!("{title}: {first}"));
             }
             self.shown = Some(rows);
         }
@@ -200,8 +201,8 @@ impl Progress {
 mod tests {
     use super::super::sample::sample;
     use super::*;
-    use holdfast_model::record::NeedsDecision;
-    use holdfast_model::user::Choice;
+    use holdfast_wire::Choice;
+    use holdfast_wire::record::NeedsDecision;
 
     #[test]
     fn a_wait_ends_when_the_node_is_there_stuck_or_told_otherwise() {
@@ -212,8 +213,8 @@ mod tests {
         assert_eq!(judge(&node, Until::Active), Verdict::NotYet);
         assert!(matches!(judge(&node, Until::Paused), Verdict::Hopeless(_)));
         let stuck = NeedsDecision {
-            row: Row::Launch,
-            since: Time(0),
+            row: "launch".to_owned(),
+            since: 0,
             why: "no market".to_owned(),
             choices: vec![Choice::Retry],
             restore: std::collections::BTreeMap::new(),

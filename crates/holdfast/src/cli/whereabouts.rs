@@ -2,10 +2,12 @@
 
 use super::client::printable;
 use holdfast_model::spec::revert::Revert;
-use holdfast_model::{Lifecycle, Record, Spec, Time};
+use holdfast_model::{Spec, Time};
+use holdfast_wire::Lifecycle;
+use holdfast_wire::record::NodeRecord;
 
 /// Lines about a node's market, each with its label.
-pub fn facts(record: &Record, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, String)> {
+pub fn facts(record: &NodeRecord, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     if let Some(holder) = &record.holder {
         facts.push(("market", holder.market.to_string()));
@@ -13,7 +15,9 @@ pub fn facts(record: &Record, spec: Option<&Spec>, now: Time) -> Vec<(&'static s
             facts.push(("because", printable(&holder.why)));
         }
         let on_demand = holder.market.lifecycle == Lifecycle::OnDemand;
-        if let Some(spec) = spec.filter(|s| on_demand && s.lifecycle == Lifecycle::Spot) {
+        if let Some(spec) =
+            spec.filter(|s| on_demand && s.lifecycle == holdfast_model::Lifecycle::Spot)
+        {
             facts.push(("spot again", spot_again(record, spec, now)));
         }
     }
@@ -28,11 +32,11 @@ pub fn facts(record: &Record, spec: Option<&Spec>, now: Time) -> Vec<(&'static s
 }
 
 /// When a node that fell back to on-demand goes back to spot.
-fn spot_again(record: &Record, spec: &Spec, now: Time) -> String {
+fn spot_again(record: &NodeRecord, spec: &Spec, now: Time) -> String {
     let Some(allowed) = spec.revert.next(now) else {
         return "at its next replacement (strategy.revertToSpot is never)".to_owned();
     };
-    let at = record.revert_after.map_or(allowed, |after| after.max(allowed));
+    let at = record.revert_after.map_or(allowed, |after| Time(after).max(allowed));
     let when = if at > now {
         format!("asked for in {}", holdfast_terminal::duration::show(at.since(now)))
     } else {
@@ -51,18 +55,16 @@ mod tests {
     use holdfast_model::time::{MINUTE, SECOND};
     use serde_json::json;
 
-    fn lines(record: &Record) -> Vec<String> {
-        let spec = record.document.spec().ok();
-        let now = record.created_at.plus(MINUTE);
-        let facts = facts(record, spec.as_deref(), now);
+    fn lines(record: &NodeRecord) -> Vec<String> {
+        let spec = crate::cli::tables::spec(record);
+        let now = Time(record.created_at).plus(MINUTE);
+        let facts = facts(record, spec.as_ref(), now);
         facts.iter().map(|(label, value)| format!("{label}: {value}")).collect()
     }
 
-    fn on_demand(strategy: serde_json::Value) -> Record {
+    fn on_demand(strategy: serde_json::Value) -> NodeRecord {
         let mut record = sample().record;
-        let mut document = serde_json::to_value(&record.document).unwrap();
-        document["strategy"] = strategy;
-        record.document = document.into();
+        record.document.0.insert("strategy".to_owned(), strategy);
         let holder = record.holder.as_mut().unwrap();
         holder.market.lifecycle = Lifecycle::OnDemand;
         holder.why = "$0.0960/h; 2 better ones refused lately".to_owned();
@@ -80,7 +82,7 @@ mod tests {
         let mut record = on_demand(always);
         let soon = "spot again: asked for from time to time (strategy.revertToSpot is always)";
         assert_eq!(lines(&record), [market.clone(), because.clone(), soon.to_owned()]);
-        record.revert_after = Some(record.created_at.plus(MINUTE + 7 * SECOND));
+        record.revert_after = Some(record.created_at + MINUTE + 7 * SECOND);
         let then = "spot again: asked for in 7.0 s (strategy.revertToSpot is always)".to_owned();
         assert_eq!(lines(&record), [market.clone(), because.clone(), then]);
         let wanted = on_demand(json!({"lifeCycle": "on_demand"}));

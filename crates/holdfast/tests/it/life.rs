@@ -143,6 +143,11 @@ impl Real {
         self.command(arguments).output().unwrap().into()
     }
 
+    /// Where the server listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Where the server keeps everything.
     pub fn data_dir(&self) -> &std::path::Path {
         &self.dir

@@ -4,6 +4,7 @@
 
 mod commands;
 mod deallocation;
+mod described;
 mod docs;
 mod evidence;
 mod fallback;

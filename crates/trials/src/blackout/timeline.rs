@@ -1,7 +1,7 @@
 //! Where a replacement's time goes: its rows, and what lies around them.
 
 use holdfast_model::Row;
-use holdfast_model::replacement::Finished;
+use holdfast_wire::record::Finished;
 use serde_json::Value;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -40,22 +40,22 @@ impl Timeline {
         let finished: Finished =
             serde_json::from_value(finished.clone()).map_err(|e| e.to_string())?;
         let mut rows = Vec::new();
-        let until = finished.started_at.0.saturating_sub(self.millis(last));
+        let until = finished.started_at.saturating_sub(self.millis(last));
         rows.push(("until".to_owned(), Duration::from_millis(until)));
         let mut ready = finished.finished_at;
         for (row, started, done) in &finished.rows {
             let Some(done) = done else { continue };
-            if *row == Row::Ready {
+            if row == Row::Ready.name() {
                 ready = *done;
             }
             // What comes after the node is back is no part of the blackout.
-            if *row != Row::Retire {
-                let from = started.0.max(self.millis(last));
-                let length = Duration::from_millis(done.0.saturating_sub(from));
-                rows.push((row.name().to_owned(), length));
+            if row != Row::Retire.name() {
+                let from = (*started).max(self.millis(last));
+                let length = Duration::from_millis(done.saturating_sub(from));
+                rows.push((row.clone(), length));
             }
         }
-        let serve = self.millis(next).saturating_sub(ready.0);
+        let serve = self.millis(next).saturating_sub(ready);
         rows.push(("serve".to_owned(), Duration::from_millis(serve)));
         Ok(rows)
     }

@@ -17,6 +17,7 @@ mod exchange;
 use crate::server::{Server, TOKEN};
 use draw::Draw;
 use exchange::{Ended, exchange};
+use holdfast_wire::check::Description;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,16 @@ struct Tally {
     slowest: Duration,
 }
 
+/// What a server says of itself.
+fn describe(address: &str, token: &str) -> Description {
+    let asked = ureq::get(format!("http://{address}/openapi.json"))
+        .header("Authorization", format!("Bearer {token}"))
+        .call();
+    Description::read(&asked.unwrap().body_mut().read_to_string().unwrap()).unwrap()
+}
+
 fn run(address: &str, token: &str, seed: u64, goes_on: impl Fn(u64) -> bool) -> Tally {
+    let description = describe(address, token);
     let mut draw = Draw::new(seed, token);
     let mut tally = Tally::default();
     while goes_on(tally.requests) {
@@ -58,7 +68,8 @@ fn run(address: &str, token: &str, seed: u64, goes_on: impl Fn(u64) -> bool) -> 
             Ended::Answered(answers) => {
                 for answer in &answers {
                     *tally.answers.entry(answer.status).or_default() += 1;
-                    answer.check(&request).unwrap_or_else(|why| panic!("{why}\n{}", told()));
+                    let checked = answer.check(&request, &description);
+                    checked.unwrap_or_else(|why| panic!("{why}\n{}", told()));
                 }
                 draw.learn(&request, &answers);
             }

@@ -29,6 +29,17 @@ fn saying(status: &str, body: &Value) -> String {
     address
 }
 
+fn request() -> Value {
+    json!({ "id": "1", "url": "/", "method": "GET", "timestamp": "2020-05-05T08:53:12.000Z" })
+}
+
+/// An answer with one item.
+fn answer(item: &Value) -> Value {
+    let status = json!({ "code": 200, "message": "OK" });
+    let response = json!({ "status": status, "kind": "any", "count": 1, "items": [item] });
+    json!({ "request": request(), "response": response })
+}
+
 fn run(address: &str, arguments: &[&str]) -> Ended {
     let mut command = holdfast();
     command.args(arguments).env("HOLDFAST_SERVER", address).env("HOLDFAST_TOKEN", TOKEN);
@@ -47,10 +58,10 @@ fn is_safe(ended: &Ended, lines: usize) {
 
 #[test]
 fn a_name_or_a_message_controls_no_terminal_and_begins_no_line() {
-    let node = json!({ "id": "smi-1", "name": HOSTILE, "status": "ACTIVE", "waitsFor": HOSTILE });
-    let items =
-        json!({ "response": { "status": { "code": 200, "message": "OK" }, "items": [node] } });
-    let address = saying("200 OK", &items);
+    let node = json!({
+        "id": "smi-1", "name": HOSTILE, "status": "ACTIVE", "waitsFor": HOSTILE, "givenUp": false,
+    });
+    let address = saying("200 OK", &answer(&node));
     let listed = run(&address, &["node", "list"]);
     is_safe(&listed, 2);
     assert!(listed.out.contains("\\u{1b}[2J"), "it is shown: {}", listed.out);
@@ -59,7 +70,7 @@ fn a_name_or_a_message_controls_no_terminal_and_begins_no_line() {
     assert!(!listed.out.chars().any(|c| c != '\n' && holdfast_model::text::is_hidden(c)));
     assert_eq!(listed.json()[0]["name"], HOSTILE);
 
-    let refusal = json!({ "response": {
+    let refusal = json!({ "request": request(), "response": {
         "status": { "code": 409, "message": "Conflict" },
         "errors": [{ "code": "MANAGED_INSTANCE_STATE_CONFLICT", "message": HOSTILE }],
     }});
@@ -67,11 +78,11 @@ fn a_name_or_a_message_controls_no_terminal_and_begins_no_line() {
     is_safe(&run(&address, &["status"]), 1);
     is_safe(&run(&address, &["freeze", "--reason", "x"]), 1);
 
-    let stray = json!({ "response": { "items": [{
+    let stray = json!({
         "installation": HOSTILE, "node": HOSTILE, "ours": true, "recorded": null, "why": HOSTILE,
         "found": HOSTILE, "questions": [], "resources": [],
-    }]}});
-    let address = saying("200 OK", &stray);
+    });
+    let address = saying("200 OK", &answer(&stray));
     let told = run(&address, &["adopt"]);
     is_safe(&told, told.out.lines().count());
     assert!(!told.out.lines().any(|line| line.starts_with("smi-9")), "{}", told.out);

@@ -1,6 +1,7 @@
 //! One request over a connection of its own, byte for byte, and what comes back.
 
 use super::draw::Request;
+use holdfast_wire::check::Description;
 use serde_json::Value;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -29,8 +30,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether it is one that may be given to any request.
-    pub fn check(&self, request: &Request) -> Result<(), String> {
+    /// Whether it is one that may be given to any request, and as the server describes it.
+    pub fn check(&self, request: &Request, description: &Description) -> Result<(), String> {
         // A frozen server says so to everybody who asks for its health.
         let is_health = request.asks_health && self.status == 503;
         if self.status >= 500 && !is_health {
@@ -40,6 +41,15 @@ impl Answer {
             // A stream of events may have none.
             let may_be = request.is_head || self.status == 200;
             return if may_be { Ok(()) } else { Err(format!("{}: no body", self.status)) };
+        }
+        // A stream, the description and a health have no envelope.
+        let sealed = serde_json::from_slice::<Value>(&self.body).ok();
+        let echo = sealed.as_ref().and_then(|body| body.get("request"));
+        if let Some(echo) = echo {
+            let text = |member: &str| echo[member].as_str().unwrap_or_default();
+            let body = String::from_utf8_lossy(&self.body);
+            let checked = description.check(text("method"), text("url"), self.status, &body);
+            checked.map_err(|faults| faults.join("\n"))?;
         }
         if self.status == 200 {
             return Ok(());
