@@ -8,8 +8,10 @@ use Shape::{Flag, List, Number, Object, Text};
 use holdfast_model::FieldError;
 use holdfast_wire::as_flag;
 use serde_json::Value;
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
-use utoipa::openapi::{Array, RefOr};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type,
+};
 
 /// What a member holds.
 pub(crate) enum Shape {
@@ -357,29 +359,34 @@ fn look(shape: &Shape, path: &str, value: &Value, unknown: &mut Vec<String>) {
     }
 }
 
-/// The document as the description shows it.
+/// The document as the description shows it: `null` unsets a member, and what is not known is kept.
 pub(crate) fn schema() -> Schema {
-    describe(&Object(MANAGED_INSTANCE))
+    Schema::Object(describe_object(MANAGED_INSTANCE).schema_type(Type::Object).build())
 }
 
 fn describe(shape: &Shape) -> Schema {
-    let scalar = |of: Type| Schema::Object(ObjectBuilder::new().schema_type(of).build());
+    let or_null = |of: Type| SchemaType::from_iter([of, Type::Null]);
+    let scalar = |of: Type| Schema::Object(ObjectBuilder::new().schema_type(or_null(of)).build());
     match shape {
         Text => scalar(Type::String),
         Flag => scalar(Type::Boolean),
         Number => scalar(Type::Integer),
         List(of) => {
-            let array: Array = ArrayBuilder::new().items(RefOr::T(describe(of))).build();
-            Schema::Array(array)
+            let array = ArrayBuilder::new().schema_type(or_null(Type::Array));
+            Schema::Array(array.items(RefOr::T(describe(of))).build())
         }
         Object(members) => {
-            let mut object = ObjectBuilder::new().schema_type(Type::Object);
-            for (name, shape) in *members {
-                object = object.property(*name, RefOr::T(describe(shape)));
-            }
-            Schema::Object(object.build())
+            Schema::Object(describe_object(members).schema_type(or_null(Type::Object)).build())
         }
     }
+}
+
+fn describe_object(members: Members) -> ObjectBuilder {
+    let mut object = ObjectBuilder::new();
+    for (name, shape) in members {
+        object = object.property(*name, RefOr::T(describe(shape)));
+    }
+    object.additional_properties(Some(AdditionalProperties::FreeForm(true)))
 }
 
 #[cfg(test)]

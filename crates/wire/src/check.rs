@@ -1,13 +1,11 @@
 //! Whether an answer is as the description says: for tests, which ask it of every answer they see.
 //!
-//! It is stricter than JSON Schema: a member that the description does not name is a fault too, except
-//! in a node's document, which is echoed as it was set.
+//! It is stricter than JSON Schema: a member that the description does not name is a fault too, unless
+//! `additionalProperties` lets it be there (in a node's document, which is echoed as it was set).
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The schema whose members are anybody's.
-const DOCUMENT: &str = "ManagedInstance";
 /// The schema of each answer of a path that is not described: there is nothing.
 const FAILED: &str = "Failed";
 /// Under this stands what is answered with any other status.
@@ -170,7 +168,6 @@ impl Description {
             let at = format!("{at}.{name}");
             match (shape.members.get(name.as_str()).copied(), shape.rest) {
                 (Some(of), _) | (None, Some(of)) => self.value(of, member, &at, faults),
-                (None, None) if shape.is_open => {}
                 (None, None) => faults.push(format!("{at} is not described")),
             }
         }
@@ -180,7 +177,6 @@ impl Description {
     fn gather<'a>(&'a self, schema: &'a Value, shape: &mut Shape<'a>) -> Result<(), String> {
         if let Some(named) = schema.get("$ref").and_then(Value::as_str) {
             let name = named.strip_prefix(SCHEMAS).unwrap_or(named);
-            shape.is_open |= name == DOCUMENT;
             let found = self.schema(name).ok_or_else(|| format!("{name} is not described"))?;
             return self.gather(found, shape);
         }
@@ -203,8 +199,6 @@ impl Description {
 /// What is described of an object.
 #[derive(Default)]
 struct Shape<'a> {
-    /// Whether it may have members that are not described.
-    is_open: bool,
     members: BTreeMap<&'a str, &'a Value>,
     required: Vec<&'a str>,
     /// What members are that are not named.
@@ -268,12 +262,12 @@ mod tests {
                 "Short": { "type": "object", "required": ["id"], "properties": {
                     "id": { "type": "string" }, "age": { "type": ["integer", "null"] } } },
                 "Word": { "type": "string", "enum": ["on", "off"] },
-                "ManagedInstance": { "type": "object", "properties": { "name": { "type": "string" } } },
+                "Document": { "type": "object", "additionalProperties": true, "properties": { "name": { "type": "string" } } },
                 "Whole": { "allOf": [
                     { "$ref": "#/components/schemas/Short" },
                     { "type": "object", "required": ["word", "document"], "properties": {
                         "word": { "$ref": "#/components/schemas/Word" },
-                        "document": { "$ref": "#/components/schemas/ManagedInstance" },
+                        "document": { "$ref": "#/components/schemas/Document" },
                         "other": { "oneOf": [
                             { "type": "null" }, { "$ref": "#/components/schemas/Short" } ] },
                         "pairs": { "type": "array", "items": { "type": "array", "prefixItems": [

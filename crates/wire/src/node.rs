@@ -3,7 +3,7 @@
 use crate::{RequestBody, flag};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -15,7 +15,8 @@ pub struct ManagedInstance(pub Map<String, Value>);
 
 impl PartialSchema for ManagedInstance {
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::Object).into()
+        let any = AdditionalProperties::FreeForm(true);
+        ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(any)).into()
     }
 }
 

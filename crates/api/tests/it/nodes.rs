@@ -158,7 +158,10 @@ fn the_description_has_every_path_and_the_documents_members() {
     assert_eq!(paths.len(), 21);
     assert!(paths.contains_key("/aws/ec2/managedInstance/{id}/recycle"));
     let schema = &reply.body["components"]["schemas"]["ManagedInstance"]["properties"];
-    assert_eq!(schema["strategy"]["properties"]["drainingTimeout"]["type"], "integer");
+    assert_eq!(
+        schema["strategy"]["properties"]["drainingTimeout"]["type"],
+        json!(["integer", "null"])
+    );
 }
 
 #[test]

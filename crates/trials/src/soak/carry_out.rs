@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::faults::{self, FullPool, GoodCopy};
 use super::field::{Field, InUse, Look, lock};
-use serde_json::Value;
+use holdfast_wire::WholeNode;
 use std::time::{Duration, Instant};
 
 /// The notice of an interruption.
@@ -144,7 +144,7 @@ fn dries_out(field: &Field, node: &InUse, zone: &str) -> Result<Look, String> {
 }
 
 /// While a node runs, its content is on its volumes: its snapshots are all older.
-fn spoil_an_old_one(field: &Field, node: &InUse, whole: &Value) -> Result<(), String> {
+fn spoil_an_old_one(field: &Field, node: &InUse, whole: &WholeNode) -> Result<(), String> {
     let name = &node.subject.name;
     match faults::snapshots_of(&field.commands.cloud_dir(), whole).first() {
         Some(oldest) => {
@@ -165,7 +165,7 @@ fn spoil_a_needed_one(field: &Field, node: &InUse, before: &Look) -> Result<Inst
     let cloud_dir = field.commands.cloud_dir();
     field.insist(&["pause", name])?;
     is_paused(field, name)?;
-    let root = field.see(name)?.whole.pointer("/record/root").cloned().unwrap_or_default();
+    let root = field.see(name)?.whole.record.root;
     let snapshots = faults::snapshots_of(&cloud_dir, &root);
     let needed = snapshots.last().ok_or_else(|| format!("{name} is paused without a root"))?;
     let copy = GoodCopy::make(&cloud_dir, needed)?;
@@ -177,7 +177,7 @@ fn spoil_a_needed_one(field: &Field, node: &InUse, before: &Look) -> Result<Inst
         if look.status == "ACTIVE" {
             return Ok(Err(format!("{name} serves without its root")));
         }
-        let stuck = look.whole.pointer("/record/stuck").is_some_and(|s| !s.is_null());
+        let stuck = look.whole.record.stuck.is_some();
         if stuck { Ok(Ok(look.waits_for)) } else { Err(format!("it waits for {}", look.waits_for)) }
     })??;
     let short: String = said.chars().take(200).collect();

@@ -4,7 +4,7 @@ use holdfast_agent::Cgroup;
 use holdfast_cloud_local::network;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde::Serialize;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -73,9 +73,10 @@ pub fn delete_interface(cloud_dir: &Path, instance: &str) -> Result<(), String> 
     }
 }
 
-/// The snapshots that a node's record names and that are there, oldest first.
-pub fn snapshots_of(cloud_dir: &Path, record: &Value) -> Vec<PathBuf> {
-    let text = record.to_string();
+/// The snapshots that a node, or a part of it, names and that are there, oldest first.
+pub fn snapshots_of(cloud_dir: &Path, named_by: &impl Serialize) -> Vec<PathBuf> {
+    // Without a text, it names none.
+    let text = serde_json::to_string(named_by).unwrap_or_default();
     let entries = std::fs::read_dir(cloud_dir.join("pool/snapshots"));
     let mut found: Vec<_> = entries
         .into_iter()

@@ -6,8 +6,9 @@ use crate::trial::commands::{Commands, Server};
 use crate::trial::patience::Patience;
 use crate::trial::writer::Writer;
 use crate::trial::{node, say};
+use holdfast_wire::WholeNode;
+use holdfast_wire::record::DataHead;
 use serde::Serialize;
-use serde_json::Value;
 use std::fs::File;
 use std::io::Write as _;
 use std::net::Ipv4Addr;
@@ -40,7 +41,7 @@ pub struct InUse {
 }
 
 /// How a node looks.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Look {
     /// Its generation.
     pub generation: u64,
@@ -58,8 +59,8 @@ pub struct Look {
     pub volume: String,
     /// What it waits for, and what it asks.
     pub waits_for: String,
-    /// Everything, as JSON.
-    pub whole: Value,
+    /// Everything.
+    pub whole: WholeNode,
 }
 
 /// What was done, and how long the node was away.
@@ -176,20 +177,27 @@ impl Field {
 
     /// How a node looks.
     pub fn look(&self, name: &str) -> Result<Look, String> {
-        let whole = self.commands.node(&["show", name])?;
-        let text =
-            |path: &str| whole.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let stuck = text("/record/stuck/why");
-        let waits_for = text("/waitsFor");
+        let whole = node::whole(&self.commands, name)?;
+        let (summary, record) = (&whole.summary, &whole.record);
+        let waits_for = summary.waits_for.clone().unwrap_or_default();
+        let waits_for = match &record.stuck {
+            None => waits_for,
+            Some(stuck) => format!("{waits_for}; {}", stuck.why),
+        };
+        let market = summary.market.as_ref();
+        let volume = record.data.first().and_then(|data| match &data.head {
+            DataHead::Volume { id, .. } => Some(id.clone()),
+            DataHead::Fresh => None,
+        });
         Ok(Look {
-            generation: whole.pointer("/record/generation").and_then(Value::as_u64).unwrap_or(0),
-            status: text("/status"),
-            ip: text("/privateIp"),
-            zone: text("/record/holder/market/zone"),
-            lifecycle: text("/record/holder/market/lifecycle"),
-            instance: text("/record/holder/id"),
-            volume: text("/record/data/0/head/id"),
-            waits_for: if stuck.is_empty() { waits_for } else { format!("{waits_for}; {stuck}") },
+            generation: record.generation,
+            status: summary.status.clone(),
+            ip: summary.private_ip.clone().unwrap_or_default(),
+            zone: market.map(|m| m.zone.clone()).unwrap_or_default(),
+            lifecycle: market.map(|m| m.lifecycle.to_string()).unwrap_or_default(),
+            instance: summary.instance_id.clone().unwrap_or_default(),
+            volume: volume.unwrap_or_default(),
+            waits_for,
             whole,
         })
     }

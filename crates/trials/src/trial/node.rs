@@ -5,7 +5,8 @@ use super::patience::Patience;
 use super::workload::Workload;
 use super::writer::Writer;
 use holdfast_agent::console_path;
-use serde_json::Value;
+use holdfast_wire::WholeNode;
+use holdfast_wire::record::DataHead;
 use std::io::{Read, Seek, SeekFrom};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -36,22 +37,29 @@ pub struct Look {
 
 /// Looks at a node.
 pub fn look(commands: &Commands, name: &str) -> Result<Look, String> {
-    let shown = commands.node(&["show", name])?;
-    let text = |path: &str| {
-        let found = shown.pointer(path).and_then(Value::as_str);
-        found.unwrap_or("-").to_owned()
-    };
-    let market = ["instance_type", "lifecycle", "zone"]
-        .map(|part| text(&format!("/record/holder/market/{part}")))
-        .join(" ");
+    let WholeNode { summary, record, .. } = whole(commands, name)?;
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let market = record.holder.map(|h| h.market);
+    let market = market.map(|m| format!("{} {} {}", m.instance_type, m.lifecycle, m.zone));
+    let (ip, mac) = record.interface.map(|i| (i.private_ip, i.mac)).unzip();
+    let volume = record.data.into_iter().next().and_then(|data| match data.head {
+        DataHead::Volume { id, .. } => Some(id),
+        DataHead::Fresh => None,
+    });
     Ok(Look {
-        generation: shown.pointer("/record/generation").and_then(Value::as_u64).unwrap_or(0),
-        status: text("/status"),
-        ip: text("/record/interface/private_ip"),
-        mac: text("/record/interface/mac"),
-        volume: text("/record/data/0/head/id"),
-        market,
+        generation: record.generation,
+        status: summary.status,
+        ip: or_dash(ip),
+        mac: or_dash(mac),
+        volume: or_dash(volume),
+        market: or_dash(market),
     })
+}
+
+/// A node with all that is known of it.
+pub fn whole(commands: &Commands, name: &str) -> Result<WholeNode, String> {
+    let shown = commands.node(&["show", name])?;
+    serde_json::from_value(shown).map_err(|e| format!("{name} is shown otherwise: {e}"))
 }
 
 /// Creates a node from a spec's text and waits until it is active.
@@ -78,10 +86,9 @@ pub fn start_writer(
 
 /// What the node's instance has said last on its console.
 pub fn console(commands: &Commands, name: &str) -> Result<String, String> {
-    let shown = commands.node(&["show", name])?;
-    let instance = shown.pointer("/record/holder/id").and_then(Value::as_str);
-    let instance = instance.ok_or_else(|| format!("{name} has no instance"))?;
-    let path = console_path(&commands.instance_dir(instance));
+    let holder = whole(commands, name)?.record.holder;
+    let instance = holder.ok_or_else(|| format!("{name} has no instance"))?.id;
+    let path = console_path(&commands.instance_dir(&instance));
     let doing = |e: std::io::Error| format!("{}: {e}", path.display());
     let mut file = std::fs::File::open(&path).map_err(doing)?;
     let length = file.metadata().map_err(doing)?.len();

@@ -48,6 +48,11 @@ fn describe(address: &str, token: &str) -> Description {
 
 fn run(address: &str, token: &str, seed: u64, goes_on: impl Fn(u64) -> bool) -> Tally {
     let description = describe(address, token);
+    for (method, template) in description.operations() {
+        let template = template.replace("{volumeId}", "{id}");
+        let is_drawn = draw::PATHS.contains(&(method.as_str(), template.as_str()));
+        assert!(is_drawn, "{method} {template} is never asked for");
+    }
     let mut draw = Draw::new(seed, token);
     let mut tally = Tally::default();
     while goes_on(tally.requests) {

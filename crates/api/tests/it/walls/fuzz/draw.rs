@@ -61,7 +61,7 @@ pub struct Draw {
 
 /// Methods and paths of the whole interface, those of this host's nodes included; `{id}` is a node
 /// or a resource.
-const PATHS: [(&str, &str); 40] = [
+pub const PATHS: [(&str, &str); 45] = [
     ("POST", "/aws/ec2/managedInstance"),
     ("GET", "/aws/ec2/managedInstance"),
     ("GET", "/aws/ec2/managedInstance/{id}"),
@@ -99,7 +99,12 @@ const PATHS: [(&str, &str); 40] = [
     ("POST", "/holdfast/v1/local/volumes/{id}/attach"),
     ("POST", "/holdfast/v1/local/volumes/{id}/detach"),
     ("GET", "/holdfast/v1/local/addresses"),
+    ("POST", "/holdfast/v1/local/addresses"),
     ("DELETE", "/holdfast/v1/local/addresses/{id}"),
+    ("GET", "/holdfast/v1/local/pool"),
+    ("GET", "/holdfast/v1/local/unaccounted"),
+    ("DELETE", "/holdfast/v1/local/unaccounted/{id}"),
+    ("POST", "/holdfast/v1/local/unaccounted/{id}/adopt"),
     ("GET", "/"),
     ("GET", "/{id}"),
 ];
