@@ -5,9 +5,8 @@ use super::whereabouts;
 use comfy_table::{ContentArrangement, Table, presets};
 use holdfast_model::{Row, Spec, Time};
 use holdfast_terminal::duration;
-use holdfast_wire::record::{DataHead, Finished, HeldInterface, NodeRecord, Replacement, RootHead};
+use holdfast_wire::record::{DataHead, Finished, HeldInterface, Replacement, RootHead};
 use holdfast_wire::{NodeSummary, WholeNode, local};
-use serde_json::Value;
 
 /// How many replacements the timeline shows; the record keeps more, for `--json`.
 const TIMELINE: usize = 20;
@@ -78,11 +77,6 @@ pub fn addresses(addresses: &[local::Address]) -> String {
     table(header, rows.collect())
 }
 
-/// What a node's document says, if it can be read.
-pub fn spec(record: &NodeRecord) -> Option<Spec> {
-    Spec::read(&Value::Object(record.document.0.clone())).ok()
-}
-
 /// Where a row stands among the others.
 pub fn place_of(row: &str) -> usize {
     Row::ALL.iter().position(|known| known.name() == row).unwrap_or(Row::ALL.len())
@@ -91,7 +85,7 @@ pub fn place_of(row: &str) -> usize {
 /// A node with all that is known of it.
 pub fn show(node: &WholeNode, now: Time) -> String {
     let record = &node.record;
-    let spec = spec(record);
+    let spec = whereabouts::spec(record);
     let mut text = format!(
         "{} ({})  {}  generation {}\n",
         title(&node.summary),

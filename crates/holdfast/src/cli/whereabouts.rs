@@ -5,6 +5,12 @@ use holdfast_model::spec::revert::Revert;
 use holdfast_model::{Spec, Time};
 use holdfast_wire::Lifecycle;
 use holdfast_wire::record::NodeRecord;
+use serde_json::Value;
+
+/// What a node's document says, if it can be read.
+pub fn spec(record: &NodeRecord) -> Option<Spec> {
+    Spec::read(&Value::Object(record.document.0.clone())).ok()
+}
 
 /// Lines about a node's market, each with its label.
 pub fn facts(record: &NodeRecord, spec: Option<&Spec>, now: Time) -> Vec<(&'static str, String)> {
@@ -56,7 +62,7 @@ mod tests {
     use serde_json::json;
 
     fn lines(record: &NodeRecord) -> Vec<String> {
-        let spec = crate::cli::tables::spec(record);
+        let spec = spec(record);
         let now = Time(record.created_at).plus(MINUTE);
         let facts = facts(record, spec.as_ref(), now);
         facts.iter().map(|(label, value)| format!("{label}: {value}")).collect()
