@@ -90,8 +90,7 @@ fn mistake<T: RequestBody>(path: &Path, why: &str) -> FieldError {
         "has another value"
     };
     let allowed = match why.rsplit_once(", expected ") {
-        Some((_, "a map")) => "an object",
-        Some((_, expected)) => expected,
+        Some((_, expected)) => in_words(expected),
         None => "what stands in the example",
     };
     FieldError {
@@ -99,6 +98,20 @@ fn mistake<T: RequestBody>(path: &Path, why: &str) -> FieldError {
         problem: problem.to_owned(),
         allowed: allowed.to_owned(),
         example: T::EXAMPLE.to_owned(),
+    }
+}
+
+/// What was expected, as the interface's users know it.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "a map" => "an object",
+        "a sequence" => "a list",
+        "a string" => "a text",
+        "a boolean" => "true or false",
+        "u32" | "u64" => "a whole number",
+        "f64" => "a number",
+        of if of.starts_with("struct ") => "an object",
+        other => other,
     }
 }
 
@@ -124,7 +137,7 @@ mod tests {
     use super::*;
     use holdfast_model::depth::MAX_DEPTH;
     use holdfast_wire::local::MarketRequest;
-    use holdfast_wire::{DecisionRequest, Deletion, NodeRequest, UndeleteRequest};
+    use holdfast_wire::{DecisionRequest, Deletion, NodeRequest, RollbackRequest, UndeleteRequest};
 
     fn fields<T: RequestBody>(body: &str) -> Vec<String> {
         let failure = read::<T>(body.as_bytes()).err();
@@ -153,6 +166,9 @@ mod tests {
         let told = fields::<NodeRequest>("{\"managedInstance\": [1]}");
         assert!(told[0].contains("managedInstance") && told[0].contains("an object"), "{told:?}");
         assert!(fields::<NodeRequest>("[]")[0].contains("body"));
+        let told = fields::<RollbackRequest>("{\"generation\": -1, \"data\": 7}");
+        assert!(told[1].contains("generation") && told[1].contains("a whole number"), "{told:?}");
+        assert!(told[0].contains("data") && told[0].contains("true or false"), "{told:?}");
     }
 
     #[test]
