@@ -15,9 +15,9 @@ pub enum StateError {
         /// SQLite's word.
         cause: rusqlite::Error,
     },
-    /// It was written by another version.
+    /// It was written by a newer version, and is left as it is.
     #[error(
-        "{path} has version {found}; this program reads {VERSION}. Use the program that wrote it"
+        "{path} has version {found}, this holdfast knows up to {VERSION}; run the newer holdfast"
     )]
     Version {
         /// The file.

@@ -6,7 +6,7 @@ use holdfast_model::facts::ResourceKind;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::path::Path;
 
-/// The version of the tables. Another one is refused.
+/// The version of the tables. A newer one is refused.
 pub(super) const VERSION: u32 = 4;
 
 const TABLES: &str = "

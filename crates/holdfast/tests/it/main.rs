@@ -15,6 +15,7 @@ mod life;
 mod markets;
 mod matrix;
 mod network;
+mod old_store;
 mod pairs;
 mod persistence;
 mod played;
