@@ -12,6 +12,7 @@ mod orders;
 mod priority;
 mod readings;
 mod remarks;
+mod spans;
 mod standing;
 mod starts;
 mod sweeps;

@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-async fn begin(cloud: &SimCloudHandle, store: &Arc<MemoryStore>) -> Controller {
+pub async fn begin(cloud: &SimCloudHandle, store: &Arc<MemoryStore>) -> Controller {
     let config = FleetConfig::local(Installation::from("0123abcd"));
     let store: Arc<dyn Store> = Arc::clone(store) as Arc<dyn Store>;
     start(Arc::new(cloud.clone()), store, config).await.unwrap()
 }
 
-fn region() -> SimCloudHandle {
+pub fn region() -> SimCloudHandle {
     SimCloudHandle::new(SimCloud::new(1, SimConfig::prompt()))
 }
 
