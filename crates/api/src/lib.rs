@@ -7,6 +7,7 @@
 //! nodes.rs     /aws/ec2/managedInstance                  render.rs     nodes as clients read them
 //! log.rs       /aws/ec2/group/{id}/logs                  shape.rs      the document's members
 //! own.rs, live.rs, health.rs   what Holdfast adds        limits.rs     every limit
+//! metrics.rs   /metrics
 //! fleet.rs     the fleet as a whole, adoption
 //! generations.rs   what a node can return to
 //! auth.rs      the token                                 serve.rs      connections
@@ -28,6 +29,7 @@ mod health;
 pub mod limits;
 mod live;
 mod log;
+mod metrics;
 mod nodes;
 mod openapi;
 mod own;
@@ -99,6 +101,7 @@ pub fn router(handle: Handle, auth: Auth, local: Option<Router>) -> Router {
         .route("/holdfast/v1/thaw", post(fleet::thaw))
         .route("/holdfast/v1/unaccounted", get(fleet::unaccounted))
         .route("/holdfast/v1/events", get(live::events))
+        .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(openapi::openapi))
         .route(gateway::HEALTH, get(health::health))
         .with_state(app.clone());

@@ -1,7 +1,7 @@
 //! The description of the interface, made from the handlers: `/openapi.json`.
 
 use crate::schema::Failed;
-use crate::{deallocation, fleet, generations, health, live, log, nodes, own};
+use crate::{deallocation, fleet, generations, health, live, log, metrics, nodes, own};
 use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -16,7 +16,7 @@ use utoipa::{Modify, OpenApi};
     paths(
         nodes::create, nodes::list, nodes::read, nodes::update, nodes::delete, nodes::status,
         nodes::pause, nodes::resume, nodes::recycle, log::logs,
-        own::list, own::show, own::decide, deallocation::undelete, deallocation::delete_volume, generations::list, generations::rollback, live::events, health::health,
+        own::list, own::show, own::decide, deallocation::undelete, deallocation::delete_volume, generations::list, generations::rollback, live::events, health::health, metrics::metrics,
         fleet::status, fleet::freeze, fleet::thaw, fleet::unaccounted, fleet::adopt,
     ),
     components(schemas(Failed)),

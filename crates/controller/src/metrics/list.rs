@@ -59,8 +59,11 @@ const fn histogram(
 
 pub(super) const BUILD: Listed =
     gauge("holdfast_build_info", &["version"], "Always 1: which version serves");
-pub(super) const NODES: Listed =
-    gauge("holdfast_nodes", &["state"], "Nodes by their status; STOPPED where the record cannot be used");
+pub(super) const NODES: Listed = gauge(
+    "holdfast_nodes",
+    &["state"],
+    "Nodes by their status; STOPPED where the record cannot be used",
+);
 pub(super) const FROZEN: Listed =
     gauge("holdfast_frozen", &["cause"], "1 while nothing is changed for this cause");
 pub(super) const REPLACEMENTS: Listed = counter(

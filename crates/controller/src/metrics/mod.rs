@@ -141,6 +141,10 @@ impl Metrics {
             commits_in_flight: make(&mut registry, &list::COMMITS_IN_FLIGHT),
             registry,
         };
+        // A counter that is not there yet cannot be seen to grow.
+        for result in tap::OUTCOMES {
+            metrics.commits.add(&[result], 0);
+        }
         metrics.calls_later.set(&[], 0);
         metrics.commits_in_flight.set(&[], 0);
         metrics

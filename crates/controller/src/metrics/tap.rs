@@ -10,6 +10,9 @@ use holdfast_model::{CloudError, Command, ErrorClass, Market, NodeId, Record, Ti
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// How a commit may end.
+pub(super) const OUTCOMES: [&str; 3] = ["done", "conflict", "failed"];
+
 /// A call that has left.
 struct Call {
     action: &'static str,
@@ -142,7 +145,8 @@ impl Tap {
             && matches!(error.class, ErrorClass::Capacity | ErrorClass::Quota)
         {
             let lifecycle = market.lifecycle.to_string();
-            let labels = [&market.instance_type, market.zone.as_str(), &lifecycle, name_of(error.class)];
+            let labels =
+                [&market.instance_type, market.zone.as_str(), &lifecycle, name_of(error.class)];
             self.metrics.market_refusals.add(&labels, 1);
         }
     }
@@ -174,10 +178,11 @@ impl Tap {
     fn committed(&mut self, id: u64, outcome: &Outcome, now: Time) {
         let Some(Commit { node, wanted, record }) = self.commits.remove(&id) else { return };
         self.show_commits();
+        let [done, conflict, failed] = OUTCOMES;
         let result = match outcome {
-            Outcome::Done => "done",
-            Outcome::Conflict => "conflict",
-            Outcome::Failed(_) => "failed",
+            Outcome::Done => done,
+            Outcome::Conflict => conflict,
+            Outcome::Failed(_) => failed,
         };
         self.metrics.commits.add(&[result], 1);
         self.metrics.commit_time.observe(&[], now.since(wanted));

@@ -14,6 +14,7 @@ mod launch_settings;
 mod life;
 mod markets;
 mod matrix;
+mod metrics;
 mod network;
 mod old_store;
 mod pairs;

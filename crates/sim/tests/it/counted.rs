@@ -2,7 +2,7 @@
 //! count, and with what the simulation saw leave.
 
 use crate::scene::{Scene, WHOLE};
-use holdfast_controller::metrics::Metrics;
+use holdfast_controller::metrics::{LIST, Metrics};
 use holdfast_model::{Kind, Lifecycle, Row};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,13 +78,23 @@ fn calls_are_counted_as_they_left_and_as_they_were_answered() {
 }
 
 #[test]
+fn a_life_with_losses_and_droughts_shows_every_metric_that_is_listed() {
+    let (_, metrics) = lived();
+    let text = metrics.text().unwrap();
+    for listed in LIST {
+        let family = listed.name.trim_end_matches("_total");
+        let shown = format!("# TYPE {family} {}\n", listed.type_.name());
+        assert!(text.contains(&shown), "{}", listed.name);
+    }
+}
+
+#[test]
 fn replacements_rows_and_blackouts_are_those_of_the_record() {
     let (scene, metrics) = lived();
     let samples = scrape(&metrics);
     let record = scene.sim.record(&scene.node).unwrap();
     for (cause, times) in [("create", 1.0), ("recycle", 1.0), ("lost", 2.0), ("pause", 1.0)] {
-        let name =
-            format!("holdfast_replacements_total{{cause=\"{cause}\",result=\"completed\"}}");
+        let name = format!("holdfast_replacements_total{{cause=\"{cause}\",result=\"completed\"}}");
         assert_eq!(samples[&name], times, "{cause}");
     }
     assert_eq!(sum(&samples, "holdfast_replacements_total"), record.history.len() as f64);
