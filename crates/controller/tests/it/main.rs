@@ -13,7 +13,6 @@ mod orders;
 mod priority;
 mod readings;
 mod remarks;
-mod spans;
 mod standing;
 mod starts;
 mod sweeps;

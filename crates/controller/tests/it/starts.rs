@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub async fn begin(cloud: &SimCloudHandle, store: &Arc<MemoryStore>) -> Controller {
+async fn begin(cloud: &SimCloudHandle, store: &Arc<MemoryStore>) -> Controller {
     let config = FleetConfig::local(Installation::from("0123abcd"));
     let store: Arc<dyn Store> = Arc::clone(store) as Arc<dyn Store>;
     start(Arc::new(cloud.clone()), store, config).await.unwrap()
 }
 
-pub fn region() -> SimCloudHandle {
+fn region() -> SimCloudHandle {
     SimCloudHandle::new(SimCloud::new(1, SimConfig::prompt()))
 }
 

@@ -1,9 +1,12 @@
 //! What is done for a node stands in spans that name the node, the generation and the row, and never what
-//! a user has told it.
+//! a user has told it. In a process of its own: whether a span is wanted is remembered for all threads.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
-use crate::starts::{begin, region};
-use holdfast_model::NodeId;
+use holdfast_cloud_sim::{SimCloud, SimCloudHandle, SimConfig};
+use holdfast_controller::FleetConfig;
+use holdfast_controller::serve::start;
 use holdfast_model::user::UserCommand;
+use holdfast_model::{Installation, NodeId};
 use holdfast_store::memory::MemoryStore;
 use serde_json::json;
 use std::io::Write;
@@ -38,8 +41,10 @@ async fn plans_calls_and_commits_stand_in_spans_of_their_node_without_its_user_d
         .with_writer(move || writer.clone())
         .finish();
     let _here = tracing::subscriber::set_default(subscriber);
-    let (cloud, store) = (region(), Arc::new(MemoryStore::new()));
-    let controller = begin(&cloud, &store).await;
+    let cloud = SimCloudHandle::new(SimCloud::new(1, SimConfig::prompt()));
+    let config = FleetConfig::local(Installation::from("0123abcd"));
+    let store = Arc::new(MemoryStore::new());
+    let controller = start(Arc::new(cloud.clone()), store, config).await.unwrap();
     let id = NodeId::from("smi-00000001");
     let document = json!({
         "name": "n", "region": "sim-1",
