@@ -128,6 +128,11 @@ impl Tap {
         };
         self.calls.insert(call.id, Call { action, market, left: now });
         self.add_in_flight(action, 1);
+        if !self.waiting.contains_key(action) {
+            // What leaves at once has a line, too: an empty one.
+            self.waiting.insert(action, 0);
+            self.metrics.calls_waiting.set(&[action], 0);
+        }
     }
 
     fn add_in_flight(&mut self, action: &'static str, more: i64) {
