@@ -12,6 +12,7 @@ pub mod offered;
 pub mod orders;
 pub mod serve;
 pub mod standing;
+pub mod tap;
 mod trace;
 
 pub use fleet::{

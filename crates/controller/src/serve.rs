@@ -3,9 +3,10 @@
 
 use crate::fleet::{Departure, Effect, Fleet, FleetConfig, Input, Outcome, Unreadable};
 use crate::handle::{Ask, Handle, MAX_EVENTS_BEHIND, MAX_WAITING_WORDS, Refusal, View};
-use crate::metrics::{Metrics, Tap};
+use crate::metrics::Metrics;
 use crate::orders::{MAX_WAITING_ORDERS, Order};
 use crate::standing::{self, StandingError};
+use crate::tap::Tap;
 use crate::trace;
 use holdfast_cloud::Cloud;
 use holdfast_model::standing::Cause;

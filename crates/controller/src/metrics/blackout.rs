@@ -5,7 +5,7 @@ use holdfast_model::{Kind, Row, Time};
 
 /// How long the replacement that stands last in a history kept its node away, in milliseconds; `None`
 /// if that is not over, or nobody was kept waiting by it. What came to nothing just before belongs to it.
-pub(super) fn of_last(history: &[Finished]) -> Option<u64> {
+pub(crate) fn of_last(history: &[Finished]) -> Option<u64> {
     let (last, before) = history.split_last()?;
     let back = last.rows.iter().find(|(row, ..)| *row == Row::Ready)?.2?;
     let mut began = gone_since(last).filter(|_| last.completed)?;

@@ -1,13 +1,12 @@
 //! What the controller does, in numbers: for Prometheus, and whoever reads its format.
 //!
-//! The fleet knows nothing of this. A [`Tap`] sees what goes in and what comes out, and counts.
+//! The fleet knows nothing of this. A [`Tap`](crate::tap::Tap) sees what goes in and what comes out, and
+//! counts.
 
-mod blackout;
+pub(crate) mod blackout;
 mod list;
-mod tap;
 
 pub use list::{LIST, Listed, Type, render};
-pub use tap::Tap;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -28,11 +27,14 @@ const REPLACED: [f64; 16] = [
     3_600.0,
 ];
 
-type Labels = Vec<(&'static str, String)>;
-type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
+/// How a commit may end.
+pub(crate) const OUTCOMES: [&str; 3] = ["done", "conflict", "failed"];
+
+pub(crate) type Labels = Vec<(&'static str, String)>;
+pub(crate) type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 
 /// A family of metrics, and what its labels are called.
-struct Of<F> {
+pub(crate) struct Of<F> {
     family: F,
     labels: &'static [&'static str],
 }
@@ -46,57 +48,57 @@ impl<F> Of<F> {
 }
 
 impl Of<Family<Labels, Counter>> {
-    fn add(&self, values: &[&str], more: u64) {
+    pub(crate) fn add(&self, values: &[&str], more: u64) {
         self.family.get_or_create(&self.labels(values)).inc_by(more);
     }
 }
 
 impl Of<Family<Labels, Gauge>> {
-    fn set(&self, values: &[&str], now: i64) {
+    pub(crate) fn set(&self, values: &[&str], now: i64) {
         self.family.get_or_create(&self.labels(values)).set(now);
     }
 }
 
 impl Of<Family<Labels, Gauge<f64, AtomicU64>>> {
-    fn set(&self, values: &[&str], now: f64) {
+    pub(crate) fn set(&self, values: &[&str], now: f64) {
         self.family.get_or_create(&self.labels(values)).set(now);
     }
 }
 
 impl Of<Histograms> {
     /// Something took so many milliseconds.
-    fn observe(&self, values: &[&str], millis: u64) {
+    pub(crate) fn observe(&self, values: &[&str], millis: u64) {
         self.family.get_or_create(&self.labels(values)).observe(seconds(millis));
     }
 }
 
 /// Milliseconds as Prometheus has them.
-fn seconds(millis: u64) -> f64 {
+pub(crate) fn seconds(millis: u64) -> f64 {
     millis as f64 / 1_000.0
 }
 
-/// Every metric. What changes it is a [`Tap`].
+/// Every metric. What changes it is a [`Tap`](crate::tap::Tap).
 pub struct Metrics {
     registry: Registry,
-    nodes: Of<Family<Labels, Gauge>>,
-    frozen: Of<Family<Labels, Gauge>>,
-    replacements: Of<Family<Labels, Counter>>,
-    blackout: Of<Histograms>,
-    rows: Of<Histograms>,
-    overtakes: Of<Family<Labels, Counter>>,
-    calls: Of<Family<Labels, Counter>>,
-    call_time: Of<Histograms>,
-    calls_in_flight: Of<Family<Labels, Gauge>>,
-    calls_waiting: Of<Family<Labels, Gauge>>,
-    calls_later: Of<Family<Labels, Gauge>>,
-    market_refusals: Of<Family<Labels, Counter>>,
-    reads: Of<Family<Labels, Counter>>,
-    read_time: Of<Histograms>,
-    sweep_time: Of<Histograms>,
-    swept_at: Of<Family<Labels, Gauge<f64, AtomicU64>>>,
-    commits: Of<Family<Labels, Counter>>,
-    commit_time: Of<Histograms>,
-    commits_in_flight: Of<Family<Labels, Gauge>>,
+    pub(crate) nodes: Of<Family<Labels, Gauge>>,
+    pub(crate) frozen: Of<Family<Labels, Gauge>>,
+    pub(crate) replacements: Of<Family<Labels, Counter>>,
+    pub(crate) blackout: Of<Histograms>,
+    pub(crate) rows: Of<Histograms>,
+    pub(crate) overtakes: Of<Family<Labels, Counter>>,
+    pub(crate) calls: Of<Family<Labels, Counter>>,
+    pub(crate) call_time: Of<Histograms>,
+    pub(crate) calls_in_flight: Of<Family<Labels, Gauge>>,
+    pub(crate) calls_waiting: Of<Family<Labels, Gauge>>,
+    pub(crate) calls_later: Of<Family<Labels, Gauge>>,
+    pub(crate) market_refusals: Of<Family<Labels, Counter>>,
+    pub(crate) reads: Of<Family<Labels, Counter>>,
+    pub(crate) read_time: Of<Histograms>,
+    pub(crate) sweep_time: Of<Histograms>,
+    pub(crate) swept_at: Of<Family<Labels, Gauge<f64, AtomicU64>>>,
+    pub(crate) commits: Of<Family<Labels, Counter>>,
+    pub(crate) commit_time: Of<Histograms>,
+    pub(crate) commits_in_flight: Of<Family<Labels, Gauge>>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -142,7 +144,7 @@ impl Metrics {
             registry,
         };
         // A counter that is not there yet cannot be seen to grow.
-        for result in tap::OUTCOMES {
+        for result in OUTCOMES {
             metrics.commits.add(&[result], 0);
         }
         metrics.calls_later.set(&[], 0);

@@ -1,7 +1,8 @@
 //! Counting what the controller does, as the real driver does it.
 
 use super::Simulation;
-use holdfast_controller::metrics::{Metrics, Tap};
+use holdfast_controller::metrics::Metrics;
+use holdfast_controller::tap::Tap;
 use holdfast_controller::{Effect, Fleet, Input};
 use holdfast_model::Time;
 use std::sync::Arc;

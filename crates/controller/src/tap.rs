@@ -1,7 +1,7 @@
 //! What sees the inputs and effects of a fleet, and counts.
 
-use super::{Metrics, blackout, seconds};
 use crate::fleet::{Departure, Effect, Fleet, Input, Outcome};
+use crate::metrics::{Metrics, OUTCOMES, blackout, seconds};
 use holdfast_engine::tables::overtakes::{Followed, OVERTAKES};
 use holdfast_model::facts::{Page, Query, ResourceKind};
 use holdfast_model::replacement::Finished;
@@ -9,9 +9,6 @@ use holdfast_model::standing::Cause;
 use holdfast_model::{CloudError, Command, ErrorClass, Market, NodeId, Record, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// How a commit may end.
-pub(super) const OUTCOMES: [&str; 3] = ["done", "conflict", "failed"];
 
 /// A call that has left.
 struct Call {
