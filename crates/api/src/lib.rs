@@ -32,6 +32,7 @@ mod health;
 pub mod limits;
 mod live;
 mod log;
+mod metrics;
 mod nodes;
 mod openapi;
 mod own;
@@ -104,6 +105,7 @@ pub fn router(handle: Handle, auth: Auth, local: Option<OpenApiRouter>) -> Route
         .routes(routes!(fleet::thaw))
         .routes(routes!(fleet::unaccounted))
         .routes(routes!(live::events))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(health::health))
         .with_state(app.clone());
     if let Some(local) = local {

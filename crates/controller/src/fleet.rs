@@ -37,7 +37,7 @@ use holdfast_model::market::Catalogue;
 use holdfast_model::record::DataHead;
 use holdfast_model::standing::{Cause, Standing};
 use holdfast_model::user::UserCommand;
-use holdfast_model::{CloudError, Command, Event, NodeId, Record, Reply, Spec, Time};
+use holdfast_model::{CloudError, Command, Event, NodeId, Record, Reply, Row, Spec, Time};
 use queue::Queue;
 use reads::Reads;
 use runner::Runner;
@@ -92,6 +92,8 @@ pub struct Departure {
     pub id: u64,
     /// For which node.
     pub node: NodeId,
+    /// For which row of its replacement.
+    pub row: Row,
     /// The command.
     pub command: Command,
 }
@@ -338,7 +340,8 @@ impl Fleet {
         let Some(mut runner) = self.runners.remove(node) else { return };
         let held = self.held();
         let watched = runner.watch.clone();
-        let next = runner.plan(&self.scene(now), held, &self.catalogue, effects);
+        let span = crate::trace::plan(node, runner.record.as_deref());
+        let next = span.in_scope(|| runner.plan(&self.scene(now), held, &self.catalogue, effects));
         if let Some(at) = runner.wake {
             self.wakes.insert((at.max(Time(now.0 + 1)), node.clone()));
         }

@@ -2,6 +2,7 @@
 //! writes records, and nobody waits for a cloud here.
 
 use crate::fleet::Belief;
+use crate::metrics::Metrics;
 use crate::orders::Order;
 use holdfast_model::facts::{ImageFact, InstanceFact, InterfaceFact, VolumeFact};
 use holdfast_model::market::Catalogue;
@@ -100,6 +101,7 @@ pub struct Handle {
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) catalogue_changed: Arc<Notify>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Handle {
@@ -113,7 +115,9 @@ impl Handle {
         let catalogue_changed = Arc::default();
         let (orders, _) = mpsc::channel(1);
         let shown = Arc::clone(&view);
-        let handle = Handle { words, orders, view: shown, events, store, catalogue_changed };
+        let metrics = Arc::default();
+        let handle =
+            Handle { words, orders, view: shown, events, store, catalogue_changed, metrics };
         (handle, receiver, view)
     }
 
@@ -140,6 +144,12 @@ impl Handle {
     /// instead of when it is due.
     pub fn catalogue_changed(&self) {
         self.catalogue_changed.notify_one();
+    }
+
+    /// What the controller does, in numbers.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Looks at the view.

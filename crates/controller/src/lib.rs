@@ -7,10 +7,13 @@
 
 pub mod fleet;
 pub mod handle;
+pub mod metrics;
 pub mod offered;
 pub mod orders;
 pub mod serve;
 pub mod standing;
+pub mod tap;
+mod trace;
 
 pub use fleet::{
     Belief, BucketSize, CallLimits, Departure, Effect, Fleet, FleetConfig, Input, Outcome,

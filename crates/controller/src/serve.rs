@@ -1,10 +1,13 @@
 //! The driver for real life: one task owns the fleet; calls, reads and commits run beside it and
 //! come back as inputs.
 
-use crate::fleet::{Effect, Fleet, FleetConfig, Input, Outcome, Unreadable};
+use crate::fleet::{Departure, Effect, Fleet, FleetConfig, Input, Outcome, Unreadable};
 use crate::handle::{Ask, Handle, MAX_EVENTS_BEHIND, MAX_WAITING_WORDS, Refusal, View};
+use crate::metrics::Metrics;
 use crate::orders::{MAX_WAITING_ORDERS, Order};
 use crate::standing::{self, StandingError};
+use crate::tap::Tap;
+use crate::trace;
 use holdfast_cloud::Cloud;
 use holdfast_model::standing::Cause;
 use holdfast_model::versions::RecordError;
@@ -18,6 +21,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tracing::{Instrument, Span};
 
 /// How often the region's catalogue (types, subnets, prices) is read again.
 const CATALOGUE_EVERY: Duration = Duration::from_secs(600);
@@ -103,6 +107,7 @@ pub async fn start(
     let view = View { installation: config.installation.0.clone(), ..View::default() };
     let view = Arc::new(RwLock::new(view));
     let catalogue_changed = Arc::new(Notify::new());
+    let metrics = Arc::new(Metrics::new());
     let handle = Handle {
         words,
         orders,
@@ -110,10 +115,12 @@ pub async fn start(
         events: events.clone(),
         store: Arc::clone(&store),
         catalogue_changed: Arc::clone(&catalogue_changed),
+        metrics: Arc::clone(&metrics),
     };
     let (inputs, inputs_in) = mpsc::unbounded_channel();
     let mut driver = Driver {
         fleet: Fleet::new(config),
+        tap: Tap::new(metrics),
         clock,
         cloud,
         writer: Writer::start(Arc::clone(&store)),
@@ -181,6 +188,7 @@ impl Clock {
 
 struct Driver {
     fleet: Fleet,
+    tap: Tap,
     clock: Clock,
     cloud: Arc<dyn Cloud>,
     writer: Writer,
@@ -261,7 +269,10 @@ impl Driver {
     }
 
     fn take(&mut self, input: Input) {
-        let effects = self.fleet.handle(self.clock.now(), input);
+        let now = self.clock.now();
+        self.tap.hears(now, &input);
+        let effects = self.fleet.handle(now, input);
+        self.tap.sees(now, &effects, &self.fleet);
         self.keep_standing();
         let mut shown = std::collections::BTreeSet::new();
         let mut answers = Vec::new();
@@ -302,7 +313,14 @@ impl Driver {
             }
             Effect::Call { calls } => {
                 let cloud = Arc::clone(&self.cloud);
-                tokio::spawn(async move {
+                let span = |c: &Departure| {
+                    let record = self.fleet.record(&c.node);
+                    trace::call(&c.node, record.as_deref(), c.row, c.command.action())
+                };
+                // Of several that leave together each has its own; they last until all have answered.
+                let spans: Vec<Span> = calls.iter().map(span).collect();
+                let first = spans.first().cloned().unwrap_or_else(Span::none);
+                let work = async move {
                     let patience = calls.iter().map(|c| patience(&c.command)).max();
                     let (ids, commands): (Vec<u64>, Vec<Command>) =
                         calls.into_iter().map(|c| (c.id, c.command)).unzip();
@@ -319,10 +337,12 @@ impl Driver {
                             ids.iter().map(|_| Err(unknown(action, "no answer in time"))).collect()
                         }
                     };
-                    for (id, result) in ids.into_iter().zip(results) {
+                    for ((id, result), span) in ids.into_iter().zip(results).zip(spans) {
+                        span.in_scope(|| tracing::debug!(done = result.is_ok(), "answered"));
                         let _ = inputs.send(Input::Replied(id, result));
                     }
-                });
+                };
+                tokio::spawn(work.instrument(first));
             }
             Effect::Observe { id, query } => {
                 let cloud = Arc::clone(&self.cloud);
@@ -352,6 +372,7 @@ impl Driver {
         events: Vec<Event>,
     ) {
         let inputs = self.inputs.clone();
+        let span = trace::commit(&node, record.as_deref());
         let json = record.map(|r| serde_json::to_string(&*r)).transpose();
         let json = match json {
             Ok(json) => json,
@@ -363,6 +384,7 @@ impl Driver {
         let live = self.events.clone();
         let write = Write { node, expected, record: json, events: events.clone() };
         self.writer.submit(write, move |written| {
+            let _within = span.entered();
             let outcome = match written {
                 Ok(Written::Done) => {
                     for event in events {

@@ -1,5 +1,6 @@
 //! The driver in virtual time.
 
+mod counted;
 mod effects;
 mod upsets;
 
@@ -11,6 +12,7 @@ use crate::digest::Digest;
 use crate::people::{Act, Doing};
 use crate::tally::Tally;
 use crate::watch::Watch;
+use counted::Counted;
 use holdfast_cloud_sim::{Class, SimCloud};
 use holdfast_controller::{
     Effect, Fleet, FleetConfig, Input, Outcome, Refusal, Unreadable, standing,
@@ -128,6 +130,7 @@ pub struct Simulation {
     dead_until: Option<Time>,
     unheard: VecDeque<(u64, UserCommand)>,
     words: u64,
+    counted: Counted,
 }
 
 impl Simulation {
@@ -171,6 +174,7 @@ impl Simulation {
             dead_until: None,
             unheard: VecDeque::new(),
             words: 0,
+            counted: Counted::default(),
         };
         simulation.boot();
         simulation
@@ -386,6 +390,7 @@ impl Simulation {
         self.note(|| "the controller starts".to_owned());
         self.tally.follow(self.fleet.overtakes());
         self.fleet = Fleet::new(self.config.clone());
+        self.counted = Counted::default();
         self.wake = self.fleet.next_wake();
         let standing = standing::begin(&self.store, self.clock()).unwrap_or_default();
         self.take(Input::Standing(standing));
@@ -500,7 +505,10 @@ impl Simulation {
             self.cloud.faults().hit(self.now, Class::Stall, &to, None);
         }
         let before = self.fleet.standing().clone();
-        let effects = self.fleet.handle(self.clock(), input);
+        let now = self.clock();
+        self.counted.hears(now, &input);
+        let effects = self.fleet.handle(now, input);
+        self.counted.sees(now, &effects, &self.fleet);
         self.wake = self.fleet.next_wake();
         if &before != self.fleet.standing() {
             // The memory store refuses commits on demand, but never a setting.

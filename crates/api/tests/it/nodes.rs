@@ -155,7 +155,7 @@ fn the_description_has_every_path_and_the_documents_members() {
     let server = Server::start();
     let reply = server.get("/openapi.json");
     let paths = reply.body["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 21);
+    assert_eq!(paths.len(), 22);
     assert!(paths.contains_key("/aws/ec2/managedInstance/{id}/recycle"));
     let schema = &reply.body["components"]["schemas"]["ManagedInstance"]["properties"];
     assert_eq!(

@@ -3,7 +3,7 @@
 use rusqlite::ErrorCode;
 use std::path::{Path, PathBuf};
 
-/// The version of the tables. Another one is refused.
+/// The version of the tables. A newer one is refused.
 pub(super) const VERSION: u32 = 4;
 
 /// Why the memory cannot be used.
@@ -17,9 +17,9 @@ pub enum StateError {
         /// SQLite's word.
         cause: rusqlite::Error,
     },
-    /// It was written by another version.
+    /// It was written by a newer version, and is left as it is.
     #[error(
-        "{path} has version {found}; this program reads {VERSION}. Use the program that wrote it"
+        "{path} has version {found}, this holdfast knows up to {VERSION}; run the newer holdfast"
     )]
     Version {
         /// The file.

@@ -48,7 +48,7 @@ impl Fleet {
                 }
                 let id = self.id();
                 let (node, command) = (waiting.node.clone(), waiting.command.clone());
-                calls.push(Departure { id, node, command });
+                calls.push(Departure { id, node, row: waiting.row, command });
                 waiting.together = together;
                 waiting.left = now;
                 waiting.first_left.get_or_insert(now);

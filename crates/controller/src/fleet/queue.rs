@@ -230,6 +230,16 @@ impl Queue {
         self.waiting.len() + self.under_way.len() + self.suspects.len()
     }
 
+    /// How many calls wait to leave, by action.
+    pub(super) fn lengths(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        self.lines.iter().map(|(action, line)| (*action, line.len()))
+    }
+
+    /// How many calls wait for a time.
+    pub(super) fn later(&self) -> usize {
+        self.later.len()
+    }
+
     /// How many calls of an action wait to leave.
     pub(super) fn waiting(&self, action: &str) -> usize {
         self.lines.get(action).map_or(0, BTreeSet::len)

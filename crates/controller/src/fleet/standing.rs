@@ -43,6 +43,17 @@ impl Fleet {
         beliefs
     }
 
+    /// How many calls could leave, and wait for a bucket or for others to be answered, by action.
+    pub fn waiting_calls(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        self.queue.lengths()
+    }
+
+    /// How many calls wait for a time, to be said again.
+    #[must_use]
+    pub fn later_calls(&self) -> usize {
+        self.queue.later()
+    }
+
     /// How many replacements were begun by the fleet's own choice.
     #[must_use]
     pub fn brake(&self) -> &Brake {

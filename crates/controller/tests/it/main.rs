@@ -7,6 +7,7 @@ mod buckets;
 mod commits;
 mod looking;
 mod memory;
+mod metrics;
 mod misled;
 mod orders;
 mod priority;

@@ -38,16 +38,21 @@ impl Real {
 
     /// With these options besides.
     pub fn start_with(options: &[&str]) -> Real {
+        let mut real = Real::unstarted();
+        real.serve_with(options);
+        real
+    }
+
+    /// Its data directory is not there yet, and the server is started later.
+    pub fn unstarted() -> Real {
         let temporary = Scratch::with_end(|dir| drop(reset(&dir.join("data"))));
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut real = Real {
+        Real {
             dir: temporary.path().join("data"),
             address: free.to_string(),
             server: None,
             temporary,
-        };
-        real.serve_with(options);
-        real
+        }
     }
 
     /// Where it keeps everything.

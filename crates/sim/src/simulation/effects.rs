@@ -55,7 +55,8 @@ impl Simulation {
                 if let Some(first) = calls.first() {
                     self.strike(upset, &first.node);
                 }
-                for (Departure { id, node, command }, answer) in calls.into_iter().zip(answers) {
+                for (Departure { id, node, command, .. }, answer) in calls.into_iter().zip(answers)
+                {
                     self.note(|| call_line(&node, &command, &answer.result));
                     self.watch.answered(self.now, &node, &command, &answer.result);
                     self.tally_hits(Some((&node, &command)));

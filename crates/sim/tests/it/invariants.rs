@@ -100,7 +100,7 @@ fn every_invariant_has_a_test_that_breaks_it() {
 /// The server makes a call that nobody has planned.
 fn departs(scene: &mut Scene, command: Command) {
     let node = scene.node.clone();
-    let calls = vec![Departure { id: u64::MAX, node, command }];
+    let calls = vec![Departure { id: u64::MAX, node, row: Row::Retire, command }];
     scene.sim.pretend(Effect::Call { calls });
 }
 

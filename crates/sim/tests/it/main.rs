@@ -6,6 +6,7 @@
 mod adoption;
 mod blind;
 mod calls;
+mod counted;
 mod deallocation;
 mod ec2;
 mod found;

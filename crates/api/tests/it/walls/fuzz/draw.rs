@@ -61,7 +61,7 @@ pub struct Draw {
 
 /// Methods and paths of the whole interface, those of this host's nodes included; `{id}` is a node
 /// or a resource.
-pub const PATHS: [(&str, &str); 45] = [
+pub const PATHS: [(&str, &str); 46] = [
     ("POST", "/aws/ec2/managedInstance"),
     ("GET", "/aws/ec2/managedInstance"),
     ("GET", "/aws/ec2/managedInstance/{id}"),
@@ -85,6 +85,7 @@ pub const PATHS: [(&str, &str); 45] = [
     ("POST", "/holdfast/v1/thaw"),
     ("GET", "/holdfast/v1/unaccounted"),
     ("GET", "/holdfast/v1/events"),
+    ("GET", "/metrics"),
     ("GET", "/openapi.json"),
     ("GET", "/health"),
     ("POST", "/holdfast/v1/local/nodes/{id}/interrupt"),
