@@ -27,7 +27,7 @@ pub fn name(record: &Record) -> &str {
 /// The instance that holds a node's identity, if one does.
 #[must_use]
 pub fn holder(record: &Record) -> Option<&InstanceId> {
-    record.holder.as_ref().map(|holder| &holder.id)
+    record.instance.as_ref().map(|holder| &holder.id)
 }
 
 /// A node's state, in the words of Spot's interface.
@@ -43,17 +43,18 @@ pub(crate) fn document(record: &Record) -> &Document {
 
 /// Whether the user has given the node up.
 pub(crate) fn is_given_up(record: &Record) -> bool {
-    record.goal == record::Goal::Deleted
+    record.lifecycle.goal() == record::Goal::Deleted
 }
 
 /// Whether the node waits to be adopted.
 pub(crate) fn is_quarantined(record: &Record) -> bool {
-    record.quarantine.is_some()
+    record.blocked.quarantine().is_some()
 }
 
 /// Markets that the node leaves alone, and until when.
 pub(crate) fn cooled(record: &Record, now: Time) -> impl Iterator<Item = (&str, Time)> {
-    let cooled = record.cooled.iter().map(|(market, until)| (market.as_str(), *until));
+    let cooled =
+        record.memory.market_backoff.iter().map(|(market, until)| (market.as_str(), *until));
     cooled.filter(move |(_, until)| *until > now)
 }
 
@@ -113,7 +114,7 @@ pub(crate) fn listed(record: &Record) -> wire::ListedNode {
 /// How a node is.
 pub(crate) fn status(view: &NodeView) -> wire::NodeStatus {
     let record = &view.record;
-    let holder = record.holder.as_ref();
+    let holder = record.instance.as_ref();
     // The Elastic IP that leads to the node.
     let association = view.interfaces.iter().find_map(|i| i.association.as_ref());
     wire::NodeStatus {
@@ -133,14 +134,14 @@ pub(crate) fn status(view: &NodeView) -> wire::NodeStatus {
 /// The address that is kept, or else the instance's. An instance that stood by has one of its own
 /// besides, by which nobody knows the node.
 fn private_ip(view: &NodeView) -> Option<String> {
-    let kept = view.record.interface.as_ref().map(|i| &i.private_ip);
+    let kept = view.record.identity.interface.as_ref().map(|i| &i.private_ip);
     kept.or_else(|| view.instance.as_ref()?.private_ip.as_ref()).cloned()
 }
 
 /// A node in short.
 pub(crate) fn summary(view: &NodeView) -> wire::NodeSummary {
     let record = &view.record;
-    let holder = record.holder.as_ref();
+    let holder = record.instance.as_ref();
     wire::NodeSummary {
         id: text(&record.id),
         name: name(record).to_owned(),
@@ -148,8 +149,8 @@ pub(crate) fn summary(view: &NodeView) -> wire::NodeSummary {
         market: holder.map(|h| market(&h.market)),
         instance_id: holder.map(|h| text(&h.id)),
         private_ip: private_ip(view),
-        generation: Some(record.generation),
-        replacements: Some(record.replacements),
+        generation: Some(record.generations.number()),
+        replacements: Some(record.memory.replacements),
         snapshot_interval_ms: Some(record.upkeep.interval_ms).filter(|ms| *ms > 0),
         created_at: Some(rfc3339(record.created_at)),
         waits_for: view.waits_for.clone(),
@@ -193,12 +194,12 @@ fn record(record: &Record) -> wire::record::NodeRecord {
         Value::Object(members) => members.clone(),
         _ => Map::new(),
     };
-    let superseded = record.superseded.iter().map(|s| wire::record::Superseded {
+    let superseded = record.kept.pending_deletion.iter().map(|s| wire::record::Superseded {
         id: s.id.clone(),
         reason: s.reason.clone(),
-        grace_ms: s.grace_ms,
+        grace_ms: s.due.grace_left().unwrap_or_default(),
     });
-    let quarantine = record.quarantine.as_ref().map(|q| wire::record::Quarantine {
+    let quarantine = record.blocked.quarantine().map(|q| wire::record::Quarantine {
         since: q.since.0,
         why: q.why.clone(),
         ids: q.ids.clone(),
@@ -209,31 +210,31 @@ fn record(record: &Record) -> wire::record::NodeRecord {
         spec_revision: record.spec_revision,
         created_at: record.created_at.0,
         updated_at: record.updated_at.0,
-        goal: match record.goal {
+        goal: match record.lifecycle.goal() {
             record::Goal::Running => wire::record::Goal::Running,
             record::Goal::Paused => wire::record::Goal::Paused,
             record::Goal::Deleted => wire::record::Goal::Deleted,
         },
-        recycle_wanted: record.recycle_wanted,
-        rollback: record.rollback.as_ref().map(rollback),
-        generation: record.generation,
-        ready_generation: record.ready_generation,
-        holder: record.holder.as_ref().map(|h| wire::record::Holder {
+        recycle_wanted: record.lifecycle.wants_recycle(),
+        rollback: record.identity.rollback.as_ref().map(rollback),
+        generation: record.generations.number(),
+        ready_generation: record.generations.ready(),
+        holder: record.instance.as_ref().map(|h| wire::record::Holder {
             id: text(&h.id),
             market: market(&h.market),
             why: h.why.clone(),
             launched_at: h.launched_at.0,
             impaired_since: h.impaired_since.map(|t| t.0),
         }),
-        root: root(&record.root),
-        data: record.data.iter().map(data).collect(),
-        interface: record.interface.as_ref().map(held),
-        secondary: record.secondary.iter().map(held).collect(),
-        elastic_ip: record.elastic_ip.as_ref().map(text),
-        replacement: record.replacement.as_ref().map(in_flight),
-        history: record.history.iter().map(finished).collect(),
-        replacements: record.replacements,
-        finals: record.finals.iter().map(kept_final).collect(),
+        root: root(&record.identity.root),
+        data: record.identity.data.iter().map(data).collect(),
+        interface: record.identity.interface.as_ref().map(held),
+        secondary: record.identity.secondary.iter().map(held).collect(),
+        elastic_ip: record.identity.elastic_ip.as_ref().map(text),
+        replacement: record.work.as_ref().map(in_flight),
+        history: record.memory.history.iter().map(finished).collect(),
+        replacements: record.memory.replacements,
+        finals: record.kept.final_snapshots.iter().map(kept_final).collect(),
         upkeep: wire::record::Upkeep {
             pending: record.upkeep.pending.as_ref().map(set),
             sets: record.upkeep.sets.iter().map(set).collect(),
@@ -242,12 +243,17 @@ fn record(record: &Record) -> wire::record::NodeRecord {
             failing: record.upkeep.failing,
         },
         superseded: superseded.collect(),
-        cooled: record.cooled.iter().map(|(market, until)| (market.clone(), until.0)).collect(),
-        revert_after: record.revert_after.map(|t| t.0),
-        stuck: record.stuck.as_ref().map(stuck),
-        deallocation: record.deallocation.map(deallocation),
-        deallocated: record.deallocated,
-        let_go: record.let_go,
+        cooled: record
+            .memory
+            .market_backoff
+            .iter()
+            .map(|(market, until)| (market.clone(), until.0))
+            .collect(),
+        revert_after: record.memory.revert_after.map(|t| t.0),
+        stuck: record.blocked.decision().map(stuck),
+        deallocation: record.lifecycle.deallocation().map(deallocation),
+        deallocated: record.lifecycle.is_deleted(),
+        let_go: record.lifecycle.is_handed_over(),
         quarantine,
     }
 }
@@ -283,7 +289,7 @@ fn data(volume: &record::DataVolume) -> wire::record::DataVolume {
             }
         },
         fs_uuid: volume.fs_uuid.clone(),
-        joined: volume.joined.as_ref().map(|j| wire::record::Joined {
+        joined: volume.user_attached.as_ref().map(|j| wire::record::Joined {
             size_gib: j.size_gib,
             mount: j.mount.clone(),
             since: j.since.0,
@@ -314,7 +320,7 @@ fn in_flight(r: &replacement::Replacement) -> wire::record::Replacement {
         reason: r.reason.clone(),
         started_at: r.started_at.0,
         deadline: r.deadline.map(|t| t.0),
-        from_generation: r.from_generation,
+        from_generation: r.from_generation.unwrap_or_default(),
         spec_revision: r.spec_revision,
         market: r.market.as_ref().map(market),
         market_why: r.market_why.clone(),
@@ -332,8 +338,8 @@ fn finished(f: &replacement::Finished) -> wire::record::Finished {
         reason: f.reason.clone(),
         started_at: f.started_at.0,
         finished_at: f.finished_at.0,
-        from_generation: f.from_generation,
-        to_generation: f.to_generation,
+        from_generation: f.from_generation.unwrap_or_default(),
+        to_generation: f.to_generation.unwrap_or_default(),
         market: f.market.as_ref().map(market),
         rows: rows
             .map(|(row, from, to)| (row.name().to_owned(), from.0, to.map(|t| t.0)))
@@ -352,7 +358,7 @@ fn rollback(to: &record::Rollback) -> wire::record::Rollback {
     }
 }
 
-fn kept_final(last: &record::Final) -> wire::record::FinalSnapshot {
+fn kept_final(last: &record::FinalSnapshot) -> wire::record::FinalSnapshot {
     wire::record::FinalSnapshot {
         generation: last.generation,
         of: last.of.clone(),
@@ -384,8 +390,8 @@ fn stuck(stuck: &record::NeedsDecision) -> wire::record::NeedsDecision {
         row: stuck.row.name().to_owned(),
         since: stuck.since.0,
         why: stuck.why.clone(),
-        choices: stuck.choices.iter().map(choice).collect(),
-        restore: texts(&stuck.restore),
+        choices: stuck.choices().iter().map(choice).collect(),
+        restore: texts(&stuck.restore()),
     }
 }
 
@@ -402,7 +408,7 @@ fn deallocation(chosen: user::Deallocation) -> wire::Deallocation {
 /// Everything that is kept of each generation, oldest first.
 pub(crate) fn generations(record: &Record) -> Vec<wire::Generation> {
     let mut found: BTreeMap<u64, wire::Generation> = BTreeMap::new();
-    for last in &record.finals {
+    for last in &record.kept.final_snapshots {
         let known = found.entry(last.generation).or_insert_with(|| wire::Generation {
             generation: last.generation,
             kind: "final".to_owned(),

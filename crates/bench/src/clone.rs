@@ -67,7 +67,7 @@ pub(crate) fn original(
     for generation in 1..=replacements as u64 + 1 {
         drive.run_until("making a node", LIMIT, |d| {
             let record = d.fleet.record(&id);
-            record.is_some_and(|r| r.generation == generation && r.status() == "ACTIVE")
+            record.is_some_and(|r| r.generations.number() == generation && r.status() == "ACTIVE")
         })?;
         if generation <= replacements as u64 {
             drive.say(Input::Word(generation + 1, UserCommand::Recycle(id.clone())));

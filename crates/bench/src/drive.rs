@@ -97,7 +97,7 @@ impl Drive {
     fn waits(&self) -> String {
         let waits = self.fleet.nodes().filter_map(|id| {
             let view = self.fleet.view(id)?;
-            view.record.replacement.as_ref()?;
+            view.record.work.as_ref()?;
             Some(format!("{id}: {}", view.waits_for.unwrap_or_else(|| "nothing".to_owned())))
         });
         waits.take(3).collect::<Vec<_>>().join("; ")

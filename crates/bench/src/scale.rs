@@ -79,10 +79,10 @@ fn one(count: usize, seed: u64) -> Result<ScaleRow, BenchError> {
     })?;
     *cloud.config() = SimConfig::default();
     let texts = records.iter().map(clone::written).collect::<Result<Vec<_>, _>>()?;
-    let resources = records.iter().map(|r| 3 + r.data.len() as u64).sum();
+    let resources = records.iter().map(|r| 3 + r.identity.data.len() as u64).sum();
     let nodes: Vec<_> = records.iter().map(|r| r.id.clone()).collect();
     let holders: Vec<InstanceId> =
-        records.iter().filter_map(|r| r.holder.as_ref().map(|h| h.id.clone())).collect();
+        records.iter().filter_map(|r| r.instance.as_ref().map(|h| h.id.clone())).collect();
     drop(records);
     let before = memory::resident_kib();
     // As a store gives them: each record is read from its text, within what is measured.
@@ -112,7 +112,7 @@ fn one(count: usize, seed: u64) -> Result<ScaleRow, BenchError> {
         let at = drive.now;
         drive.cloud.interrupt(at, holder, notice);
         drive.run_until("noticing an interruption", LIMIT, |d| {
-            d.fleet.record(node).is_some_and(|r| r.replacement.is_some())
+            d.fleet.record(node).is_some_and(|r| r.work.is_some())
         })?;
         Ok(drive.now.since(at) as f64 / 1_000.0)
     };

@@ -159,7 +159,7 @@ fn one(
         stage.drive.run_until(&what, LIMIT, |drive| {
             let busy = |n: &usize| {
                 let record = nodes.get(*n).and_then(|node| drive.fleet.record(&node.id));
-                record.is_none_or(|record| record.replacement.is_some())
+                record.is_none_or(|record| record.work.is_some())
             };
             while left.last().is_some_and(|n| !busy(n)) {
                 left.pop();

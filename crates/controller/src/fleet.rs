@@ -367,7 +367,7 @@ impl Fleet {
             && let Some(record) = &runner.record
             && held.is_none()
         {
-            if record.quarantine.is_some() {
+            if record.blocked.quarantine().is_some() {
                 self.queue.withdraw(node);
             } else {
                 self.queue.offer(node, record);
@@ -406,7 +406,7 @@ impl Fleet {
                     effects.push(Effect::Answer { id: word, answer });
                 }
                 self.survival.follow(runner.record.as_deref(), draft.record.as_deref());
-                let replaces = |r: &Record| r.replacement.is_some();
+                let replaces = |r: &Record| r.work.is_some();
                 if replaces(&draft.before) && !draft.record.as_deref().is_some_and(replaces) {
                     // What an ended replacement still wanted to say is no longer true.
                     match draft.record.as_deref() {
@@ -433,7 +433,7 @@ impl Fleet {
             }
             Outcome::Failed(why) => {
                 // Nothing has left, so nothing is lost: the plan is made again later.
-                let unborn = runner.record.as_ref().is_some_and(|r| r.revision == 0);
+                let unborn = runner.record.as_ref().is_some_and(|r| r.revision.is_none());
                 for word in draft.words {
                     let answer = Err(Refusal::Unavailable(why.clone()));
                     effects.push(Effect::Answer { id: word, answer });
@@ -457,7 +457,7 @@ impl Fleet {
     /// The record of a node that can be worked on, as committed.
     #[must_use]
     pub fn record(&self, node: &NodeId) -> Option<Arc<Record>> {
-        self.runners.get(node).and_then(|r| r.record.clone()).filter(|r| r.revision > 0)
+        self.runners.get(node).and_then(|r| r.record.clone()).filter(|r| r.revision.is_some())
     }
 
     /// Every node.
@@ -493,7 +493,7 @@ impl Fleet {
     #[must_use]
     pub fn view(&self, node: &NodeId) -> Option<NodeView> {
         let record = self.record(node)?;
-        let instance = record.holder.as_ref().and_then(|holder| {
+        let instance = record.instance.as_ref().and_then(|holder| {
             match self.world.last_seen(holder.id.as_str()) {
                 Some(Fact::Instance(i)) => Some(i.clone()),
                 _ => None,
@@ -501,7 +501,7 @@ impl Fleet {
         });
         let mut volumes = Vec::new();
         let root = instance.iter().flat_map(|i| &i.attachments).map(|a| a.volume.0.clone());
-        let data = record.data.iter().filter_map(|d| match &d.head {
+        let data = record.identity.data.iter().filter_map(|d| match &d.head {
             DataHead::Volume { id, .. } => Some(id.0.clone()),
             DataHead::Fresh => None,
         });
@@ -511,7 +511,7 @@ impl Fleet {
                 volumes.push(v.clone());
             }
         }
-        let kept = record.interfaces().map(|i| i.id.0.clone());
+        let kept = record.identity.interfaces().map(|i| i.id.0.clone());
         let own = instance.iter().flat_map(|i| &i.interface).map(|i| i.0.clone());
         let ids: BTreeSet<String> = kept.chain(own).collect();
         let seen = ids.iter().filter_map(|id| match self.world.last_seen(id) {

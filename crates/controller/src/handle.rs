@@ -187,5 +187,5 @@ impl Handle {
 /// Once the user has given a node up, the API no longer knows it; what is left of it is Holdfast's
 /// business alone.
 fn is_live(node: &NodeView) -> bool {
-    node.record.goal != holdfast_model::record::Goal::Deleted
+    node.record.lifecycle.goal() != holdfast_model::record::Goal::Deleted
 }

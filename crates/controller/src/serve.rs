@@ -157,7 +157,11 @@ fn load(store: &dyn Store) -> Result<Loaded, StoreError> {
             let another = || RecordError::Damaged("its revision or id is another's".to_owned());
             let record = record
                 .and_then(|r| {
-                    if r.revision == s.revision && r.id == s.node { Ok(r) } else { Err(another()) }
+                    if r.revision == Some(s.revision) && r.id == s.node {
+                        Ok(r)
+                    } else {
+                        Err(another())
+                    }
                 })
                 .map_err(|e| Unreadable::of(&e, s.revision));
             if let Err(Unreadable { why, .. }) = &record {

@@ -78,7 +78,7 @@ impl Tap {
             Input::Loaded(records) => {
                 // What ended before this start is not of its time.
                 let read = records.iter().filter_map(|(_, record)| record.as_ref().ok());
-                self.counted.extend(read.map(|r| (r.id.clone(), newest(&r.history))));
+                self.counted.extend(read.map(|r| (r.id.clone(), newest(&r.memory.history))));
             }
             Input::Replied(id, result) => self.replied(*id, result.as_ref().err(), now),
             Input::Observed(id, result) => self.observed(*id, result, now),
@@ -195,10 +195,10 @@ impl Tap {
             self.counted.remove(&node);
             return;
         };
-        let counted = self.counted.insert(node, newest(&record.history)).unwrap_or(0);
-        for (place, finished) in record.history.iter().enumerate() {
+        let counted = self.counted.insert(node, newest(&record.memory.history)).unwrap_or(0);
+        for (place, finished) in record.memory.history.iter().enumerate() {
             if finished.number > counted {
-                self.ended(finished, &record.history[..=place]);
+                self.ended(finished, &record.memory.history[..=place]);
             }
         }
     }

@@ -7,24 +7,24 @@ use tracing::Span;
 /// A runner plans with what has come in.
 pub(crate) fn plan(node: &NodeId, record: Option<&Record>) -> Span {
     let row = record.and_then(row_of).map(Row::name);
-    tracing::debug_span!("plan", %node, generation = record.map(|r| r.generation), row)
+    tracing::debug_span!("plan", %node, generation = record.map(|r| r.generations.number()), row)
 }
 
 /// A call, from when it leaves until its answer has come.
 pub(crate) fn call(node: &NodeId, record: Option<&Record>, row: Row, action: &str) -> Span {
-    let generation = record.map(|r| r.generation);
+    let generation = record.map(|r| r.generations.number());
     tracing::debug_span!("call", %node, generation, row = row.name(), action)
 }
 
 /// A commit of a record; `None`: it is removed.
 pub(crate) fn commit(node: &NodeId, record: Option<&Record>) -> Span {
     let row = record.and_then(row_of).map(Row::name);
-    tracing::debug_span!("commit", %node, generation = record.map(|r| r.generation), row)
+    tracing::debug_span!("commit", %node, generation = record.map(|r| r.generations.number()), row)
 }
 
 /// Where a replacement is: of the rows that have begun and are not done, the last.
 fn row_of(record: &Record) -> Option<Row> {
-    let replacement = record.replacement.as_ref()?;
+    let replacement = record.work.as_ref()?;
     let begun = |row: &Row| replacement.rows.get(row).is_some_and(|s| s.started_at.is_some());
     Row::ALL.into_iter().rev().find(|row| begun(row) && !replacement.is_done(*row))
 }

@@ -6,7 +6,7 @@ use crate::parts::retention;
 use crate::parts::standing_by;
 use holdfast_model::command::Launch;
 use holdfast_model::facts::{Fact, InstanceFact, InstanceState};
-use holdfast_model::record::Superseded;
+use holdfast_model::record::PendingDeletion;
 use holdfast_model::{Command, Invariant, Known, Record, tags};
 
 /// A broken invariant: its name and a sentence.
@@ -51,15 +51,15 @@ pub fn may_leave(record: &Record, command: &Command, scene: &Scene<'_>) -> Resul
             what: format!("{} of {target}, which {} needs", command.action(), record.id),
         });
     }
-    let in_grace = |kept: &&Superseded| kept.id == target && kept.grace_ms > 0;
-    let kept = record.superseded.iter().find(in_grace);
-    if let Some(kept) = kept.filter(|_| record.deallocation.is_some()) {
+    let in_grace = |kept: &&PendingDeletion| kept.id == target && !kept.is_due();
+    let kept = record.kept.pending_deletion.iter().find(in_grace);
+    if let Some(kept) = kept.filter(|_| record.lifecycle.deallocation().is_some()) {
         return Err(Broken {
             name: Invariant::GraceKept,
             what: format!(
                 "{} of {target}, of whose time of grace {} ms are left",
                 command.action(),
-                kept.grace_ms
+                kept.due.grace_left().unwrap_or_default()
             ),
         });
     }
@@ -110,7 +110,7 @@ pub fn check(record: &Record, scene: &Scene<'_>) -> Vec<Broken> {
             what: format!("{} has several live instances: {}", record.id, told.join(", ")),
         });
     }
-    for held in record.interfaces() {
+    for held in record.identity.interfaces() {
         if let Known::Present(seen) = world.interface(held.id.as_str())
             && (seen.private_ip != held.private_ip || seen.mac != held.mac)
         {

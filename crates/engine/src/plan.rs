@@ -39,7 +39,7 @@ pub struct Plan {
 #[must_use]
 pub fn plan(record: Record, scene: &Scene<'_>) -> Plan {
     let document =
-        record.replacement.as_ref().map_or(&record.document, |replacement| &replacement.document);
+        record.work.as_ref().map_or(&record.document, |replacement| &replacement.document);
     let spec = match document.spec() {
         Ok(spec) => spec,
         Err(errors) => {
@@ -75,10 +75,10 @@ pub fn plan(record: Record, scene: &Scene<'_>) -> Plan {
         // a change of that, and not for a whole look.
         desk.watch.clear();
         overtaken.extend(overtakes::look(&mut desk));
-        if desk.record.replacement.is_none() {
+        if desk.record.work.is_none() {
             triggers::begin(&mut desk);
         }
-        desk.waits_for = desk.waits_for.take().filter(|_| desk.record.replacement.is_none());
+        desk.waits_for = desk.waits_for.take().filter(|_| desk.record.work.is_none());
         run_rows(&mut desk, &mut overtaken);
         overtaken.extend(overtakes::finish(&mut desk));
         upkeep::step(&mut desk);
@@ -110,17 +110,17 @@ fn run_rows(desk: &mut Desk<'_>, overtaken: &mut Vec<Followed>) {
             continue;
         }
         let now = desk.scene.now;
-        if let Some(r) = desk.record.replacement.as_mut() {
+        if let Some(r) = desk.record.work.as_mut() {
             r.rows.entry(spec.row).or_default().started_at.get_or_insert(now);
         }
         match (spec.step)(desk) {
             Progress::Done => {
-                if let Some(r) = desk.record.replacement.as_mut() {
+                if let Some(r) = desk.record.work.as_mut() {
                     r.rows.entry(spec.row).or_default().done_at = Some(now);
                 }
                 let is_it = |s: &holdfast_model::record::NeedsDecision| s.row == spec.row;
-                if desk.record.stuck.as_ref().is_some_and(is_it) {
-                    desk.record.stuck = None;
+                if desk.record.blocked.decision().is_some_and(is_it) {
+                    desk.record.blocked.goes_on();
                     let name = spec.row.name();
                     desk.tell(EventCode::Unstuck, format!("{name} goes on by itself"));
                 }
@@ -141,17 +141,13 @@ fn run_rows(desk: &mut Desk<'_>, overtaken: &mut Vec<Followed>) {
 fn lose_patience(desk: &mut Desk<'_>, row: Row, minutes: Option<u64>) {
     let Some(minutes) = minutes else { return };
     let Some(started) = desk.row(row).and_then(|state| state.started_at) else { return };
-    let since = desk
-        .record
-        .stuck
-        .as_ref()
-        .filter(|s| s.row == row && s.choices.is_empty())
-        .map_or(started, |s| s.since.max(started));
+    let answered = desk.record.blocked.answered(row);
+    let since = answered.map_or(started, |answered| answered.since.max(started));
     let end = since.plus(minutes * MINUTE);
     if desk.scene.now >= end {
         let what = desk.waits_for.clone().unwrap_or_else(|| "an answer of the cloud".to_owned());
-        if desk.record.stuck.as_ref().is_some_and(|s| s.row == row && s.choices.is_empty()) {
-            desk.record.stuck = None;
+        if desk.record.blocked.answered(row).is_some() {
+            desk.record.blocked.goes_on();
         }
         desk.need_decision(row, format!("for {minutes} minutes it has waited for {what}"));
     } else {

@@ -15,7 +15,7 @@ pub fn absorb(
 ) -> bool {
     let state = match row {
         Row::Upkeep => Some(&mut record.upkeep.row),
-        _ => record.replacement.as_mut().and_then(|r| r.rows.get_mut(&row)),
+        _ => record.work.as_mut().and_then(|r| r.rows.get_mut(&row)),
     };
     let Some(state) = state else { return false };
     let Some(call) = state.calls.get_mut(name) else { return false };

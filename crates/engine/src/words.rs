@@ -2,7 +2,7 @@
 
 use crate::context::refusal::NotDone;
 use crate::life::{rollback, undelete};
-use holdfast_model::record::{Goal, Record};
+use holdfast_model::record::{Goal, NodeLifecycle, Record};
 use holdfast_model::time::MINUTE;
 use holdfast_model::user::{Choice, Deallocation, UserCommand};
 use holdfast_model::{CallState, FieldError, Spec, Time, document};
@@ -20,7 +20,7 @@ const FIXED: [&str; 2] = ["region", "compute.product"];
 /// [`NotDone`]; then the record is as it was.
 pub fn apply(record: &mut Record, word: &UserCommand, now: Time) -> Result<(), NotDone> {
     let may_speak = matches!(word, UserCommand::Decide { .. } | UserCommand::Undelete { .. });
-    if record.goal == Goal::Deleted && !may_speak {
+    if record.lifecycle.goal() == Goal::Deleted && !may_speak {
         return Err(NotDone::Conflict("the node has been given up".to_owned()));
     }
     match word {
@@ -32,10 +32,9 @@ pub fn apply(record: &mut Record, word: &UserCommand, now: Time) -> Result<(), N
             return Err(NotDone::Conflict("an adoption needs a look at the cloud".to_owned()));
         }
         UserCommand::Pause(_) => {
-            record.goal = Goal::Paused;
-            record.recycle_wanted = false;
+            record.lifecycle = NodeLifecycle::Paused;
         }
-        UserCommand::Resume(_) => record.goal = Goal::Running,
+        UserCommand::Resume(_) => record.lifecycle.run(),
         UserCommand::Recycle(_) => recycle(record, now),
         UserCommand::Rollback { to, data, .. } => rollback::hear(record, to, *data)?,
         UserCommand::Delete { deallocation, .. } => delete(record, *deallocation),
@@ -95,43 +94,38 @@ fn update(record: &mut Record, patch: &serde_json::Value, now: Time) -> Result<(
 /// launches anyway joins it, unless the new instance has had its time and is still not ready: then
 /// it is replaced.
 fn recycle(record: &mut Record, now: Time) {
-    let had_instance = record.goal == Goal::Running;
-    record.goal = Goal::Running;
-    let Some(holder) = &record.holder else { return };
-    let launches = record.replacement.as_ref().filter(|r| {
+    let had_instance = record.lifecycle.goal() == Goal::Running;
+    record.lifecycle.run();
+    let Some(holder) = &record.instance else { return };
+    let launches = record.work.as_ref().filter(|r| {
         crate::tables::replacement::has(r.kind, holdfast_model::Row::Launch)
             && !r.is_done(holdfast_model::Row::Ready)
     });
     let joins = launches.is_some_and(|r| {
         let has_left = r.has_called(holdfast_model::Row::Launch);
-        let overdue = record.stuck.is_some() || now >= holder.launched_at.plus(JOINS_FOR);
+        let overdue =
+            record.blocked.decision().is_some() || now >= holder.launched_at.plus(JOINS_FOR);
         !(has_left && overdue)
     });
     if had_instance && !joins {
-        record.recycle_wanted = true;
+        record.lifecycle.set_recycle(true);
     }
 }
 
 fn delete(record: &mut Record, deallocation: Deallocation) {
-    record.goal = Goal::Deleted;
-    record.deallocation = Some(deallocation);
-    record.recycle_wanted = false;
-    record.rollback = None;
+    record.lifecycle.delete(deallocation);
+    record.identity.rollback = None;
 }
 
 fn decide(record: &mut Record, choice: Choice, now: Time) -> Result<(), NotDone> {
-    let Some(stuck) = record.stuck.as_mut().filter(|s| !s.choices.is_empty()) else {
-        return Err(NotDone::Conflict("the node waits for no decision".to_owned()));
-    };
-    if choice == Choice::Restore {
+    if record.blocked.asked().is_some() && choice == Choice::Restore {
         return rollback::restore(record);
     }
-    // An empty list of choices says that a person has chosen, and when.
-    stuck.choices.clear();
-    stuck.since = now;
+    let Some(row) = record.blocked.answer(now) else {
+        return Err(NotDone::Conflict("the node waits for no decision".to_owned()));
+    };
     if choice == Choice::Retry {
-        let row = stuck.row;
-        let state = record.replacement.as_mut().and_then(|r| r.rows.get_mut(&row));
+        let state = record.work.as_mut().and_then(|r| r.rows.get_mut(&row));
         if let Some(state) = state {
             state.started_at = Some(now);
             // What was done without the wished effect is asked again; what made something is not.

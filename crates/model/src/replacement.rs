@@ -210,8 +210,8 @@ pub struct Replacement {
     pub started_at: Time,
     /// By when the cloud takes the instance, if it said so.
     pub deadline: Option<Time>,
-    /// The generation that is replaced; 0 if there was none.
-    pub from_generation: u64,
+    /// The generation that is replaced, if there was one.
+    pub from_generation: Option<u64>,
     /// The spec that it follows to its end, whatever the user changes meanwhile.
     pub document: Document,
     /// That spec's revision.
@@ -257,10 +257,10 @@ pub struct Finished {
     pub started_at: Time,
     /// When its last row was done, or when it was given up.
     pub finished_at: Time,
-    /// The generation before.
-    pub from_generation: u64,
-    /// The generation after.
-    pub to_generation: u64,
+    /// The generation before, if there was one.
+    pub from_generation: Option<u64>,
+    /// The generation after, if there was one.
+    pub to_generation: Option<u64>,
     /// Where the node went.
     pub market: Option<Market>,
     /// Each row: when it started, and when it was done.

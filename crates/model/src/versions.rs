@@ -1,8 +1,11 @@
 //! Records of older versions. Each schema has one step to the next; a golden file per schema is
 //! taken up in the tests. An unknown schema stops its node and nothing else.
 
+mod second;
+
 use crate::depth;
 use crate::record::{Record, SCHEMA};
+use serde_json::Value;
 
 /// Why a stored record cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -28,17 +31,20 @@ pub enum RecordError {
 /// # Errors
 /// [`RecordError`] if it is damaged or newer.
 pub fn read(json: &str) -> Result<Record, RecordError> {
-    let value: serde_json::Value =
+    let mut value: Value =
         depth::read_stored(json).map_err(|e| RecordError::Damaged(e.to_string()))?;
     let schema = value
         .get("schema")
-        .and_then(serde_json::Value::as_u64)
+        .and_then(Value::as_u64)
         .ok_or_else(|| RecordError::Damaged("it has no schema".to_owned()))?;
     if schema == 0 {
         return Err(RecordError::Damaged("schema 0 never existed".to_owned()));
     }
     if schema > u64::from(SCHEMA) {
         return Err(RecordError::Newer { found: schema });
+    }
+    if schema < 2 {
+        value = second::upcast(value).map_err(RecordError::Damaged)?;
     }
     serde_json::from_value(value).map_err(|e| RecordError::Damaged(e.to_string()))
 }

@@ -86,7 +86,7 @@ impl Accepted {
         cloud: &mut SimCloud,
     ) {
         let node = &after.id;
-        if placed && before.rollback.is_none() {
+        if placed && before.identity.rollback.is_none() {
             // It was heard and put in its place at once.
             self.at_once(now, before, after, cloud);
         }
@@ -101,12 +101,12 @@ impl Accepted {
             (None, None) => true,
             _ => false,
         };
-        if same(&before.rollback, &after.rollback) {
+        if same(&before.identity.rollback, &after.identity.rollback) {
             return;
         }
         cloud.returns_no_more(node, ROLLBACK);
-        let Some(rollback) = &after.rollback else { return };
-        if before.goal == Goal::Deleted && after.goal == Goal::Paused {
+        let Some(rollback) = &after.identity.rollback else { return };
+        if before.lifecycle.goal() == Goal::Deleted && after.lifecycle.goal() == Goal::Paused {
             // It says how the root comes back; what may be lacking is a matter of the word's.
             return;
         }
@@ -115,7 +115,7 @@ impl Accepted {
             UserCommand::Rollback { to: Target::Generation(to), .. } => to == &rollback.generation,
             // Whatever was taken together with it is of its generation.
             UserCommand::Rollback { to: Target::Snapshot(id), .. } => {
-                let kept = before.finals.iter().map(|f| (f.generation, &f.snapshot));
+                let kept = before.kept.final_snapshots.iter().map(|f| (f.generation, &f.snapshot));
                 let sets = before.upkeep.sets.iter();
                 let of_sets =
                     sets.flat_map(|s| s.snapshots.values().map(move |id| (s.generation, id)));
@@ -144,24 +144,30 @@ impl Accepted {
     fn at_once(&self, now: Time, before: &Record, after: &Record, cloud: &mut SimCloud) {
         let node = &after.id;
         let generation_of = |id: &SnapshotId| {
-            let finals = before.finals.iter().chain(&after.finals);
+            let finals = before.kept.final_snapshots.iter().chain(&after.kept.final_snapshots);
             let of_sets = before.upkeep.sets.iter();
             let in_set = |s: &&SnapshotSet| s.snapshots.values().any(|of| of == id);
             let set = of_sets.clone().find(in_set).map(|s| s.generation);
             finals.clone().find(|f| &f.snapshot == id).map(|f| f.generation).or(set)
         };
         let mut chosen: Vec<(&str, &SnapshotId)> = Vec::new();
-        let newest = after.finals.iter().filter(|f| f.of == "root").map(|f| f.generation).max();
+        let newest = after
+            .kept
+            .final_snapshots
+            .iter()
+            .filter(|f| f.of == "root")
+            .map(|f| f.generation)
+            .max();
         // The launch may have left already.
         if let RootHead::Captured { snapshot, .. }
-        | RootHead::Live { from: Some((snapshot, _, _)), .. } = &after.root
-            && before.root != after.root
-            && (generation_of(snapshot) < newest || newest < Some(before.generation))
+        | RootHead::Live { from: Some((snapshot, _, _)), .. } = &after.identity.root
+            && before.identity.root != after.identity.root
+            && (generation_of(snapshot) < newest || newest < Some(before.generations.number()))
         {
             chosen.push((ROOT_DEVICE, snapshot));
         }
-        for data in &after.data {
-            let was = before.data.iter().find(|d| d.device == data.device);
+        for data in &after.identity.data {
+            let was = before.identity.data.iter().find(|d| d.device == data.device);
             if let Some(snapshot) = &data.restore
                 && was.is_none_or(|d| d.restore.as_ref() != Some(snapshot))
             {
@@ -196,15 +202,15 @@ impl Accepted {
         }
         // A replacement follows the spec of its beginning to its end.
         let pending = |record: &Record| -> Vec<ImageId> {
-            let Some(followed) = record.image_followed.as_ref() else { return Vec::new() };
-            let in_flight = record.replacement.as_ref().map(|r| &r.document);
+            let Some(followed) = record.identity.image_followed.as_ref() else { return Vec::new() };
+            let in_flight = record.work.as_ref().map(|r| &r.document);
             let specs = in_flight.into_iter().chain([&record.document]);
             let specs = specs.filter_map(|d| d.spec().ok()).filter(|s| s.persistence.root);
             specs.map(|s| s.image.clone()).filter(|image| image != followed).collect()
         };
-        let revision = |record: &Record| record.replacement.as_ref().map(|r| r.spec_revision);
+        let revision = |record: &Record| record.work.as_ref().map(|r| r.spec_revision);
         let same = before.document == after.document
-            && before.image_followed == after.image_followed
+            && before.identity.image_followed == after.identity.image_followed
             && revision(before) == revision(after);
         if same {
             return;
@@ -228,47 +234,47 @@ impl Accepted {
         cloud: &mut SimCloud,
     ) {
         let node = &after.id;
-        if before.goal != Goal::Deleted && after.goal == Goal::Deleted {
+        if before.lifecycle.goal() != Goal::Deleted && after.lifecycle.goal() == Goal::Deleted {
             let said = |word: &UserCommand| match word {
                 UserCommand::Delete { deallocation, .. } => {
-                    after.deallocation == Some(*deallocation)
+                    after.lifecycle.deallocation() == Some(*deallocation)
                 }
                 _ => false,
             };
             if self.has_said(node, said) {
-                cloud.gives_up_node(node, after.deallocation.unwrap_or_default());
+                cloud.gives_up_node(node, after.lifecycle.deallocation().unwrap_or_default());
             }
         }
-        if after.deallocated && !before.deallocated {
+        if after.lifecycle.is_deleted() && !before.lifecycle.is_deleted() {
             cloud.keeps_rest_until(node, now.plus(grace));
         }
-        if after.let_go && !before.let_go {
+        if after.lifecycle.is_handed_over() && !before.lifecycle.is_handed_over() {
             cloud.is_nobodys(node);
         }
-        if before.goal != Goal::Deleted || after.goal == Goal::Deleted {
+        if before.lifecycle.goal() != Goal::Deleted || after.lifecycle.goal() == Goal::Deleted {
             return;
         }
         cloud.takes_node_back(node);
         let accepts =
             |w: &UserCommand| matches!(w, UserCommand::Undelete { accept_loss: true, .. });
-        if !before.deallocated || !self.has_said(node, accepts) {
+        if !before.lifecycle.is_deleted() || !self.has_said(node, accepts) {
             return;
         }
         // What the answer named is lost, and no more.
-        for data in &after.data {
+        for data in &after.identity.data {
             if data.head == DataHead::Fresh {
                 let from = data.restore.as_ref().map(|s| s.as_str());
                 cloud.may_return(node, &data.device, from, UNDELETE);
             }
         }
-        let root = after.rollback.as_ref().and_then(|r| r.root.as_ref());
-        if let (RootHead::Fresh, from) = (&after.root, root) {
+        let root = after.identity.rollback.as_ref().and_then(|r| r.root.as_ref());
+        if let (RootHead::Fresh, from) = (&after.identity.root, root) {
             cloud.may_return(node, ROOT_DEVICE, from.map(|p| p.snapshot.as_str()), UNDELETE);
         }
         cloud.has_returned(node, UNDELETE);
-        let Some(was) = &before.given_up else { return };
+        let Some(was) = &before.lifecycle.tombstone() else { return };
         for held in was.interface.iter().chain(&was.secondary) {
-            if after.interfaces().all(|i| i.id != held.id) {
+            if after.identity.interfaces().all(|i| i.id != held.id) {
                 cloud.truth_mut().interface_given_up(node, held.device_index);
             }
         }
@@ -276,7 +282,9 @@ impl Accepted {
 
     /// A volume joins, leaves, or is deleted by its user.
     fn volumes(&self, now: Time, before: &Record, after: &Record, cloud: &mut SimCloud) {
-        if before.data == after.data || after.goal == Goal::Deleted || before.goal == Goal::Deleted
+        if before.identity.data == after.identity.data
+            || after.lifecycle.goal() == Goal::Deleted
+            || before.lifecycle.goal() == Goal::Deleted
         {
             return;
         }
@@ -285,28 +293,28 @@ impl Accepted {
             DataHead::Volume { id, .. } => Some(id.clone()),
             DataHead::Fresh => None,
         };
-        for was in &before.data {
-            let now_is = after.data.iter().find(|d| d.device == was.device);
+        for was in &before.identity.data {
+            let now_is = after.identity.data.iter().find(|d| d.device == was.device);
             let Some(id) = id_of(was) else { continue };
             let deleted = |w: &UserCommand| matches!(w, UserCommand::DeleteVolume { volume, .. } if volume == &id);
             if now_is.and_then(id_of).is_none() && self.has_said(node, deleted) {
                 cloud.gives_up_device(now, node, &was.device);
             }
-            if now_is.is_none() && was.joined.is_some() {
+            if now_is.is_none() && was.user_attached.is_some() {
                 cloud.truth_mut().expect_no_device(node, &was.device);
                 let gone = cloud.truly(id.as_str()).is_none_or(|f| {
                     matches!(f, Fact::Volume(v) if v.state == holdfast_model::facts::VolumeState::Deleting)
                 });
-                let adopted = after.replacements > before.replacements + 1;
+                let adopted = after.memory.replacements > before.memory.replacements + 1;
                 if !self.taken.contains(&id) && !gone && !adopted && !self.has_said(node, deleted) {
                     let what = format!("{id} had joined it, left it, and nobody took it away");
                     cloud.truth_mut().broken(Invariant::NothingForgotten, now, node, what);
                 }
             }
         }
-        for is in &after.data {
-            let is_new = before.data.iter().all(|d| d.device != is.device);
-            if is_new && is.joined.is_some() {
+        for is in &after.identity.data {
+            let is_new = before.identity.data.iter().all(|d| d.device != is.device);
+            if is_new && is.user_attached.is_some() {
                 cloud.truth_mut().expect_device(node, &is.device);
             }
         }

@@ -211,13 +211,13 @@ impl Doing {
     #[must_use]
     pub fn of(record: Option<&Record>) -> Doing {
         let Some(record) = record else { return Doing::Absent };
-        let busy = record.replacement.as_ref().is_some_and(|r| r.kind != Kind::Tidy);
-        match record.goal {
-            Goal::Deleted if record.deallocated => Doing::Kept,
+        let busy = record.work.as_ref().is_some_and(|r| r.kind != Kind::Tidy);
+        match record.lifecycle.goal() {
+            Goal::Deleted if record.lifecycle.is_deleted() => Doing::Kept,
             Goal::Deleted => Doing::Deleting,
             _ if busy => Doing::Replacement,
-            _ if record.holder.is_some() && record.upkeep.pending.is_some() => Doing::Snapshots,
-            _ if record.holder.is_some() => Doing::Rest,
+            _ if record.instance.is_some() && record.upkeep.pending.is_some() => Doing::Snapshots,
+            _ if record.instance.is_some() => Doing::Rest,
             Goal::Paused => Doing::Paused,
             Goal::Running => Doing::Replacement,
         }

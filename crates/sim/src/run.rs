@@ -182,7 +182,7 @@ fn play(
 
 /// Whether a row of the node's replacement has begun and is not done.
 fn is_in(record: &Record, row: Row) -> bool {
-    let state = record.replacement.as_ref().and_then(|r| r.rows.get(&row));
+    let state = record.work.as_ref().and_then(|r| r.rows.get(&row));
     state.is_some_and(|s| s.started_at.is_some() && s.done_at.is_none())
 }
 
@@ -378,8 +378,8 @@ impl Run {
             "wanted {:?}, is {} (goal {:?}), waits for {waits:?}, stuck {:?}, frozen {:?}, stopped {:?}",
             slot.goal,
             record.status(),
-            record.goal,
-            record.stuck,
+            record.lifecycle.goal(),
+            record.blocked.decision(),
             self.sim.fleet().frozen(),
             self.sim.fleet().stopped(&slot.node),
         )
@@ -389,7 +389,7 @@ impl Run {
     fn is_there(&mut self, index: usize) -> bool {
         let slot = &self.slots[index];
         let Some(record) = self.record(index) else { return slot.goal == Goal::Deleted };
-        let rests = record.replacement.is_none();
+        let rests = record.work.is_none();
         // What its user has changed is what it is asked to be.
         if slot.goal != Goal::Deleted && *record.document != slot.document {
             return false;
@@ -397,10 +397,10 @@ impl Run {
         match slot.goal {
             Goal::Running => {
                 let serving = self.sim.cloud.truth().serving(&slot.node);
-                let holder = record.holder.as_ref().map(|h| &h.id);
+                let holder = record.instance.as_ref().map(|h| &h.id);
                 rests
                     && record.status() == "ACTIVE"
-                    && record.superseded.is_empty()
+                    && record.kept.pending_deletion.is_empty()
                     && serving.iter().collect::<Vec<_>>() == holder.into_iter().collect::<Vec<_>>()
             }
             Goal::Paused => {
@@ -408,8 +408,11 @@ impl Run {
             }
             // What was not selected waits for the end of its grace, and nothing else.
             Goal::Deleted => {
-                let waits = record.superseded.iter().all(|s| s.grace_ms > 0);
-                record.deallocated && rests && waits && !record.superseded.is_empty()
+                let waits = record.kept.pending_deletion.iter().all(|s| !s.is_due());
+                record.lifecycle.is_deleted()
+                    && rests
+                    && waits
+                    && !record.kept.pending_deletion.is_empty()
             }
         }
     }
@@ -428,11 +431,14 @@ impl Run {
             let strays = self.sim.fleet().strays(self.sim.now);
             let strays = strays.iter().filter(|s| s.node == node.as_str());
             allowed.extend(strays.flat_map(|s| &s.resources).map(|f| f.id().to_owned()));
-            let kept = record.iter().filter(|r| r.deallocated).flat_map(|r| &r.superseded);
+            let kept = record
+                .iter()
+                .filter(|r| r.lifecycle.is_deleted())
+                .flat_map(|r| &r.kept.pending_deletion);
             allowed.extend(kept.map(|s| s.id.clone()));
             // A paused node has no retire row: what is superseded goes at the next resume.
-            for record in record.iter().filter(|r| r.holder.is_none()) {
-                allowed.extend(record.superseded.iter().map(|s| s.id.clone()));
+            for record in record.iter().filter(|r| r.instance.is_none()) {
+                allowed.extend(record.kept.pending_deletion.iter().map(|s| s.id.clone()));
             }
             let allowed: Vec<&str> = allowed.iter().map(String::as_str).collect();
             let left = self.sim.cloud.check_leaks(self.sim.now, &node, &allowed);

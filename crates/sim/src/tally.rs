@@ -56,7 +56,7 @@ impl Tally {
             if only.is_none() {
                 *self.met.entry((hit.class, Doing::of(Some(record)))).or_default() += 1;
             }
-            let Some(replacement) = &record.replacement else { continue };
+            let Some(replacement) = &record.work else { continue };
             *self.faults.entry(node.clone()).or_default() += 1;
             for (row, state) in &replacement.rows {
                 let of_call = |c: &Command| state.calls.values().any(|call| &call.command == c);
@@ -88,14 +88,16 @@ impl Tally {
         after: Option<&Arc<Record>>,
         cloud: &SimCloud,
     ) {
-        let number = |r: &Arc<Record>| r.replacement.as_ref().map(|r| r.number);
+        let number = |r: &Arc<Record>| r.work.as_ref().map(|r| r.number);
         let was = before.and_then(number);
         if was == after.and_then(number) {
             return;
         }
         let faults = self.faults.remove(node).unwrap_or_default();
         let (Some(was), Some(after)) = (was, after) else { return };
-        let Some(finished) = after.history.iter().rev().find(|h| h.number == was) else { return };
+        let Some(finished) = after.memory.history.iter().rev().find(|h| h.number == was) else {
+            return;
+        };
         if !finished.completed {
             self.overtaken += 1;
             return;

@@ -14,7 +14,7 @@ use holdfast_controller::{Fleet, Unreadable};
 use holdfast_engine::parts::retention::{FINALS_KEPT, SET_ASIDE_KEPT, SETS_KEPT};
 use holdfast_engine::tables::replacement::TABLE;
 use holdfast_model::facts::{Fact, InstanceState, ResourceKind};
-use holdfast_model::record::{DataHead, Final, Goal, RootHead};
+use holdfast_model::record::{DataHead, FinalSnapshot, Goal, RootHead};
 use holdfast_model::time::{MINUTE, SECOND};
 use holdfast_model::{
     CallState, CloudError, Command, Event, Invariant, Kind, NodeId, Record, Reply, SnapshotId,
@@ -197,7 +197,7 @@ impl Watch {
         match record {
             Some(record) => {
                 self.compare(now, &record, events, cloud);
-                if record.replacement.is_none() {
+                if record.work.is_none() {
                     self.rests(now, node, &record, cloud);
                 }
                 self.durable.insert(node.clone(), record);
@@ -220,8 +220,8 @@ impl Watch {
         for what in losses::unnamed(&before, after, events, &self.removed, cloud) {
             self.tell(Invariant::LossesNamed, now, &after.id, what, cloud);
         }
-        let asks = |r: &Record| r.stuck.as_ref().is_some_and(|s| !s.choices.is_empty());
-        if asks(after) && before.stuck != after.stuck {
+        let asks = |r: &Record| r.blocked.decision().is_some_and(|s| s.is_asked());
+        if asks(after) && before.blocked.decision() != after.blocked.decision() {
             self.asking.insert(after.id.clone());
         }
     }
@@ -243,12 +243,16 @@ impl Watch {
     /// Nothing is in flight: the record must speak of everything that there is.
     fn rests(&mut self, now: Time, node: &NodeId, record: &Record, cloud: &mut SimCloud) {
         let adopted = self.adopted.contains(node);
-        if record.let_go || record.quarantine.is_some() || self.is_shared || adopted {
+        if record.lifecycle.is_handed_over()
+            || record.blocked.quarantine().is_some()
+            || self.is_shared
+            || adopted
+        {
             return;
         }
         let mut known = known(record, cloud);
-        known.extend(record.superseded.iter().map(|s| s.id.clone()));
-        known.extend(record.superseded.iter().flat_map(|s| dies_with(&s.id, cloud)));
+        known.extend(record.kept.pending_deletion.iter().map(|s| s.id.clone()));
+        known.extend(record.kept.pending_deletion.iter().flat_map(|s| dies_with(&s.id, cloud)));
         let there = cloud.resources(node);
         let forgotten: Vec<String> = there
             .iter()
@@ -266,14 +270,14 @@ impl Watch {
             self.tell(Invariant::WithinLimits, now, node, what, cloud);
         }
         // A tidy makes nothing ready: the replacement before it may have come to nothing.
-        let replaced = record.history.iter().rfind(|h| h.kind != Kind::Tidy);
-        let ready =
-            record.holder.is_some() && replaced.is_some_and(|h| h.completed && h.to_generation > 0);
-        for of in record.finals.iter().map(|f| &f.of).collect::<BTreeSet<_>>() {
+        let replaced = record.memory.history.iter().rfind(|h| h.kind != Kind::Tidy);
+        let ready = record.instance.is_some()
+            && replaced.is_some_and(|h| h.completed && h.to_generation.is_some());
+        for of in record.kept.final_snapshots.iter().map(|f| &f.of).collect::<BTreeSet<_>>() {
             // What the node began with is kept beside those, as the way back of a launch that comes
             // to nothing.
-            let counts = |f: &&Final| &f.of == of && !begins_with(record, &f.snapshot);
-            let kept = record.finals.iter().filter(counts).count();
+            let counts = |f: &&FinalSnapshot| &f.of == of && !begins_with(record, &f.snapshot);
+            let kept = record.kept.final_snapshots.iter().filter(counts).count();
             if ready && kept > FINALS_KEPT + SET_ASIDE_KEPT {
                 let what = format!("{kept} final snapshots of {of} are kept");
                 self.tell(Invariant::WithinLimits, now, node, what, cloud);
@@ -313,9 +317,9 @@ impl Watch {
                 continue;
             }
             let quiet = self.written.get(&node).is_some_and(|at| now.since(*at) > QUIET);
-            let busy = record.replacement.is_some()
-                || (record.goal == Goal::Running && record.holder.is_none());
-            let asks = record.stuck.is_some() || record.quarantine.is_some();
+            let busy = record.work.is_some()
+                || (record.lifecycle.goal() == Goal::Running && record.instance.is_none());
+            let asks = record.blocked.decision().is_some() || record.blocked.quarantine().is_some();
             if !quiet || !busy || asks {
                 continue;
             }
@@ -324,7 +328,7 @@ impl Watch {
                 let what = format!("it is {} and does not say why", record.status());
                 self.tell(Invariant::UserTold, now, &node, what, cloud);
             }
-            let Some(replacement) = &record.replacement else { continue };
+            let Some(replacement) = &record.work else { continue };
             for spec in TABLE {
                 let Some(patience) = spec.patience_minutes.filter(|_| fair) else { continue };
                 let Some(state) = replacement.rows.get(&spec.row) else { continue };
@@ -357,24 +361,24 @@ impl Watch {
 /// Every resource that a record needs, with what its instance holds.
 #[must_use]
 pub fn known(record: &Record, cloud: &SimCloud) -> BTreeSet<String> {
-    let mut known: BTreeSet<String> = record.holder.iter().map(|h| h.id.0.clone()).collect();
-    if let RootHead::Live { volume: Some(volume), .. } = &record.root {
+    let mut known: BTreeSet<String> = record.instance.iter().map(|h| h.id.0.clone()).collect();
+    if let RootHead::Live { volume: Some(volume), .. } = &record.identity.root {
         known.insert(volume.0.clone());
     }
-    known.extend(record.interfaces().map(|i| i.id.0.clone()));
-    known.extend(record.left.iter().map(|v| v.0.clone()));
+    known.extend(record.identity.interfaces().map(|i| i.id.0.clone()));
+    known.extend(record.identity.detached_by_user.iter().map(|v| v.0.clone()));
     // Without a kept address the instance has an interface of its own.
-    let instance = record.holder.as_ref().and_then(|h| cloud.truly(h.id.as_str()));
+    let instance = record.instance.as_ref().and_then(|h| cloud.truly(h.id.as_str()));
     if let Some(Fact::Instance(i)) = instance {
         known.extend(i.interface.iter().map(|e| e.0.clone()));
         known.extend(i.attachments.iter().map(|a| a.volume.0.clone()));
     }
-    for data in &record.data {
+    for data in &record.identity.data {
         if let DataHead::Volume { id, .. } = &data.head {
             known.insert(id.0.clone());
         }
     }
-    for last in &record.finals {
+    for last in &record.kept.final_snapshots {
         known.insert(last.snapshot.0.clone());
         known.extend(last.image.iter().map(|i| i.0.clone()));
     }
@@ -407,15 +411,18 @@ pub fn known(record: &Record, cloud: &SimCloud) -> BTreeSet<String> {
 /// they are all let go.
 fn keeps(record: &Record, snapshot: &SnapshotId) -> bool {
     let of_sets = record.upkeep.sets.iter().flat_map(|set| set.snapshots.values());
-    let of_finals = record.finals.iter().map(|last| &last.snapshot);
-    record.deallocation.is_none() && of_sets.chain(of_finals).any(|kept| kept == snapshot)
+    let of_finals = record.kept.final_snapshots.iter().map(|last| &last.snapshot);
+    record.lifecycle.deallocation().is_none()
+        && of_sets.chain(of_finals).any(|kept| kept == snapshot)
 }
 
 /// Whether a volume is the root of a launch that was over before anybody saw what it had made. The
 /// record says that there may be one of that generation, and the fence of whatever comes next looks
 /// for it by these tags: it is not forgotten.
 fn is_root_to_be_found(fact: &Fact, record: &Record) -> bool {
-    let RootHead::Live { volume: None, generation, .. } = &record.root else { return false };
+    let RootHead::Live { volume: None, generation, .. } = &record.identity.root else {
+        return false;
+    };
     let Fact::Volume(volume) = fact else { return false };
     let data = volume.tags.get(tags::ROLE).is_some_and(|role| role.starts_with("data:"));
     !data && volume.tags.get(tags::GENERATION) == Some(&generation.to_string())
@@ -445,10 +452,11 @@ fn dies_by_itself(fact: &Fact, cloud: &SimCloud) -> bool {
 
 /// Whether the node's root, or a volume that is to be restored, begins with this snapshot.
 fn begins_with(record: &Record, snapshot: &SnapshotId) -> bool {
-    let root = match &record.root {
+    let root = match &record.identity.root {
         RootHead::Captured { snapshot, .. }
         | RootHead::Live { from: Some((snapshot, _, _)), .. } => Some(snapshot),
         RootHead::Live { .. } | RootHead::Fresh => None,
     };
-    root == Some(snapshot) || record.data.iter().any(|d| d.restore.as_ref() == Some(snapshot))
+    root == Some(snapshot)
+        || record.identity.data.iter().any(|d| d.restore.as_ref() == Some(snapshot))
 }

@@ -197,7 +197,8 @@ fn a_deletion_takes_a_full_body_nulls_texts_or_none() {
         let id = server.create(&sample("a"));
         let reply = server.ask("DELETE", &format!("{NODES}/{id}?MI_ID={id}"), body.as_deref());
         assert_eq!(reply.status, 200, "{body:?}: {}", reply.body);
-        let chosen = server.view.read().unwrap().nodes[&id.as_str().into()].record.deallocation;
+        let chosen =
+            server.view.read().unwrap().nodes[&id.as_str().into()].record.lifecycle.deallocation();
         let chosen = chosen.unwrap();
         let is_full = body.as_deref().is_some_and(|b| b.contains("unknown"));
         assert_eq!(chosen.should_delete_network_interfaces, is_full);

@@ -5,7 +5,7 @@ use holdfast_api::{Auth, Bounds, router, serve_within};
 use holdfast_controller::{Ask, Handle, NodeView, Order, Refusal, View};
 use holdfast_engine::context::refusal::NotDone;
 use holdfast_engine::words;
-use holdfast_model::record::{Goal, Holder, Record};
+use holdfast_model::record::{Goal, Record, ServingInstance};
 use holdfast_model::standing::{Cause, Freeze};
 use holdfast_model::user::UserCommand;
 use holdfast_model::{
@@ -327,9 +327,9 @@ fn take(
             record
         }
     };
-    record.revision += 1;
+    record.revision = record.revision.map(|r| r + 1);
     // What the loop would do later.
-    record.holder = (record.goal == Goal::Running).then(|| Holder {
+    record.instance = (record.lifecycle.goal() == Goal::Running).then(|| ServingInstance {
         why: String::new(),
         id: InstanceId::from("i-0123456789abcdef0"),
         market: Market {

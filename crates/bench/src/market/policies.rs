@@ -7,7 +7,9 @@ use holdfast_engine::observed::survival::Survival;
 use holdfast_engine::parts::markets::{self, Choice, choose, choose_spot};
 use holdfast_engine::{Scene, Tuning, World};
 use holdfast_model::market::{Catalogue, InstanceType, MarketPrice, Subnet};
-use holdfast_model::record::{DataHead, DataVolume, Holder, Life, MAX_LIVES, Record};
+use holdfast_model::record::{
+    DataHead, DataVolume, MAX_SPOT_LIFETIMES, Record, ServingInstance, SpotLifetime,
+};
 use holdfast_model::{
     Epoch, ErrorClass, Installation, InstanceId, Lifecycle, Market, NodeId, Spec, SubnetId, Time,
     VolumeId, Zone,
@@ -182,7 +184,7 @@ impl Holdfast {
                 return Some(place);
             }
             markets::cool(&mut desk, &market, ErrorClass::Capacity);
-            self.record.cooled = desk.record.cooled;
+            self.record.memory.market_backoff = desk.record.memory.market_backoff;
         }
         None
     }
@@ -191,30 +193,30 @@ impl Holdfast {
     fn hold(&mut self, place: Place, now: Time, lost: bool) {
         let Some(market) = self.market(place) else { return };
         let before = self.record.clone();
-        if let Some(holder) = before.holder.as_ref()
+        if let Some(holder) = before.instance.as_ref()
             && holder.market.lifecycle == Lifecycle::Spot
         {
-            self.record.lives.push(Life {
+            self.record.memory.spot_lifetimes.push(SpotLifetime {
                 market: holder.market.clone(),
                 ended_at: now,
                 lived_ms: now.since(holder.launched_at),
                 lost,
             });
-            let excess = self.record.lives.len().saturating_sub(MAX_LIVES);
-            self.record.lives.drain(..excess);
+            let excess = self.record.memory.spot_lifetimes.len().saturating_sub(MAX_SPOT_LIFETIMES);
+            self.record.memory.spot_lifetimes.drain(..excess);
         }
-        self.record.generation += 1;
-        self.record.revert_after = None;
-        self.record.data = vec![DataVolume {
+        self.record.generations.launch();
+        self.record.memory.revert_after = None;
+        self.record.identity.data = vec![DataVolume {
             device: "/dev/xvdb".to_owned(),
             head: DataHead::Volume { id: VolumeId::from("vol-1"), zone: market.zone.clone() },
             fs_uuid: None,
-            joined: None,
+            user_attached: None,
             restore: None,
         }];
-        self.record.holder = Some(Holder {
+        self.record.instance = Some(ServingInstance {
             why: String::new(),
-            id: InstanceId(format!("i-{}", self.record.generation)),
+            id: InstanceId(format!("i-{}", self.record.generations.number())),
             market,
             launched_at: now,
             impaired_since: None,
@@ -243,14 +245,14 @@ impl Policy for Priced {
         let next = if let Some(at) = now_at.filter(|_| !lost) {
             // On demand: the way back is looked for every now and then.
             let interval = node.tuning.revert_interval;
-            let launched = node.record.holder.as_ref().map_or(now, |h| h.launched_at);
-            if now < node.record.revert_after.unwrap_or(launched.plus(interval)) {
+            let launched = node.record.instance.as_ref().map_or(now, |h| h.launched_at);
+            if now < node.record.memory.revert_after.unwrap_or(launched.plus(interval)) {
                 return at;
             }
             node.publish(tick, self.on_demand_usd);
             let probed = node.ask(now, choose_spot, |place| tick.probe(place.zone));
             let Some(place) = probed else {
-                node.record.revert_after = Some(now.plus(interval));
+                node.record.memory.revert_after = Some(now.plus(interval));
                 return at;
             };
             place

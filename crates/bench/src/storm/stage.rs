@@ -123,18 +123,20 @@ impl Stage {
 }
 
 fn node(record: &Record) -> Option<Node> {
-    let RootHead::Live { volume: Some(root), root_device, .. } = &record.root else { return None };
-    let data = record.data.iter().filter_map(|d| match &d.head {
+    let RootHead::Live { volume: Some(root), root_device, .. } = &record.identity.root else {
+        return None;
+    };
+    let data = record.identity.data.iter().filter_map(|d| match &d.head {
         DataHead::Volume { id, .. } => Some((d.device.clone(), id.clone())),
         DataHead::Fresh => None,
     });
     Some(Node {
         id: record.id.clone(),
-        generation: record.generation,
-        instance: record.holder.as_ref()?.id.clone(),
+        generation: record.generations.number(),
+        instance: record.instance.as_ref()?.id.clone(),
         root: root.clone(),
         root_device: root_device.clone()?,
         data: data.collect(),
-        interface: record.interface.as_ref().map(|i| i.id.clone()),
+        interface: record.identity.interface.as_ref().map(|i| i.id.clone()),
     })
 }

@@ -6,7 +6,7 @@ use crate::handle::Refusal;
 use holdfast_engine::Scene;
 use holdfast_engine::life::{adopt, strays};
 use holdfast_model::adoption::Stray;
-use holdfast_model::record::Goal;
+use holdfast_model::record::NodeLifecycle;
 use holdfast_model::standing::Cause;
 use holdfast_model::user::UserCommand;
 use holdfast_model::{CallState, Event, NodeId, Record, Spec, Time};
@@ -91,7 +91,7 @@ impl Fleet {
             }
         };
         hear(&mut record.clone(), word, &self.scene(now))?;
-        Ok((record.revision == 0).then_some(record))
+        Ok((record.revision.is_none()).then_some(record))
     }
 }
 
@@ -99,7 +99,7 @@ impl Fleet {
 fn unknown(node: &NodeId, document: &serde_json::Value, now: Time) -> Record {
     let document = holdfast_model::document::without_nulls(document);
     let mut record = Record::new(node.clone(), document, now);
-    record.goal = Goal::Paused;
+    record.lifecycle = NodeLifecycle::Paused;
     record
 }
 
@@ -114,17 +114,19 @@ pub(super) fn hear(
     let UserCommand::Adopt { document, heads, .. } = word else {
         return Err(conflict("this is no adoption"));
     };
-    let needed = record.quarantine.is_some() || record.stuck.is_some() || record.revision == 0;
+    let needed = record.blocked.quarantine().is_some()
+        || record.blocked.decision().is_some()
+        || record.revision.is_none();
     if !needed {
         return Err(conflict("there is nothing to adopt: its record is as new as the cloud"));
     }
-    if record.quarantine.is_none() && has_open_creations(record) {
+    if record.blocked.quarantine().is_none() && has_open_creations(record) {
         return Err(conflict("a call that makes something is not answered yet; try again later"));
     }
     let mut next = record.clone();
     if let Some(document) = document {
         let document = holdfast_model::document::without_nulls(document);
-        if next.revision > 0 && *next.document != document {
+        if next.revision.is_some() && *next.document != document {
             next.spec_revision += 1;
             next.updated_at = scene.now;
         }

@@ -59,8 +59,8 @@ impl Brake {
 
     /// A record is loaded: what it has begun within the last hour counts.
     pub fn load(&mut self, record: &Record, now: Time) {
-        let past = record.history.iter().map(|h| (h.kind, h.started_at, h.number));
-        let current = record.replacement.iter().map(|r| (r.kind, r.started_at, r.number));
+        let past = record.memory.history.iter().map(|h| (h.kind, h.started_at, h.number));
+        let current = record.work.iter().map(|r| (r.kind, r.started_at, r.number));
         for (kind, at, number) in past.chain(current) {
             if is_by_choice(kind) && now.since(at) < HOUR {
                 self.begun.insert((at, record.id.clone(), number));
@@ -71,18 +71,16 @@ impl Brake {
     /// A record becomes another. What has come to nothing before anything was given up for it does
     /// not count any more.
     pub fn follow(&mut self, before: &Record, after: Option<&Record>) {
-        let after_number = after.and_then(|r| r.replacement.as_ref()).map(|r| r.number);
-        if let Some(was) = before.replacement.as_ref().filter(|r| is_by_choice(r.kind))
+        let after_number = after.and_then(|r| r.work.as_ref()).map(|r| r.number);
+        if let Some(was) = before.work.as_ref().filter(|r| is_by_choice(r.kind))
             && after_number != Some(was.number)
         {
-            let left_a_trace = |r: &Record| r.history.iter().any(|h| h.number == was.number);
+            let left_a_trace = |r: &Record| r.memory.history.iter().any(|h| h.number == was.number);
             if !after.is_some_and(left_a_trace) {
                 self.begun.remove(&(was.started_at, before.id.clone(), was.number));
             }
         }
-        if let Some(is) =
-            after.and_then(|r| r.replacement.as_ref()).filter(|r| is_by_choice(r.kind))
-        {
+        if let Some(is) = after.and_then(|r| r.work.as_ref()).filter(|r| is_by_choice(r.kind)) {
             self.begun.insert((is.started_at, before.id.clone(), is.number));
         }
     }

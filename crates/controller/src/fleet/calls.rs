@@ -266,14 +266,14 @@ impl Fleet {
 /// EBS takes two of one volume 15 s apart.
 fn is_too_late(record: &Record, waiting: &Waiting) -> bool {
     matches!(waiting.command, Command::CreateSnapshots { .. })
-        && record.replacement.as_ref().is_some_and(|r| r.kind != Kind::Tidy)
+        && record.work.as_ref().is_some_and(|r| r.kind != Kind::Tidy)
 }
 
 /// Whether a launch has never left and its user has said since that no instance is wanted. One that
 /// may have left is repeated all the same: what it made must not be forgotten.
 fn is_unwanted(record: &Record, waiting: &Waiting) -> bool {
     matches!(waiting.command, Command::RunInstances(_))
-        && record.goal != Goal::Running
+        && record.lifecycle.goal() != Goal::Running
         && waiting.first_left.is_none()
         && waiting.unknown_since.is_none()
 }

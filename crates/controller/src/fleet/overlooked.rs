@@ -29,7 +29,7 @@ impl Fleet {
                 && runner.replies.is_empty()
                 && runner.words.is_empty()
                 && runner.stopped.is_none()
-                && runner.record.as_ref().is_some_and(|r| r.revision > 0 && !calls(r))
+                && runner.record.as_ref().is_some_and(|r| r.revision.is_some() && !calls(r))
         };
         self.held().is_none()
             && !self.dirty.contains(node)
@@ -44,7 +44,7 @@ impl Fleet {
         let record = runner.record.as_deref()?;
         let mut again = self.would_plan(record.clone(), now);
         // While a market is asked for in vain, the sentence on it is of the newest plan.
-        if let (Some(new), Some(old)) = (&mut again.record.replacement, &record.replacement) {
+        if let (Some(new), Some(old)) = (&mut again.record.work, &record.work) {
             new.market_why.clone_from(&old.market_why);
         }
         if again.record != *record || !again.events.is_empty() || again.forget {

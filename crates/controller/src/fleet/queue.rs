@@ -89,7 +89,7 @@ impl Queue {
 
     /// Takes in the started calls of a committed record, and drops what it no longer asks for.
     pub(super) fn offer(&mut self, node: &NodeId, record: &Record) {
-        let kind = record.replacement.as_ref().map(|r| r.kind);
+        let kind = record.work.as_ref().map(|r| r.kind);
         for (row, state) in record.rows() {
             for (name, call) in state.open_calls() {
                 if self.sent.contains(&call.token) || self.waiting.contains_key(&call.token) {

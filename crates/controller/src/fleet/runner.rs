@@ -89,7 +89,7 @@ impl Runner {
     /// The revision that is stored; 0: none is.
     pub(super) fn stored_revision(&self) -> u64 {
         let damaged = || self.replaces.as_ref().and_then(|d| d.damaged).unwrap_or(0);
-        match self.record.as_ref().map_or(0, |r| r.revision) {
+        match self.record.as_ref().and_then(|r| r.revision).unwrap_or_default() {
             0 => damaged(),
             revision => revision,
         }
@@ -97,21 +97,23 @@ impl Runner {
 
     /// Whether only the last look before its record goes is missing.
     pub(super) fn is_over(&self) -> bool {
-        self.record.as_ref().is_some_and(|r| r.deallocated && r.superseded.is_empty())
+        self.record
+            .as_ref()
+            .is_some_and(|r| r.lifecycle.is_deleted() && r.kept.pending_deletion.is_empty())
     }
 
     /// Whether it never came to be: the word that was to make it was refused.
     pub(super) fn is_unborn(&self) -> bool {
         self.committing.is_none()
             && self.words.is_empty()
-            && self.record.as_ref().is_some_and(|r| r.revision == 0)
+            && self.record.as_ref().is_some_and(|r| r.revision.is_none())
     }
 
     /// Whether nothing but a whole look brings this node on: it waits for no resource by name and
     /// for no answer.
     pub(super) fn awaits_sweep(&self) -> bool {
         let called = |record: &Arc<Record>| {
-            let rows = record.replacement.iter().flat_map(|r| r.rows.values());
+            let rows = record.work.iter().flat_map(|r| r.rows.values());
             rows.flat_map(|row| row.open_calls()).next().is_some()
         };
         let waits = self.waits_for.is_some()
@@ -179,7 +181,7 @@ impl Runner {
                 Err(refusal) => effects.push(Effect::Answer { id, answer: Err(refusal) }),
             }
         }
-        if before.revision == 0 && heard.is_empty() {
+        if before.revision.is_none() && heard.is_empty() {
             return None;
         }
         let mut forget = false;
@@ -197,13 +199,13 @@ impl Runner {
             overtaken = planned.overtaken;
         }
         self.watch_invariants(&record, scene, &mut events);
-        if record == *before && !forget && before.revision > 0 && events.is_empty() {
+        if record == *before && !forget && before.revision.is_some() && events.is_empty() {
             for id in heard {
                 effects.push(Effect::Answer { id, answer: Ok(Arc::clone(&before)) });
             }
             return None;
         }
-        record.revision = self.stored_revision() + 1;
+        record.revision = Some(self.stored_revision() + 1);
         Some(Draft {
             record: (!forget).then(|| Arc::new(record)),
             before,
@@ -218,7 +220,7 @@ impl Runner {
     /// Describe shows may be behind, so it must last for longer than the cloud may be, and show in
     /// a look of after that: a controller that stood still has seen nothing meanwhile.
     fn watch_invariants(&mut self, record: &Record, scene: &Scene<'_>, events: &mut Vec<Event>) {
-        if record.quarantine.is_some() {
+        if record.blocked.quarantine().is_some() {
             return;
         }
         let found = invariants::check(record, scene);
@@ -254,7 +256,7 @@ fn hear(
     catalogue: &Catalogue,
     now: Time,
 ) -> Result<(), Refusal> {
-    if matches!(word, UserCommand::Create { .. }) && record.revision == 0 {
+    if matches!(word, UserCommand::Create { .. }) && record.revision.is_none() {
         return Ok(());
     }
     let mut next = record.clone();

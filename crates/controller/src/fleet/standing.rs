@@ -242,19 +242,19 @@ impl Fleet {
 
 /// What a node is made of now.
 fn identity(record: &Record) -> Vec<&str> {
-    if record.goal == Goal::Deleted {
+    if record.lifecycle.goal() == Goal::Deleted {
         return Vec::new();
     }
-    let mut ids: Vec<&str> = record.holder.iter().map(|h| h.id.as_str()).collect();
-    ids.extend(record.interface.iter().map(|i| i.id.as_str()));
-    match &record.root {
+    let mut ids: Vec<&str> = record.instance.iter().map(|h| h.id.as_str()).collect();
+    ids.extend(record.identity.interface.iter().map(|i| i.id.as_str()));
+    match &record.identity.root {
         RootHead::Live { volume: Some(volume), .. } => ids.push(volume.as_str()),
         RootHead::Captured { snapshot, image, .. } => {
             ids.extend([snapshot.as_str(), image.as_str()]);
         }
         RootHead::Live { volume: None, .. } | RootHead::Fresh => {}
     }
-    for data in &record.data {
+    for data in &record.identity.data {
         if let DataHead::Volume { id, .. } = &data.head {
             ids.push(id.as_str());
         }

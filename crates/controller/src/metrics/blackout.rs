@@ -36,8 +36,8 @@ mod tests {
             reason: String::new(),
             started_at: Time(at),
             finished_at: Time(stop + 1_000),
-            from_generation: 1,
-            to_generation: 2,
+            from_generation: Some(1),
+            to_generation: Some(2),
             market: None,
             rows: vec![
                 (Row::Stop, Time(stop), Some(Time(stop + 1))),

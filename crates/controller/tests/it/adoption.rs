@@ -2,7 +2,7 @@
 
 use crate::commits::created;
 use holdfast_controller::{Effect, Input, Outcome, Refusal};
-use holdfast_model::record::NeedsDecision;
+use holdfast_model::record::{NeedsDecision, Question};
 use holdfast_model::time::MINUTE;
 use holdfast_model::user::UserCommand;
 use holdfast_model::{NodeId, Record, Row, Time};
@@ -29,12 +29,11 @@ fn launching() -> Record {
 #[test]
 fn nothing_is_adopted_while_a_call_may_still_make_something() {
     let mut record = launching();
-    record.stuck = Some(NeedsDecision {
+    record.blocked.ask(NeedsDecision {
         row: Row::Launch,
         since: Time(0),
         why: "the test wants it".to_owned(),
-        choices: Vec::new(),
-        restore: BTreeMap::new(),
+        question: Question::Answered,
     });
     let id: NodeId = record.id.clone();
     let mut looking = crate::looking::Looking::new();

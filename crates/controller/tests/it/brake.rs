@@ -10,14 +10,14 @@ fn record(node: usize) -> Record {
 
 fn begun(node: usize, kind: Kind, at: Time) -> Record {
     let mut record = record(node);
-    record.replacements = 1;
-    record.replacement = Some(Replacement {
+    record.memory.replacements = 1;
+    record.work = Some(Replacement {
         number: 1,
         kind,
         reason: String::new(),
         started_at: at,
         deadline: None,
-        from_generation: 1,
+        from_generation: Some(1),
         document: serde_json::Value::Null.into(),
         spec_revision: 1,
         market: None,
@@ -31,14 +31,14 @@ fn begun(node: usize, kind: Kind, at: Time) -> Record {
 
 fn ended(node: usize, kind: Kind, at: Time) -> Record {
     let mut record = record(node);
-    record.history.push(Finished {
+    record.memory.history.push(Finished {
         number: 1,
         kind,
         reason: String::new(),
         started_at: at,
         finished_at: at.plus(MINUTE),
-        from_generation: 1,
-        to_generation: 2,
+        from_generation: Some(1),
+        to_generation: Some(2),
         market: None,
         rows: Vec::new(),
         completed: true,

@@ -12,7 +12,7 @@ pub fn created() -> Looking {
     looking.take(Input::Catalogue(SimCloud::new(1, SimConfig::default()).catalogue()));
     let document = document("persistRootDevice");
     let mut record = Record::new(NodeId::from("smi-00000001"), document, Time(0));
-    record.revision = 1;
+    record.revision = Some(1);
     looking.take(Input::Loaded(vec![(record.id.clone(), Ok(record))]));
     looking.wants.clear();
     looking.sweep(&[]);

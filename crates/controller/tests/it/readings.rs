@@ -5,9 +5,11 @@ use crate::looking::{Looking, document, page, unreachable};
 use crate::sweeps::{instance, noticed};
 use holdfast_controller::{Effect, Input, Outcome};
 use holdfast_model::facts::{Fact, InstanceFact, ResourceKind};
-use holdfast_model::record::{Goal, Holder, RootHead, SnapshotSet, Superseded, Upkeep};
+use holdfast_model::record::{
+    Deletion, Due, Generations, NodeLifecycle, PendingDeletion, RootHead, ServingInstance,
+    SnapshotSet, Upkeep,
+};
 use holdfast_model::time::SECOND;
-use holdfast_model::user::Deallocation;
 use holdfast_model::{
     InstanceId, Kind, Lifecycle, Market, NodeId, Record, SubnetId, Time, VolumeId, Zone, tags,
 };
@@ -15,16 +17,16 @@ use holdfast_model::{
 fn node(number: u64) -> Record {
     let document = document("persistRootDevice");
     let mut record = Record::new(NodeId(format!("smi-{number:08}")), document, Time(0));
-    record.revision = 1;
+    record.revision = Some(1);
     record
 }
 
 /// A node that has an instance.
 fn served(number: u64) -> Record {
     let mut record = node(number);
-    record.generation = 1;
-    record.ready_generation = Some(1);
-    record.holder = Some(Holder {
+    record.generations = Generations::at(1);
+    record.generations.note_ready();
+    record.instance = Some(ServingInstance {
         id: InstanceId(format!("i-{number}")),
         market: Market {
             instance_type: "m5.large".to_owned(),
@@ -136,15 +138,13 @@ fn while_calls_wait_for_long_nobody_looks_more_often_than_that_helps() {
     for nodes in [0, 120] {
         let deleted = |number: u64| {
             let mut record = node(number);
-            record.goal = Goal::Deleted;
-            record.deallocation = Some(Deallocation::default());
-            record.deallocated = true;
-            let gone = |of: u64| Superseded {
+            record.lifecycle = NodeLifecycle::Deleted(Deletion::default());
+            let gone = |of: u64| PendingDeletion {
                 id: format!("vol-{number}-{of}"),
                 reason: "it is not needed".to_owned(),
-                grace_ms: 0,
+                due: Due::Now,
             };
-            record.superseded = (0..16).map(gone).collect();
+            record.kept.pending_deletion = (0..16).map(gone).collect();
             record
         };
         let mut looking = loaded((1..=nodes).map(deleted).collect());
@@ -169,7 +169,7 @@ fn while_calls_wait_for_long_nobody_looks_more_often_than_that_helps() {
 fn how_much_the_fleet_saves_at_once_is_counted_whatever_a_node_without_snapshots_commits() {
     const VOLUMES: u64 = 2_000;
     let mut saved = served(7);
-    saved.root = live("vol-7");
+    saved.identity.root = live("vol-7");
     let volume = |n: u64| (format!("/dev/xv{n}"), VolumeId(format!("vol-{n}")));
     let set = SnapshotSet {
         generation: 1,
@@ -193,11 +193,11 @@ fn how_much_the_fleet_saves_at_once_is_counted_whatever_a_node_without_snapshots
 #[test]
 fn what_is_seen_while_a_record_is_being_written_is_planned_with_as_soon_as_it_is_written() {
     let mut serves = served(9);
-    serves.root = live("vol-9");
-    serves.superseded = vec![Superseded {
+    serves.identity.root = live("vol-9");
+    serves.kept.pending_deletion = vec![PendingDeletion {
         id: "vol-8".to_owned(),
         reason: "it is not needed".to_owned(),
-        grace_ms: 0,
+        due: Due::Now,
     }];
     let mut looking = loaded(vec![serves]);
     let shown = |interruption_at: Option<Time>| {
@@ -211,7 +211,7 @@ fn what_is_seen_while_a_record_is_being_written_is_planned_with_as_soon_as_it_is
         let wants = std::mem::take(&mut looking.wants).into_iter();
         let writes = wants.filter_map(|effect| match effect {
             Effect::Commit { id, record: Some(record), .. } => {
-                Some((id, record.replacement.as_ref().map(|r| r.kind)))
+                Some((id, record.work.as_ref().map(|r| r.kind)))
             }
             _ => None,
         });

@@ -52,10 +52,10 @@ async fn it_shows_whose_installation_it_is_and_how_much_it_may_do_by_its_own_cho
 async fn a_record_that_is_stored_under_anothers_id_or_revision_stops_its_node() {
     let (cloud, store) = (region(), Arc::new(MemoryStore::new()));
     let mut whole = Record::new(NodeId::from("smi-00000001"), spec(), Time(0));
-    whole.revision = 1;
+    whole.revision = Some(1);
     let mut older = whole.clone();
     older.id = NodeId::from("smi-00000002");
-    older.revision = 2;
+    older.revision = Some(2);
     // The third is stored as the first one is.
     for (node, record) in [(1, &whole), (2, &older), (3, &whole)] {
         let node = NodeId(format!("smi-{node:08}"));

@@ -10,22 +10,22 @@ use holdfast_model::{CallState, Record, Time};
 /// for longer than any market ever is.
 pub fn set_right(record: &mut Record, now: Time, tuning: &Tuning) {
     let right = |at: &mut Time| *at = (*at).min(now);
-    right(&mut record.grace_counted_at);
+    right(&mut record.kept.grace_counted_at);
     right(&mut record.upkeep.last_at);
     set_row_right(&mut record.upkeep.row, now);
     let longest = now.plus(tuning.capacity_cooldown.max(tuning.quota_cooldown));
-    for until in record.cooled.values_mut() {
+    for until in record.memory.market_backoff.values_mut() {
         *until = (*until).min(longest);
     }
-    if let Some(holder) = &mut record.holder {
+    if let Some(holder) = &mut record.instance {
         right(&mut holder.launched_at);
         holder.impaired_since.iter_mut().for_each(right);
     }
-    record.stuck.iter_mut().for_each(|stuck| right(&mut stuck.since));
-    if let Some(last) = record.history.last_mut() {
+    record.blocked.not_after(now);
+    if let Some(last) = record.memory.history.last_mut() {
         right(&mut last.finished_at);
     }
-    let Some(replacement) = &mut record.replacement else { return };
+    let Some(replacement) = &mut record.work else { return };
     right(&mut replacement.started_at);
     replacement.without_market_since.iter_mut().for_each(right);
     replacement.rows.values_mut().for_each(|row| set_row_right(row, now));

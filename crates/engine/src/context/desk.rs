@@ -4,7 +4,7 @@
 use crate::context::scene::Scene;
 use crate::context::token::token;
 use holdfast_model::facts::InstanceState;
-use holdfast_model::record::{NeedsDecision, Record};
+use holdfast_model::record::{NeedsDecision, Question, Record};
 use holdfast_model::replacement::{Call, CallState, Replacement, RowState};
 use holdfast_model::tags::{self, Tags};
 use holdfast_model::user::Choice;
@@ -73,7 +73,7 @@ impl<'a> Desk<'a> {
     /// The replacement in flight. Steps run only while there is one.
     #[must_use]
     pub fn replacement(&self) -> Option<&Replacement> {
-        self.record.replacement.as_ref()
+        self.record.work.as_ref()
     }
 
     /// The market that was chosen.
@@ -98,11 +98,11 @@ impl<'a> Desk<'a> {
     #[must_use]
     pub fn lets_instance_go(&self) -> bool {
         if self.kind() != Some(Kind::Delete)
-            || self.record.deallocation.is_none_or(|d| d.should_terminate_instance)
+            || self.record.lifecycle.deallocation().is_none_or(|d| d.should_terminate_instance)
         {
             return false;
         }
-        if self.record.let_go {
+        if self.record.lifecycle.is_handed_over() {
             return true;
         }
         // Only a living instance can be let go: without one, everything waits for its grace.
@@ -110,7 +110,7 @@ impl<'a> Desk<'a> {
         if terminate.is_some_and(|call| !matches!(call.state, CallState::Refused { .. })) {
             return false;
         }
-        self.record.holder.as_ref().is_some_and(|holder| {
+        self.record.instance.as_ref().is_some_and(|holder| {
             match self.scene.world.instance(holder.id.as_str()) {
                 Known::Present(i) => i.state <= InstanceState::Running,
                 Known::Absent => false,
@@ -128,7 +128,7 @@ impl<'a> Desk<'a> {
     fn row_mut(&mut self, row: Row) -> Option<&mut RowState> {
         match row {
             Row::Upkeep => Some(&mut self.record.upkeep.row),
-            _ => self.record.replacement.as_mut().map(|r| r.rows.entry(row).or_default()),
+            _ => self.record.work.as_mut().map(|r| r.rows.entry(row).or_default()),
         }
     }
 
@@ -159,7 +159,7 @@ impl<'a> Desk<'a> {
         let mut all = self.spec.tags.clone();
         all.insert(tags::INSTALLATION.to_owned(), self.scene.installation.0.clone());
         all.insert(tags::NODE.to_owned(), self.record.id.0.clone());
-        all.insert(tags::GENERATION.to_owned(), self.record.generation.to_string());
+        all.insert(tags::GENERATION.to_owned(), self.record.generations.number().to_string());
         all.insert(tags::ROLE.to_owned(), role.to_owned());
         all.insert(tags::TOKEN.to_owned(), token.0.clone());
         if all.len() < tags::MAX_TAGS {
@@ -214,7 +214,7 @@ impl<'a> Desk<'a> {
         let token = token(
             self.scene.installation,
             &self.record.id,
-            self.record.generation,
+            self.record.generations.number(),
             number,
             row,
             name,
@@ -316,7 +316,7 @@ impl<'a> Desk<'a> {
     /// there was a newer one.
     pub fn take_up_newer_spec(&mut self) -> bool {
         let newest = self.record.spec_revision;
-        let Some(replacement) = self.record.replacement.as_mut() else { return false };
+        let Some(replacement) = self.record.work.as_mut() else { return false };
         if replacement.spec_revision == newest {
             return false;
         }
@@ -324,14 +324,14 @@ impl<'a> Desk<'a> {
         replacement.spec_revision = newest;
         replacement.document = self.record.document.clone();
         self.spec = spec;
-        self.record.stuck = None;
+        self.record.blocked.goes_on();
         self.tell(EventCode::SpecTakenUp, format!("spec revision {newest} is followed now"));
         true
     }
 
     /// Whether a person has said that this row be tried again.
     fn retry_wanted(&self, row: Row) -> bool {
-        self.record.stuck.as_ref().is_some_and(|s| s.row == row && s.choices.is_empty())
+        self.record.blocked.answered(row).is_some()
     }
 
     /// What is the node's is attached to an instance that is not: a person is asked, and it is looked
@@ -345,16 +345,18 @@ impl<'a> Desk<'a> {
     /// Asks a person, once per row.
     pub fn need_decision(&mut self, row: Row, why: String) {
         // One question at a time: the first row that is stuck keeps the word.
-        if self.record.stuck.is_some() {
+        if self.record.blocked.decision().is_some() {
             return;
         }
         self.tell(EventCode::NeedsDecision, format!("{} is stuck: {why}", row.name()));
-        self.record.stuck = Some(NeedsDecision {
+        self.record.blocked.ask(NeedsDecision {
             row,
             since: self.scene.now,
             why,
-            choices: vec![Choice::Wait, Choice::Retry],
-            restore: BTreeMap::new(),
+            question: Question::Asked {
+                choices: vec![Choice::Wait, Choice::Retry],
+                restore: BTreeMap::new(),
+            },
         });
     }
 }

@@ -18,7 +18,7 @@ use crate::parts::retention::supersede;
 use crate::parts::standing_by;
 use holdfast_model::adoption::{Candidate, Heads, Question};
 use holdfast_model::facts::{Fact, Health, InstanceFact, InstanceState};
-use holdfast_model::record::{Goal, Holder, RootHead, SnapshotSet, Upkeep};
+use holdfast_model::record::{Goal, RootHead, ServingInstance, SnapshotSet, Upkeep};
 use holdfast_model::{Epoch, Event, EventCode, Market, NodeId, Record, SubnetId, tags};
 use work::Work;
 
@@ -49,7 +49,7 @@ pub fn adopt(record: &Record, heads: &Heads, scene: &Scene<'_>) -> Result<Adopte
     let refuse = |part: &str, why: String| {
         Err(vec![Question { part: part.to_owned(), why, candidates: Vec::new() }])
     };
-    if record.goal == Goal::Deleted {
+    if record.lifecycle.goal() == Goal::Deleted {
         return refuse("node", "it has been given up; nothing of it is taken up".to_owned());
     }
     if !scene.world.is_settled() {
@@ -64,7 +64,7 @@ pub fn adopt(record: &Record, heads: &Heads, scene: &Scene<'_>) -> Result<Adopte
         }
     };
     let facts: Vec<&Fact> = scene.world.ours(&record.id, scene.installation).collect();
-    if facts.is_empty() && record.revision == 0 {
+    if facts.is_empty() && record.revision.is_none() {
         let ours = scene.installation;
         return refuse("node", format!("the cloud shows nothing of it that is of {ours}"));
     }
@@ -90,7 +90,7 @@ pub fn adopt(record: &Record, heads: &Heads, scene: &Scene<'_>) -> Result<Adopte
     let found = match holder {
         Some(instance) => {
             take_over(&mut work, instance);
-            format!("{} of generation {} goes on", instance.id, work.record.generation)
+            format!("{} of generation {} goes on", instance.id, work.record.generations.number())
         }
         None => format!("no instance lives; its {}", parts::told(&work.record)),
     };
@@ -106,23 +106,23 @@ pub fn event(adopted: &Adopted, scene: &Scene<'_>) -> Event {
 
 /// What an older record had under way is over, and nothing that it meant to delete is deleted.
 fn begin_anew(work: &mut Work<'_>) {
-    let newest = work.facts.iter().filter_map(|f| generation(f)).max().unwrap_or_default();
+    let newest = work.facts.iter().filter_map(|f| generation(f)).max().filter(|g| *g > 0);
     let numbers = work.facts.iter().filter_map(|f| number(f)).max().unwrap_or_default();
     let record = &mut work.record;
-    record.generation = record.generation.max(newest);
-    record.replacements = record.replacements.max(numbers) + NUMBERS_APART;
-    record.replacement = None;
-    record.superseded.clear();
+    record.generations.at_least(newest);
+    record.memory.replacements = record.memory.replacements.max(numbers) + NUMBERS_APART;
+    record.work = None;
+    record.kept.pending_deletion.clear();
     let shown = |set: &SnapshotSet| {
         set.snapshots.values().all(|s| work.facts.iter().any(|f| f.id() == s.as_str()))
     };
     let sets = record.upkeep.sets.iter().filter(|set| shown(set)).cloned().collect();
     record.upkeep = Upkeep { sets, last_at: work.scene.now, ..Upkeep::default() }.into();
-    record.stuck = None;
-    record.quarantine = None;
-    record.recycle_wanted = false;
-    record.rollback = None;
-    record.holder = None;
+    record.blocked.goes_on();
+    record.blocked.is_adopted();
+    record.lifecycle.set_recycle(false);
+    record.identity.rollback = None;
+    record.instance = None;
 }
 
 /// The number of the replacement that made a resource, as its token tells.
@@ -175,7 +175,7 @@ fn holder<'a>(work: &mut Work<'a>) -> Option<&'a InstanceFact> {
         work.ask("instance", why, vec![told(instance)]);
         return None;
     }
-    work.record.holder = Some(Holder {
+    work.record.instance = Some(ServingInstance {
         id: instance.id.clone(),
         market: market(work, instance),
         why: String::new(),
@@ -230,9 +230,10 @@ fn market(work: &Work<'_>, instance: &InstanceFact) -> Market {
 
 /// An instance that lives goes on without an interruption, if it has all that it needs.
 fn take_over(work: &mut Work<'_>, instance: &InstanceFact) {
-    work.record.goal = Goal::Running;
+    work.record.lifecycle.run();
     let whole = work.spec.data.iter().all(|wanted| {
-        let head = work.record.data.iter().find(|d| d.device == wanted.device).map(|d| &d.head);
+        let head =
+            work.record.identity.data.iter().find(|d| d.device == wanted.device).map(|d| &d.head);
         instance.attachments.iter().any(|a| {
             a.device == wanted.device
                 && matches!(head, Some(holdfast_model::record::DataHead::Volume { id, .. })
@@ -242,8 +243,8 @@ fn take_over(work: &mut Work<'_>, instance: &InstanceFact) {
     // Its launch was not finished by whoever made it: the next instance is made in full.
     let serves =
         instance.state == InstanceState::Running && instance.health != Health::Initializing;
-    work.record.recycle_wanted = !(whole && serves);
-    if let RootHead::Live { volume: None, .. } = work.record.root {
-        work.record.recycle_wanted = true;
+    work.record.lifecycle.set_recycle(!(whole && serves));
+    if let RootHead::Live { volume: None, .. } = work.record.identity.root {
+        work.record.lifecycle.set_recycle(true);
     }
 }

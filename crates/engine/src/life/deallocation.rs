@@ -6,7 +6,7 @@ use crate::context::desk::Desk;
 use crate::life::release;
 use crate::parts::retention;
 use holdfast_model::facts::{Fact, InstanceState, ResourceKind};
-use holdfast_model::record::{DataHead, GivenUp, RootHead};
+use holdfast_model::record::{DataHead, RootHead, Tombstone};
 use holdfast_model::replacement::RowState;
 use holdfast_model::time::{HOUR, MINUTE};
 use holdfast_model::{CallState, Record, Row, Time};
@@ -20,46 +20,49 @@ const GRACE_MOST: u64 = HOUR;
 
 /// Counts down the time of grace of what is kept.
 pub(crate) fn count_grace(desk: &mut Desk<'_>) {
-    let left = desk.record.superseded.iter().map(|s| s.grace_ms).filter(|ms| *ms > 0).min();
+    let left = desk.record.kept.pending_deletion.iter().filter_map(|s| s.due.grace_left()).min();
     let Some(left) = left else { return };
     let now = desk.scene.now;
-    if now.since(desk.record.grace_counted_at) >= left.min(GRACE_STEP) {
+    if now.since(desk.record.kept.grace_counted_at) >= left.min(GRACE_STEP) {
         count_now(&mut desk.record, now);
     }
-    let left = desk.record.superseded.iter().map(|s| s.grace_ms).filter(|ms| *ms > 0).min();
+    let left = desk.record.kept.pending_deletion.iter().filter_map(|s| s.due.grace_left()).min();
     if let Some(left) = left {
-        desk.wake_at(desk.record.grace_counted_at.plus(left.min(GRACE_STEP)));
+        desk.wake_at(desk.record.kept.grace_counted_at.plus(left.min(GRACE_STEP)));
     }
 }
 
 /// Counts what has passed since the last count: to be called before another grace begins, so that
 /// it is not charged for time before.
 pub(crate) fn count_now(record: &mut Record, now: Time) {
-    let passed = now.since(record.grace_counted_at).min(GRACE_MOST);
-    for kept in &mut record.superseded {
-        kept.grace_ms = kept.grace_ms.saturating_sub(passed);
+    let passed = now.since(record.kept.grace_counted_at).min(GRACE_MOST);
+    for kept in &mut record.kept.pending_deletion {
+        kept.due = kept.due.less(passed);
     }
-    record.grace_counted_at = now;
+    record.kept.grace_counted_at = now;
 }
 
 /// Whether nothing is left of a deallocated node: then its tombstone may go.
 pub(crate) fn is_over(desk: &Desk<'_>) -> bool {
     let record = &desk.record;
-    if !record.deallocated || !record.superseded.is_empty() || record.replacement.is_some() {
+    if !record.lifecycle.is_deleted()
+        || !record.kept.pending_deletion.is_empty()
+        || record.work.is_some()
+    {
         return false;
     }
     if record.upkeep.row.calls.values().any(|c| c.state == CallState::Started) {
         return false;
     }
     // What was made shortly before may have been in no look yet, and nobody would look again.
-    let ended = record.history.last().map_or(Time(0), |last| last.finished_at);
+    let ended = record.memory.history.last().map_or(Time(0), |last| last.finished_at);
     let certain = ended.plus(desk.scene.tuning.consistency_window);
     let looked = |kind| desk.scene.world.swept(kind).is_some_and(|asked| asked > certain);
     if !ResourceKind::ALL.into_iter().all(looked) {
         return false;
     }
-    if record.let_go {
-        return record.released.is_empty();
+    if record.lifecycle.is_handed_over() {
+        return record.lifecycle.untag().is_empty();
     }
     desk.scene.world.ours(&record.id, desk.scene.installation).all(|fact| match fact {
         Fact::Instance(i) => i.state == InstanceState::Terminated,
@@ -70,20 +73,20 @@ pub(crate) fn is_over(desk: &Desk<'_>) -> bool {
 /// Everything of a node's identity, onto the list of what goes: at once or after its grace. What it
 /// was is remembered until then.
 pub(crate) fn give_up(desk: &mut Desk<'_>) {
-    let Some(flags) = desk.record.deallocation else { return };
+    let Some(flags) = desk.record.lifecycle.deallocation() else { return };
     count_now(&mut desk.record, desk.scene.now);
     let grace = desk.scene.tuning.deallocation_grace;
     let after = |selected: bool| if selected { 0 } else { grace };
     let mut going: Vec<(String, u64)> = Vec::new();
-    if let RootHead::Live { volume: Some(volume), .. } = &desk.record.root {
+    if let RootHead::Live { volume: Some(volume), .. } = &desk.record.identity.root {
         going.push((volume.0.clone(), after(flags.should_delete_volumes)));
     }
-    for data in &desk.record.data {
+    for data in &desk.record.identity.data {
         if let DataHead::Volume { id, .. } = &data.head {
             going.push((id.0.clone(), after(flags.should_delete_volumes)));
         }
     }
-    for last in &desk.record.finals {
+    for last in &desk.record.kept.final_snapshots {
         if let Some(image) = &last.image {
             going.push((image.0.clone(), after(flags.should_delete_images)));
         }
@@ -98,7 +101,7 @@ pub(crate) fn give_up(desk: &mut Desk<'_>) {
     }
     let expired = std::mem::take(&mut desk.record.upkeep.expired);
     going.extend(expired.into_iter().map(|id| (id, 0)));
-    for interface in desk.record.interfaces() {
+    for interface in desk.record.identity.interfaces() {
         let at_once = flags.should_delete_network_interfaces;
         going.push((interface.id.0.clone(), after(at_once)));
     }
@@ -108,25 +111,23 @@ pub(crate) fn give_up(desk: &mut Desk<'_>) {
         }
     }
     let let_go = desk.lets_instance_go();
-    desk.record.let_go = let_go;
-    if let_go {
-        release::begin(desk);
-    }
+    let untag = if let_go { release::left_to_the_user(desk) } else { Vec::new() };
     for (id, grace_ms) in going {
         if !let_go || id.starts_with("snap-") || id.starts_with("ami-") {
             retention::supersede(&mut desk.record, &id, "the node was given up", grace_ms);
         }
     }
     let record = &mut desk.record;
-    record.given_up = Some(Box::new(GivenUp {
-        root: std::mem::replace(&mut record.root, RootHead::Fresh),
-        data: std::mem::take(&mut record.data),
-        interface: record.interface.take(),
-        secondary: std::mem::take(&mut record.secondary),
-        finals: std::mem::take(&mut record.finals),
+    let tombstone = Box::new(Tombstone {
+        root: std::mem::replace(&mut record.identity.root, RootHead::Fresh),
+        data: std::mem::take(&mut record.identity.data),
+        interface: record.identity.interface.take(),
+        secondary: std::mem::take(&mut record.identity.secondary),
+        final_snapshots: std::mem::take(&mut record.kept.final_snapshots),
         sets,
-    }));
-    record.holder = None;
+    });
+    record.lifecycle.is_now_deleted(let_go, tombstone, untag);
+    record.instance = None;
 }
 
 /// What calls have made and the record does not speak of, when the rows of those calls are given
@@ -142,7 +143,7 @@ pub(crate) fn supersede_unrecorded(desk: &mut Desk<'_>, rows: &BTreeMap<Row, Row
         })
         .filter(|(id, _)| !retention::speaks_of(&desk.record, id))
         .collect();
-    let flags = desk.record.deallocation;
+    let flags = desk.record.lifecycle.deallocation();
     let at_once =
         |kind| kind == ResourceKind::Instance || flags.is_none_or(|flags| flags.selects(kind));
     let grace = desk.scene.tuning.deallocation_grace;
@@ -160,11 +161,13 @@ pub(crate) fn supersede_unrecorded(desk: &mut Desk<'_>, rows: &BTreeMap<Row, Row
 /// duplicate, say), with whether the deallocation selects it. What is another installation's is
 /// never touched.
 fn unknown_leftovers(desk: &Desk<'_>) -> Vec<(String, bool)> {
-    let flags = desk.record.deallocation.unwrap_or_default();
+    let flags = desk.record.lifecycle.deallocation().unwrap_or_default();
     desk.scene
         .world
         .ours(&desk.record.id, desk.scene.installation)
-        .filter(|fact| desk.record.left.iter().all(|left| left.as_str() != fact.id()))
+        .filter(|fact| {
+            desk.record.identity.detached_by_user.iter().all(|left| left.as_str() != fact.id())
+        })
         .filter(|fact| fact.kind() != ResourceKind::Instance)
         .map(|fact| (fact.id().to_owned(), flags.selects(fact.kind())))
         .collect()
@@ -172,11 +175,14 @@ fn unknown_leftovers(desk: &Desk<'_>) -> Vec<(String, bool)> {
 
 /// What became visible only after the deallocation.
 pub(crate) fn sweep_up(desk: &mut Desk<'_>) {
-    if !desk.record.deallocated || desk.record.let_go || desk.record.replacement.is_some() {
+    if !desk.record.lifecycle.is_deleted()
+        || desk.record.lifecycle.is_handed_over()
+        || desk.record.work.is_some()
+    {
         return;
     }
     let found = unknown_leftovers(desk);
-    let is_new = |id: &str| desk.record.superseded.iter().all(|s| s.id != id);
+    let is_new = |id: &str| desk.record.kept.pending_deletion.iter().all(|s| s.id != id);
     if !found.iter().any(|(id, _)| is_new(id)) {
         return;
     }

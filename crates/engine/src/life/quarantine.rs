@@ -21,7 +21,7 @@ fn is_later(
     epoch: Option<Epoch>,
     scene: &Scene<'_>,
 ) -> bool {
-    generation.is_some_and(|g| g > record.newest_generation())
+    generation.is_some_and(|g| g > record.generations.newest())
         || epoch.is_some_and(|e| e.is_beyond(scene.epoch))
 }
 
@@ -37,16 +37,16 @@ pub fn is_accounted(record: &Record, fact: &Fact, scene: &Scene<'_>) -> bool {
 
 /// Whether the node is to be left as it is. The first time, that is noted; a person lifts it.
 pub(crate) fn holds(desk: &mut Desk<'_>) -> bool {
-    if desk.record.quarantine.is_none()
+    if desk.record.blocked.quarantine().is_none()
         && let Some(found) = evidence(desk)
     {
         desk.tell(EventCode::Quarantined, found.why.clone());
-        desk.record.quarantine = Some(found);
+        desk.record.blocked.hold(found);
     }
-    if let Some(quarantine) = &desk.record.quarantine {
+    if let Some(quarantine) = desk.record.blocked.quarantine() {
         desk.waits_for = Some(quarantine.why.clone());
     }
-    desk.record.quarantine.is_some()
+    desk.record.blocked.quarantine().is_some()
 }
 
 /// What shows that somebody knew more.
@@ -64,7 +64,7 @@ fn evidence(desk: &Desk<'_>) -> Option<Quarantine> {
     let first = beyond.first()?;
     let newest = beyond.iter().filter_map(|f| generation(f)).max().unwrap_or_default();
     let mut what = format!("{} of generation {newest}", first.id());
-    if newest <= record.newest_generation()
+    if newest <= record.generations.newest()
         && let Some(epoch) = beyond.iter().filter_map(|f| epoch(f)).max_by_key(|e| e.count)
     {
         let own = scene.epoch.count;
@@ -81,7 +81,7 @@ fn evidence(desk: &Desk<'_>) -> Option<Quarantine> {
             "the cloud shows {what}{others}, but the record ends at generation {}: the store is \
              an older copy, or a second server uses a copy of it; nothing is done with this node \
              until \"holdfast adopt {}\" (make sure first that no other server runs)",
-            record.newest_generation(),
+            record.generations.newest(),
             record.id
         ),
         ids: beyond.iter().take(MAX_EVIDENCE).map(|f| f.id().to_owned()).collect(),

@@ -15,7 +15,7 @@ const MOST_ATTEMPTS: u32 = 10;
 
 /// Whether it is positively known how the instance is, and so what it holds.
 pub(crate) fn is_seen(desk: &mut Desk<'_>) -> bool {
-    let Some(id) = desk.record.holder.as_ref().map(|h| h.id.clone()) else { return true };
+    let Some(id) = desk.record.instance.as_ref().map(|h| h.id.clone()) else { return true };
     if let Known::Unknown = desk.scene.world.instance(id.as_str()) {
         desk.watch(id.as_str(), format!("a look at {id}, which is let go"));
         return false;
@@ -23,44 +23,43 @@ pub(crate) fn is_seen(desk: &mut Desk<'_>) -> bool {
     true
 }
 
-/// Notes what is left to the user.
-pub(crate) fn begin(desk: &mut Desk<'_>) {
+/// What is left to the user with the instance.
+pub(crate) fn left_to_the_user(desk: &Desk<'_>) -> Vec<String> {
     let record = &desk.record;
     let mut ids: BTreeSet<String> = BTreeSet::new();
-    if let Some(holder) = &record.holder {
+    if let Some(holder) = &record.instance {
         ids.insert(holder.id.0.clone());
         if let Some(Fact::Instance(instance)) = desk.scene.world.last_seen(holder.id.as_str()) {
             ids.extend(instance.attachments.iter().map(|a| a.volume.0.clone()));
             ids.extend(instance.interface.iter().map(|i| i.0.clone()));
         }
     }
-    if let RootHead::Live { volume: Some(volume), .. } = &record.root {
+    if let RootHead::Live { volume: Some(volume), .. } = &record.identity.root {
         ids.insert(volume.0.clone());
     }
-    for data in &record.data {
+    for data in &record.identity.data {
         if let DataHead::Volume { id, .. } = &data.head {
             ids.insert(id.0.clone());
         }
     }
-    ids.extend(record.interfaces().map(|i| i.id.0.clone()));
+    ids.extend(record.identity.interfaces().map(|i| i.id.0.clone()));
     for fact in desk.scene.world.ours(&record.id, desk.scene.installation) {
         if matches!(fact, Fact::Volume(_) | Fact::Interface(_)) {
             ids.insert(fact.id().to_owned());
         }
     }
     // What was to go before goes.
-    let going = |id: &String| record.superseded.iter().any(|s| &s.id == id);
-    let released: Vec<String> = ids.into_iter().filter(|id| !going(id)).collect();
-    desk.record.released = released;
+    let going = |id: &String| record.kept.pending_deletion.iter().any(|s| &s.id == id);
+    ids.into_iter().filter(|id| !going(id)).collect()
 }
 
 /// Marks what is released and takes our tags off. True once nothing has any.
 pub(crate) fn untag(desk: &mut Desk<'_>) -> bool {
-    for id in desk.record.released.clone() {
+    for id in desk.record.lifecycle.untag().to_vec() {
         match desk.scene.world.known(&id) {
             Known::Present(fact) if is_ours(desk, fact) => {}
             Known::Present(_) | Known::Absent => {
-                desk.record.released.retain(|released| released != &id);
+                desk.record.lifecycle.is_untagged(&id);
                 continue;
             }
             Known::Unknown => {}
@@ -97,11 +96,11 @@ pub(crate) fn untag(desk: &mut Desk<'_>) -> bool {
                      ({error}); nothing of it is touched any more"
                 );
                 desk.tell(EventCode::NotUntagged, message);
-                desk.record.released.retain(|released| released != &id);
+                desk.record.lifecycle.is_untagged(&id);
             }
         }
     }
-    desk.record.released.is_empty()
+    desk.record.lifecycle.untag().is_empty()
 }
 
 fn ask_for_release(desk: &mut Desk<'_>, id: &str, name: &str) {

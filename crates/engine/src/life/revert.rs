@@ -14,15 +14,18 @@ use holdfast_model::{EventCode, Lifecycle, Market, Row};
 pub(crate) fn reason(desk: &mut Desk<'_>) -> Option<String> {
     let now = desk.scene.now;
     let on_demand =
-        desk.record.holder.as_ref().is_some_and(|h| h.market.lifecycle == Lifecycle::OnDemand);
-    if !on_demand || desk.spec.lifecycle != Lifecycle::Spot || desk.record.stuck.is_some() {
+        desk.record.instance.as_ref().is_some_and(|h| h.market.lifecycle == Lifecycle::OnDemand);
+    if !on_demand
+        || desk.spec.lifecycle != Lifecycle::Spot
+        || desk.record.blocked.decision().is_some()
+    {
         return None;
     }
     let allowed = desk.spec.revert.next(now)?;
     let interval = desk.scene.tuning.revert_interval;
     // Spot was refused when this instance was launched: not again at once.
-    let launched = desk.record.holder.as_ref().map_or(now, |h| h.launched_at).plus(interval);
-    let at = allowed.max(desk.record.revert_after.unwrap_or(launched));
+    let launched = desk.record.instance.as_ref().map_or(now, |h| h.launched_at).plus(interval);
+    let at = allowed.max(desk.record.memory.revert_after.unwrap_or(launched));
     if now < at {
         desk.wake_at(at);
         return None;
@@ -36,7 +39,7 @@ pub(crate) fn reason(desk: &mut Desk<'_>) -> Option<String> {
             Some(format!("spot may serve again: {market} is asked ({why})"))
         }
         Choice::NoneBefore(_) | Choice::Never(_) => {
-            desk.record.revert_after = Some(now.plus(interval));
+            desk.record.memory.revert_after = Some(now.plus(interval));
             desk.wake_at(now.plus(interval));
             None
         }
@@ -48,7 +51,7 @@ pub(crate) fn reason(desk: &mut Desk<'_>) -> Option<String> {
 fn braked(desk: &mut Desk<'_>, market: &Market) {
     let now = desk.scene.now;
     let at = desk.scene.choice_from.max(now.plus(desk.scene.tuning.revert_interval));
-    desk.record.revert_after = Some(at);
+    desk.record.memory.revert_after = Some(at);
     let message = format!(
         "{market} may serve again, but the fleet has begun as many replacements by its own choice \
          as it may in an hour; the node stays on demand and asks again in {} s (see: holdfast serve \
@@ -62,7 +65,7 @@ fn braked(desk: &mut Desk<'_>, market: &Market) {
 /// Whether a market has shown that it has capacity, or the instance on demand is gone anyway: then
 /// the replacement goes on like any other.
 pub(crate) fn is_under_way(desk: &Desk<'_>) -> bool {
-    desk.record.holder.is_none()
+    desk.record.instance.is_none()
         || desk.replacement().is_some_and(|r| r.is_done(Row::Probe) || r.is_done(Row::Drain))
 }
 
@@ -70,7 +73,7 @@ pub(crate) fn is_under_way(desk: &Desk<'_>) -> bool {
 pub(crate) fn not_now(desk: &mut Desk<'_>) -> Progress {
     let interval = desk.scene.tuning.revert_interval;
     let at = desk.scene.now.plus(interval);
-    desk.record.revert_after = Some(at);
+    desk.record.memory.revert_after = Some(at);
     let message = format!(
         "no spot market that would pay has capacity; the node stays on demand and asks again in \
          {} s",

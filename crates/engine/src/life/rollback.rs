@@ -6,7 +6,9 @@ use crate::context::desk::{Asked, Desk};
 use crate::context::refusal::NotDone;
 use crate::parts::finals::refuse;
 use holdfast_model::facts::{ImageState, SnapshotState};
-use holdfast_model::record::{Final, Goal, Record, Rollback, RootHead, RootPoint, SnapshotSet};
+use holdfast_model::record::{
+    FinalSnapshot, Question, Record, Rollback, RootHead, RootPoint, SnapshotSet,
+};
 use holdfast_model::spec::{BlockDevicesMode, ROOT_DEVICES};
 use holdfast_model::time::MINUTE;
 use holdfast_model::user::{Choice, Target};
@@ -19,7 +21,8 @@ pub(crate) fn hear(record: &mut Record, to: &Target, data: Option<bool>) -> Resu
     let generation = match to {
         Target::Generation(generation) => *generation,
         Target::Snapshot(id) => record
-            .finals
+            .kept
+            .final_snapshots
             .iter()
             .find(|f| &f.snapshot == id)
             .map(|f| f.generation)
@@ -28,7 +31,11 @@ pub(crate) fn hear(record: &mut Record, to: &Target, data: Option<bool>) -> Resu
     };
     let set = match to {
         Target::Snapshot(id) => set_with(record, id),
-        Target::Generation(_) if record.finals.iter().any(|f| f.generation == generation) => None,
+        Target::Generation(_)
+            if record.kept.final_snapshots.iter().any(|f| f.generation == generation) =>
+        {
+            None
+        }
         Target::Generation(_) => {
             record.upkeep.sets.iter().rev().find(|s| s.generation == generation)
         }
@@ -42,8 +49,12 @@ pub(crate) fn hear(record: &mut Record, to: &Target, data: Option<bool>) -> Resu
                 taken_at: set.begun_at,
             });
         }
-        let last =
-            record.finals.iter().rev().find(|f| f.generation == generation && f.of == what)?;
+        let last = record
+            .kept
+            .final_snapshots
+            .iter()
+            .rev()
+            .find(|f| f.generation == generation && f.of == what)?;
         Some(RootPoint {
             snapshot: last.snapshot.clone(),
             image: last.image.clone(),
@@ -72,8 +83,8 @@ pub(crate) fn hear(record: &mut Record, to: &Target, data: Option<bool>) -> Resu
                 None => staying.push(wanted.device.clone()),
             }
         }
-        for volume in &record.data {
-            let Some(joined) = &volume.joined else { continue };
+        for volume in &record.identity.data {
+            let Some(joined) = &volume.user_attached else { continue };
             if spec.data.iter().any(|wanted| wanted.device == volume.device) {
                 continue;
             }
@@ -85,14 +96,21 @@ pub(crate) fn hear(record: &mut Record, to: &Target, data: Option<bool>) -> Resu
         }
     } else {
         staying.extend(spec.data.iter().map(|wanted| wanted.device.clone()));
-        staying.extend(record.data.iter().filter(|d| d.joined.is_some()).map(|d| d.device.clone()));
+        staying.extend(
+            record
+                .identity
+                .data
+                .iter()
+                .filter(|d| d.user_attached.is_some())
+                .map(|d| d.device.clone()),
+        );
     }
     if root.is_none() && returning.is_empty() {
         let why = format!("generation {generation} left nothing that the node keeps");
         return Err(nothing_there(record, &why));
     }
     let is_there = root.as_ref().is_none_or(|point| {
-        matches!(&record.root, RootHead::Captured { snapshot, .. } if snapshot == &point.snapshot)
+        matches!(&record.identity.root, RootHead::Captured { snapshot, .. } if snapshot == &point.snapshot)
     });
     if is_there && returning.is_empty() {
         let why = format!("the node is where generation {generation} left it");
@@ -107,9 +125,9 @@ pub(crate) fn hear(record: &mut Record, to: &Target, data: Option<bool>) -> Resu
         let newest = if staying.len() == 1 { "stays at its" } else { "stay at their" };
         reason.push_str(&format!("; {} {newest} newest content", staying.join(", ")));
     }
-    record.goal = Goal::Running;
-    record.recycle_wanted = false;
-    record.rollback = Some(Rollback { generation, root, data: returning, reason });
+    record.lifecycle.run();
+    record.lifecycle.set_recycle(false);
+    record.identity.rollback = Some(Rollback { generation, root, data: returning, reason });
     Ok(())
 }
 
@@ -119,7 +137,7 @@ fn set_with<'a>(record: &'a Record, id: &SnapshotId) -> Option<&'a SnapshotSet> 
 
 /// A person accepts that what was lost begins with what is kept of it. Nothing else gives way.
 pub(crate) fn restore(record: &mut Record) -> Result<(), NotDone> {
-    let lost = record.stuck.as_ref().map(|s| s.restore.clone()).unwrap_or_default();
+    let lost = record.blocked.asked().map(|s| s.restore()).unwrap_or_default();
     let mut rollback = Rollback {
         generation: 0,
         root: None,
@@ -140,7 +158,7 @@ pub(crate) fn restore(record: &mut Record) -> Result<(), NotDone> {
     if rollback.root.is_none() && rollback.data.is_empty() {
         return Err(NotDone::Conflict("there is nothing to restore from".to_owned()));
     }
-    record.rollback = Some(rollback);
+    record.identity.rollback = Some(rollback);
     Ok(())
 }
 
@@ -165,7 +183,7 @@ pub(crate) fn kept_of(record: &Record, of: &str) -> Vec<Saved> {
         };
         Some(Saved { generation: set.generation, is_final: false, point })
     });
-    let finals = record.finals.iter().filter(|f| f.of == of).map(|f| {
+    let finals = record.kept.final_snapshots.iter().filter(|f| f.of == of).map(|f| {
         let point = RootPoint {
             snapshot: f.snapshot.clone(),
             image: f.image.clone(),
@@ -194,13 +212,14 @@ pub(crate) fn lost(desk: &mut Desk<'_>, row: Row, id: &str, of: &str) {
     let what = format!("{id}, which holds the content of {of}, was deleted from outside");
     desk.need_decision(row, what.clone());
     desk.wait(what.clone());
-    let asked = desk.record.stuck.as_mut().filter(|s| s.row == row && !s.choices.is_empty());
+    let asked = desk.record.blocked.asked_mut(row);
     let Some(stuck) = asked else { return };
+    let Question::Asked { choices, restore } = &mut stuck.question else { return };
     let Some(Saved { point, .. }) = saved else {
-        stuck.restore.remove(of);
+        restore.remove(of);
         return;
     };
-    if stuck.restore.get(of) == Some(&point.snapshot) {
+    if restore.get(of) == Some(&point.snapshot) {
         return;
     }
     let minutes = stuck.since.since(point.taken_at) / MINUTE;
@@ -210,13 +229,13 @@ pub(crate) fn lost(desk: &mut Desk<'_>, row: Row, id: &str, of: &str) {
         point.snapshot
     );
     // Whatever was asked before, this is why.
-    if stuck.restore.is_empty() {
+    if restore.is_empty() {
         stuck.why = what;
     }
     stuck.why.push_str(&told);
-    stuck.restore.insert(of.to_owned(), point.snapshot);
-    if !stuck.choices.contains(&Choice::Restore) {
-        stuck.choices.push(Choice::Restore);
+    restore.insert(of.to_owned(), point.snapshot);
+    if !choices.contains(&Choice::Restore) {
+        choices.push(Choice::Restore);
     }
     let message = stuck.why.clone();
     desk.tell(EventCode::CanBeRestored, message);
@@ -225,13 +244,14 @@ pub(crate) fn lost(desk: &mut Desk<'_>, row: Row, id: &str, of: &str) {
 /// Whether a person has accepted that this volume begins with an earlier content.
 pub(crate) fn returns(record: &Record, of: &str) -> bool {
     record
+        .identity
         .rollback
         .as_ref()
         .is_some_and(|r| if of == "root" { r.root.is_some() } else { r.data.contains_key(of) })
 }
 
 fn nothing_there(record: &Record, why: &str) -> NotDone {
-    let finals = record.finals.iter().map(|f| f.generation);
+    let finals = record.kept.final_snapshots.iter().map(|f| f.generation);
     let sets = record.upkeep.sets.iter().map(|s| s.generation);
     let kept: BTreeSet<u64> = finals.chain(sets).collect();
     let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
@@ -241,21 +261,24 @@ fn nothing_there(record: &Record, why: &str) -> NotDone {
 
 /// The replacement in flight, which has launched nothing yet, goes on as a rollback.
 pub(crate) fn join(desk: &mut Desk<'_>) {
-    let Some(reason) = desk.record.rollback.as_ref().map(|r| r.reason.clone()) else { return };
-    let Some(r) = desk.record.replacement.as_mut() else { return };
+    let Some(reason) = desk.record.identity.rollback.as_ref().map(|r| r.reason.clone()) else {
+        return;
+    };
+    let Some(r) = desk.record.work.as_mut() else { return };
     let again = r.rows.get_mut(&Row::Capture).and_then(|row| row.done_at.take()).is_some();
     if r.kind == Kind::Rollback && !again {
         return;
     }
     r.kind = Kind::Rollback;
     r.reason.clone_from(&reason);
-    desk.record.stuck = None;
+    desk.record.blocked.goes_on();
     desk.tell(EventCode::Begun(Kind::Rollback), reason);
 }
 
 /// Puts the chosen content in the place of the newest, which has been captured. True once it is.
 pub(crate) fn put_in_place(desk: &mut Desk<'_>) -> bool {
-    let chosen = desk.record.rollback.clone().filter(|_| desk.kind() == Some(Kind::Rollback));
+    let chosen =
+        desk.record.identity.rollback.clone().filter(|_| desk.kind() == Some(Kind::Rollback));
     let Some(rollback) = chosen else { return true };
     let mut head = None;
     if let Some(point) = &rollback.root {
@@ -267,22 +290,22 @@ pub(crate) fn put_in_place(desk: &mut Desk<'_>) -> bool {
         let root_device = seen.root_device.clone();
         head = Some(RootHead::Captured { snapshot: point.snapshot.clone(), image, root_device });
     }
-    let (last, first) = (desk.record.generation, rollback.root.is_some());
-    for gives_way in desk.record.finals.iter_mut().filter(|f| f.generation == last) {
+    let (last, first) = (desk.record.generations.number(), rollback.root.is_some());
+    for gives_way in desk.record.kept.final_snapshots.iter_mut().filter(|f| f.generation == last) {
         let returns = rollback.data.contains_key(&gives_way.of);
         gives_way.set_aside |= returns || (first && gives_way.of == "root");
     }
     if let Some(head) = head {
-        desk.record.root = head;
+        desk.record.identity.root = head;
     }
-    for data in &mut desk.record.data {
+    for data in &mut desk.record.identity.data {
         if let Some(snapshot) = rollback.data.get(&data.device) {
             data.restore = Some(snapshot.clone());
         }
     }
     // What the spec's image was until now, the user knew; only the next change of it counts.
-    desk.record.image_followed = Some(desk.spec.image.clone());
-    desk.record.rollback = None;
+    desk.record.identity.image_followed = Some(desk.spec.image.clone());
+    desk.record.identity.rollback = None;
     let message = format!(
         "generation {} is next's beginning; what generation {last} left is kept",
         rollback.generation
@@ -331,13 +354,13 @@ pub(crate) fn image_of(desk: &mut Desk<'_>, point: &RootPoint) -> Option<ImageId
         // From here on it is kept like a final one.
         set.snapshots.retain(|_, s| s != &point.snapshot);
     }
-    match desk.record.finals.iter_mut().find(|f| f.snapshot == point.snapshot) {
+    match desk.record.kept.final_snapshots.iter_mut().find(|f| f.snapshot == point.snapshot) {
         Some(known) => known.image = Some(image.clone()),
         None => {
-            let generation = desk.record.rollback.as_ref().map_or(0, |r| r.generation);
-            desk.record.finals.insert(
+            let generation = desk.record.identity.rollback.as_ref().map_or(0, |r| r.generation);
+            desk.record.kept.final_snapshots.insert(
                 0,
-                Final {
+                FinalSnapshot {
                     generation,
                     of: "root".to_owned(),
                     snapshot: point.snapshot.clone(),
@@ -355,7 +378,7 @@ pub(crate) fn image_of(desk: &mut Desk<'_>, point: &RootPoint) -> Option<ImageId
 }
 
 fn device_of(record: &Record) -> String {
-    match &record.root {
+    match &record.identity.root {
         RootHead::Captured { root_device, .. }
         | RootHead::Live { root_device: Some(root_device), .. } => root_device.clone(),
         RootHead::Live { from: Some((_, _, device)), .. } => device.clone(),
@@ -365,19 +388,19 @@ fn device_of(record: &Record) -> String {
 
 /// The image that the root in a final snapshot began with.
 pub(crate) fn origin_of(record: &Record, snapshot: &SnapshotId) -> Option<ImageId> {
-    let last = record.finals.iter().find(|f| &f.snapshot == snapshot);
-    last.and_then(|f| f.origin.clone()).or_else(|| record.image_followed.clone())
+    let last = record.kept.final_snapshots.iter().find(|f| &f.snapshot == snapshot);
+    last.and_then(|f| f.origin.clone()).or_else(|| record.identity.image_followed.clone())
 }
 
 /// Whether the next instance boots from another image because the spec names one that the newest
 /// launch did not know. The root that gives way is kept, and people are told how to return to it.
 pub(crate) fn changes_image(desk: &mut Desk<'_>, old: &SnapshotId) -> bool {
     let wanted = desk.spec.image.clone();
-    if desk.record.image_followed.as_ref().is_none_or(|followed| followed == &wanted) {
+    if desk.record.identity.image_followed.as_ref().is_none_or(|followed| followed == &wanted) {
         return false;
     }
     let mut generation = 0;
-    for gives_way in desk.record.finals.iter_mut().filter(|f| &f.snapshot == old) {
+    for gives_way in desk.record.kept.final_snapshots.iter_mut().filter(|f| &f.snapshot == old) {
         gives_way.set_aside = true;
         generation = gives_way.generation;
     }

@@ -26,7 +26,7 @@ pub fn strays<'a>(records: impl Iterator<Item = &'a Record>, scene: &Scene<'_>) 
             continue;
         }
         // While a replacement is under way, what it makes is not accounted for yet.
-        let busy = |r: &&Record| r.replacement.is_some() && r.quarantine.is_none();
+        let busy = |r: &&Record| r.work.is_some() && r.blocked.quarantine().is_none();
         if ours && records.get(&id).is_some_and(busy) {
             continue;
         }
@@ -48,7 +48,7 @@ pub fn strays<'a>(records: impl Iterator<Item = &'a Record>, scene: &Scene<'_>) 
             installation: installation.to_owned(),
             node: node.to_owned(),
             ours: !other,
-            recorded: record.map(|r| r.generation),
+            recorded: record.map(|r| r.generations.number()),
             why,
             found,
             questions,
@@ -88,7 +88,7 @@ fn judge(record: Option<&Record>, other: bool, of: &str, scene: &Scene<'_>) -> (
         let why = "no record; adopt it with --spec, or leave it";
         return (why.to_owned(), None);
     };
-    match &record.quarantine {
+    match record.blocked.quarantine() {
         Some(quarantine) => {
             let tried = adopt(record, &Heads::new(), scene).map(|a| a.found);
             (quarantine.why.clone(), Some(tried))
@@ -104,13 +104,13 @@ fn judge(record: Option<&Record>, other: bool, of: &str, scene: &Scene<'_>) -> (
 /// Every id that a record names, and what its instance holds.
 fn names(record: &Record, scene: &Scene<'_>) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
-    if record.quarantine.is_some() {
+    if record.blocked.quarantine().is_some() {
         return ids;
     }
     if let Ok(value) = serde_json::to_value(record) {
         collect(&value, &mut ids);
     }
-    if let Some(holder) = &record.holder
+    if let Some(holder) = &record.instance
         && let Some(Fact::Instance(i)) = scene.world.last_seen(holder.id.as_str())
     {
         ids.extend(i.attachments.iter().map(|a| a.volume.0.clone()));

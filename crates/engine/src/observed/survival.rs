@@ -5,7 +5,7 @@
 //! to now) and how often the cloud took one. Old evidence fades, so that a market that was bad is
 //! tried again some day.
 
-use holdfast_model::record::Life;
+use holdfast_model::record::SpotLifetime;
 use holdfast_model::time::HOUR;
 use holdfast_model::{Lifecycle, Market, Record, Time, Zone};
 use std::collections::BTreeMap;
@@ -66,7 +66,7 @@ impl Survival {
     /// Takes in what has changed from one state of a node's record to the next.
     pub fn follow(&mut self, before: Option<&Record>, after: Option<&Record>) {
         let spot = |r: Option<&Record>| {
-            let holder = r.and_then(|r| r.holder.as_ref());
+            let holder = r.and_then(|r| r.instance.as_ref());
             holder.filter(|h| h.market.lifecycle == Lifecycle::Spot).cloned()
         };
         let (was, is) = (spot(before), spot(after));
@@ -80,8 +80,8 @@ impl Survival {
                 seen.0.launched += u128::from(seen.1.0);
             }
         }
-        let known = before.and_then(|r| r.lives.last()).map(|life| life.ended_at);
-        for life in after.iter().flat_map(|r| &r.lives) {
+        let known = before.and_then(|r| r.memory.spot_lifetimes.last()).map(|life| life.ended_at);
+        for life in after.iter().flat_map(|r| &r.memory.spot_lifetimes) {
             if known.is_none_or(|known| life.ended_at > known) {
                 self.note(life);
             }
@@ -89,7 +89,7 @@ impl Survival {
     }
 
     /// Takes in one life.
-    pub fn note(&mut self, life: &Life) {
+    pub fn note(&mut self, life: &SpotLifetime) {
         let Some(seen) = self.at(&life.market) else { return };
         seen.fade(life.ended_at);
         // Lives are not always told in the order in which they ended.

@@ -8,7 +8,7 @@
 
 use crate::context::desk::{Asked, Desk};
 use holdfast_model::facts::{Attachment, InstanceFact, InstanceState, VolumeFact};
-use holdfast_model::record::{DataHead, DataVolume, Joined};
+use holdfast_model::record::{DataHead, DataVolume, UserAttached};
 use holdfast_model::spec::{DataVolumeSpec, MAX_DATA_VOLUMES};
 use holdfast_model::{Command, EventCode, Known, Row, Spec, VolumeId, tags};
 
@@ -17,8 +17,8 @@ impl Desk<'_> {
     #[must_use]
     pub fn volumes(&self) -> Vec<DataVolumeSpec> {
         let mut all = self.spec.data.clone();
-        for data in &self.record.data {
-            let Some(joined) = &data.joined else { continue };
+        for data in &self.record.identity.data {
+            let Some(joined) = &data.user_attached else { continue };
             if all.iter().all(|volume| volume.device != data.device) {
                 all.push(DataVolumeSpec {
                     device: data.device.clone(),
@@ -36,7 +36,7 @@ impl Desk<'_> {
 /// Looks, while the instance runs, whether a volume has joined the node or left it. True if one is
 /// being looked at: then the instance should not be stopped yet.
 pub(crate) fn notice(desk: &mut Desk<'_>) -> bool {
-    let Some(holder) = desk.record.holder.clone() else { return false };
+    let Some(holder) = desk.record.instance.clone() else { return false };
     let Known::Present(instance) = desk.scene.world.instance(holder.id.as_str()) else {
         return false;
     };
@@ -57,8 +57,8 @@ fn join(desk: &mut Desk<'_>, instance: &InstanceFact, attachment: &Attachment) -
     let record = &desk.record;
     let known = device == &instance.root_device
         || desk.spec.data.iter().any(|d| &d.device == device)
-        || record.data.iter().any(|d| &d.device == device || head_is(d, volume))
-        || record.superseded.iter().any(|s| s.id == volume.as_str());
+        || record.identity.data.iter().any(|d| &d.device == device || head_is(d, volume))
+        || record.kept.pending_deletion.iter().any(|s| s.id == volume.as_str());
     // Where no data is kept, and where its user wants it to die with the instance, it stays theirs.
     let unwanted = desk.spec.persistence.data.is_none() || *delete_on_termination;
     if known || unwanted || desk.volumes().len() >= MAX_DATA_VOLUMES {
@@ -84,13 +84,13 @@ fn join(desk: &mut Desk<'_>, instance: &InstanceFact, attachment: &Attachment) -
     if desk.volumes().iter().any(|v| v.mount == mount) {
         return false;
     }
-    desk.record.left.retain(|id| id != volume);
-    desk.record.data.push(DataVolume {
+    desk.record.identity.detached_by_user.retain(|id| id != volume);
+    desk.record.identity.data.push(DataVolume {
         device: device.clone(),
         head: DataHead::Volume { id: volume.clone(), zone: seen.zone.clone() },
         fs_uuid: seen.fs_uuid.clone(),
         restore: None,
-        joined: Some(Joined {
+        user_attached: Some(UserAttached {
             size_gib: seen.size_gib,
             mount: mount.clone(),
             since: desk.scene.now,
@@ -123,14 +123,14 @@ fn has_room(volume: &VolumeFact) -> bool {
 
 /// Volumes that joined, and that the instance positively holds no more.
 fn leave(desk: &mut Desk<'_>, instance: &InstanceFact) {
-    for data in desk.record.data.clone() {
+    for data in desk.record.identity.data.clone() {
         let DataHead::Volume { id, .. } = &data.head else { continue };
-        if data.joined.is_none() || instance.attachments.iter().any(|a| &a.volume == id) {
+        if data.user_attached.is_none() || instance.attachments.iter().any(|a| &a.volume == id) {
             continue;
         }
         match desk.scene.world.volume(id.as_str()) {
             Known::Present(v) if v.attached_to.as_ref().is_none_or(|(i, _)| i != &instance.id) => {
-                desk.record.left.push(id.clone());
+                desk.record.identity.detached_by_user.push(id.clone());
             }
             Known::Absent if desk.scene.world.last_seen(id.as_str()).is_some() => {}
             _ => {
@@ -139,17 +139,17 @@ fn leave(desk: &mut Desk<'_>, instance: &InstanceFact) {
             }
         }
         let message = format!("{id} was detached from {}: it is its user's again", data.device);
-        desk.record.data.retain(|d| d.device != data.device);
+        desk.record.identity.data.retain(|d| d.device != data.device);
         desk.tell(EventCode::VolumeLeft, message);
     }
 }
 
 /// A node that keeps no data any more lets its joined volumes go, with what is on them.
 pub(crate) fn let_go(desk: &mut Desk<'_>) {
-    for data in desk.record.data.clone() {
-        if let (DataHead::Volume { id, .. }, Some(_)) = (&data.head, &data.joined) {
-            desk.record.left.push(id.clone());
-            desk.record.data.retain(|d| d.device != data.device);
+    for data in desk.record.identity.data.clone() {
+        if let (DataHead::Volume { id, .. }, Some(_)) = (&data.head, &data.user_attached) {
+            desk.record.identity.detached_by_user.push(id.clone());
+            desk.record.identity.data.retain(|d| d.device != data.device);
             let message = format!("data is not kept any more: {id} is its user's again");
             desk.tell(EventCode::VolumeLeft, message);
         }
@@ -159,8 +159,10 @@ pub(crate) fn let_go(desk: &mut Desk<'_>) {
 /// Puts our tags on volumes that joined and lack them. True once all have them.
 pub(crate) fn tag(desk: &mut Desk<'_>) -> bool {
     let mut complete = true;
-    for data in desk.record.data.clone() {
-        let (DataHead::Volume { id, .. }, Some(_)) = (&data.head, &data.joined) else { continue };
+    for data in desk.record.identity.data.clone() {
+        let (DataHead::Volume { id, .. }, Some(_)) = (&data.head, &data.user_attached) else {
+            continue;
+        };
         if let Known::Present(volume) = desk.scene.world.volume(id.as_str())
             && volume.tags.contains_key(tags::NODE)
         {
@@ -181,11 +183,11 @@ pub(crate) fn tag(desk: &mut Desk<'_>) -> bool {
 
 /// Takes our tags off volumes that have left. True once none has any.
 pub(crate) fn untag(desk: &mut Desk<'_>) -> bool {
-    for id in desk.record.left.clone() {
+    for id in desk.record.identity.detached_by_user.clone() {
         match desk.scene.world.volume(id.as_str()) {
             Known::Present(volume) if volume.tags.contains_key(tags::NODE) => {}
             Known::Present(_) | Known::Absent => {
-                desk.record.left.retain(|left| left != &id);
+                desk.record.identity.detached_by_user.retain(|left| left != &id);
                 continue;
             }
             Known::Unknown => {}
@@ -197,10 +199,10 @@ pub(crate) fn untag(desk: &mut Desk<'_>) -> bool {
         });
         if let Asked::Refused { .. } = asked {
             // It is its user's: if they have deleted it, there is nothing to take off.
-            desk.record.left.retain(|left| left != &id);
+            desk.record.identity.detached_by_user.retain(|left| left != &id);
             continue;
         }
         desk.watch(id.as_str(), format!("{id} to carry the node's tags no more"));
     }
-    desk.record.left.is_empty()
+    desk.record.identity.detached_by_user.is_empty()
 }

@@ -4,6 +4,8 @@
 pub(crate) mod finals;
 /// Volumes that a user attached.
 pub(crate) mod joined;
+/// What a launch takes from the spec.
+pub(crate) mod launching;
 /// Which market the next instance is launched in.
 pub mod markets;
 /// Interfaces, addresses and the Elastic IP.

@@ -9,7 +9,7 @@
 use crate::context::desk::{Asked, Desk};
 use crate::parts::retention::supersede;
 use holdfast_model::facts::{Fact, InterfaceFact};
-use holdfast_model::record::{HeldInterface, Holder};
+use holdfast_model::record::{HeldInterface, ServingInstance};
 use holdfast_model::spec::{MAX_DEVICE_INDEX, Spec};
 use holdfast_model::{Command, EventCode, InterfaceId, Known, Market, Row, SubnetId, Token};
 
@@ -18,7 +18,7 @@ pub(crate) const NO_INTERFACE: &str = "InvalidNetworkInterfaceID.NotFound";
 
 /// Makes an interface that is to be kept, unless there is one. True once the record holds it.
 pub(crate) fn keep(desk: &mut Desk<'_>, market: &Market, device_index: u32) -> bool {
-    let held = desk.record.interfaces().find(|i| i.device_index == device_index).cloned();
+    let held = desk.record.identity.interfaces().find(|i| i.device_index == device_index).cloned();
     if let Some(held) = held {
         return again(desk, &held);
     }
@@ -49,10 +49,10 @@ pub(crate) fn keep(desk: &mut Desk<'_>, market: &Market, device_index: u32) -> b
     };
     let address = format!("{what} is {} for good, in {}", held.private_ip, held.zone);
     if device_index == 0 {
-        desk.record.interface = Some(held);
+        desk.record.identity.interface = Some(held);
     } else {
-        desk.record.secondary.push(held);
-        desk.record.secondary.sort_by_key(|i| i.device_index);
+        desk.record.identity.secondary.push(held);
+        desk.record.identity.secondary.sort_by_key(|i| i.device_index);
     }
     desk.tell(EventCode::AddressKept, address);
     true
@@ -74,7 +74,8 @@ fn again(desk: &mut Desk<'_>, held: &HeldInterface) -> bool {
     let name = format!("again:{}", held.id);
     let (subnet, address) = (held.subnet.clone(), Some(held.private_ip.clone()));
     let Some(fact) = made(desk, &name, held.device_index, subnet, address) else { return false };
-    let mut all = desk.record.interface.iter_mut().chain(&mut desk.record.secondary);
+    let mut all =
+        desk.record.identity.interface.iter_mut().chain(&mut desk.record.identity.secondary);
     if let Some(kept) = all.find(|kept| kept.id == held.id) {
         kept.id = fact.id.clone();
         kept.mac.clone_from(&fact.mac);
@@ -138,8 +139,8 @@ pub(crate) fn give_back(desk: &mut Desk<'_>) {
         index => spec.secondary.contains(&index),
     };
     let mut going: Vec<HeldInterface> = Vec::new();
-    going.extend(desk.record.interface.take_if(|held| !keeps(held)));
-    going.extend(desk.record.secondary.extract_if(.., |held| !keeps(held)));
+    going.extend(desk.record.identity.interface.take_if(|held| !keeps(held)));
+    going.extend(desk.record.identity.secondary.extract_if(.., |held| !keeps(held)));
     for held in going {
         let why = "the spec keeps it no longer";
         supersede(&mut desk.record, held.id.as_str(), why, 0);
@@ -150,13 +151,13 @@ pub(crate) fn give_back(desk: &mut Desk<'_>) {
 
 /// Forgets interfaces that were made for a zone in which the node has never run.
 pub(crate) fn leave_unused(desk: &mut Desk<'_>, market: &Market) {
-    if desk.record.generation > 0 {
+    if !desk.record.generations.is_first() {
         return;
     }
     let elsewhere = |held: &mut HeldInterface| held.zone != market.zone;
     let mut unused: Vec<HeldInterface> = Vec::new();
-    unused.extend(desk.record.interface.take_if(elsewhere));
-    unused.extend(desk.record.secondary.extract_if(.., elsewhere));
+    unused.extend(desk.record.identity.interface.take_if(elsewhere));
+    unused.extend(desk.record.identity.secondary.extract_if(.., elsewhere));
     for held in unused {
         let why = "it was made for a zone that had no capacity";
         supersede(&mut desk.record, held.id.as_str(), why, 0);
@@ -172,7 +173,11 @@ pub(crate) fn spare_index(spec: &Spec) -> Option<u32> {
 /// Whether an instance has another primary interface than the kept one, which then is beside it:
 /// it was launched while its predecessor still had that. The primary interface never changes, so
 /// that any sighting tells; `None` until there is one, and then nothing may be concluded.
-pub(crate) fn is_beside(desk: &Desk<'_>, holder: &Holder, kept: &InterfaceId) -> Option<bool> {
+pub(crate) fn is_beside(
+    desk: &Desk<'_>,
+    holder: &ServingInstance,
+    kept: &InterfaceId,
+) -> Option<bool> {
     match desk.scene.world.last_seen(holder.id.as_str()) {
         Some(Fact::Instance(i)) => i.interface.as_ref().map(|primary| primary != kept),
         _ => None,
@@ -180,21 +185,21 @@ pub(crate) fn is_beside(desk: &Desk<'_>, holder: &Holder, kept: &InterfaceId) ->
 }
 
 /// Waits until it is known which interface of an instance is its primary one.
-pub(crate) fn watch_primary(desk: &mut Desk<'_>, holder: &Holder) {
+pub(crate) fn watch_primary(desk: &mut Desk<'_>, holder: &ServingInstance) {
     desk.watch(holder.id.as_str(), format!("the primary interface of {}", holder.id));
 }
 
 /// Attaches the further interfaces, and the kept first one where it is not the primary one, side
 /// by side. True once all are.
-pub(crate) fn attach(desk: &mut Desk<'_>, holder: &Holder) -> bool {
+pub(crate) fn attach(desk: &mut Desk<'_>, holder: &ServingInstance) -> bool {
     let mut complete = true;
     let held = |desk: &Desk<'_>, index| {
-        let held = desk.record.secondary.iter().find(|i| i.device_index == index);
+        let held = desk.record.identity.secondary.iter().find(|i| i.device_index == index);
         (index, held.cloned())
     };
     let mut wanted: Vec<(u32, Option<HeldInterface>)> =
         desk.spec.secondary.iter().map(|index| held(desk, *index)).collect();
-    if let Some(kept) = desk.record.interface.clone() {
+    if let Some(kept) = desk.record.identity.interface.clone() {
         match is_beside(desk, holder, &kept.id) {
             Some(true) => {
                 wanted.extend(spare_index(&desk.spec).map(|index| (index, Some(kept))));
@@ -216,7 +221,7 @@ pub(crate) fn attach(desk: &mut Desk<'_>, holder: &Holder) -> bool {
             complete = false;
             continue;
         }
-        let kept = desk.record.interfaces().find(|i| i.device_index == held.device_index);
+        let kept = desk.record.identity.interfaces().find(|i| i.device_index == held.device_index);
         let id = kept.map_or(held.id, |kept| kept.id.clone());
         if let Known::Present(fact) = desk.scene.world.interface(id.as_str()) {
             let here = fact.attached_to.as_ref() == Some(&holder.id);
@@ -251,12 +256,12 @@ pub(crate) fn attach(desk: &mut Desk<'_>, holder: &Holder) -> bool {
 
 /// Lets the Elastic IP lead to the instance, or leads it away if the spec has none any more. True
 /// once it is so.
-pub(crate) fn associate(desk: &mut Desk<'_>, holder: &Holder) -> bool {
-    let (wanted, had) = (desk.spec.elastic_ip.clone(), desk.record.elastic_ip.clone());
+pub(crate) fn associate(desk: &mut Desk<'_>, holder: &ServingInstance) -> bool {
+    let (wanted, had) = (desk.spec.elastic_ip.clone(), desk.record.identity.elastic_ip.clone());
     if wanted.is_none() && had.is_none() {
         return true;
     }
-    let kept = desk.record.interface.as_ref().map(|i| i.id.clone());
+    let kept = desk.record.identity.interface.as_ref().map(|i| i.id.clone());
     let primary = kept.or_else(|| match desk.scene.world.instance(holder.id.as_str()) {
         Known::Present(instance) => instance.interface.clone(),
         Known::Absent | Known::Unknown => None,
@@ -276,14 +281,14 @@ pub(crate) fn associate(desk: &mut Desk<'_>, holder: &Holder) -> bool {
             lead_away(desk, Row::Attach, old, &interface);
             return false;
         }
-        desk.record.elastic_ip = None;
+        desk.record.identity.elastic_ip = None;
     }
     let Some(wanted) = wanted else { return true };
     if let Some(association) = leads_here.as_ref().filter(|a| a.allocation == wanted) {
         if had.as_ref() != Some(&wanted) {
             let message = format!("the Elastic IP {} leads to the node", association.public_ip);
             desk.tell(EventCode::ElasticIp, message);
-            desk.record.elastic_ip = Some(wanted);
+            desk.record.identity.elastic_ip = Some(wanted);
         }
         return true;
     }
@@ -302,8 +307,8 @@ pub(crate) fn associate(desk: &mut Desk<'_>, holder: &Holder) -> bool {
 /// Leads the Elastic IP of a node that is given up away from the interface that outlives it. True
 /// once nothing of the node has it.
 pub(crate) fn let_address_go(desk: &mut Desk<'_>) -> bool {
-    let Some(allocation) = desk.record.elastic_ip.clone() else { return true };
-    if let Some(interface) = desk.record.interface.as_ref().map(|i| i.id.clone()) {
+    let Some(allocation) = desk.record.identity.elastic_ip.clone() else { return true };
+    if let Some(interface) = desk.record.identity.interface.as_ref().map(|i| i.id.clone()) {
         match desk.scene.world.interface(interface.as_str()) {
             Known::Present(fact) => {
                 if fact.association.as_ref().is_some_and(|a| a.allocation == allocation) {
@@ -318,7 +323,7 @@ pub(crate) fn let_address_go(desk: &mut Desk<'_>) -> bool {
             }
         }
     }
-    desk.record.elastic_ip = None;
+    desk.record.identity.elastic_ip = None;
     true
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn call(replacement: &Replacement) -> Option<(&String, &Shared<Call>)
 /// The instance that stands by, once it is known.
 #[must_use]
 pub fn instance(record: &Record) -> Option<&str> {
-    match &call(record.replacement.as_ref()?)?.1.state {
+    match &call(record.work.as_ref()?)?.1.state {
         CallState::Done { id } => id.as_deref(),
         CallState::Started | CallState::Refused { .. } => None,
     }
@@ -27,7 +27,7 @@ pub fn instance(record: &Record) -> Option<&str> {
 /// Whether an instance is the one that stands by, or was, and is being deleted.
 #[must_use]
 pub fn stands_by(record: &Record, instance: &InstanceFact) -> bool {
-    let token = record.replacement.as_ref().and_then(call).map(|(_, call)| &call.token.0);
-    record.superseded.iter().any(|s| s.id == instance.id.as_str())
+    let token = record.work.as_ref().and_then(call).map(|(_, call)| &call.token.0);
+    record.kept.pending_deletion.iter().any(|s| s.id == instance.id.as_str())
         || (token.is_some() && token == instance.tags.get(tags::TOKEN))
 }

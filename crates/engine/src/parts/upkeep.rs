@@ -44,7 +44,7 @@ fn follow(desk: &mut Desk<'_>) {
         Some(Asked::Done(_)) => {}
         Some(Asked::Refused { error, .. }) => {
             end(desk, &name);
-            if desk.record.replacement.is_none() {
+            if desk.record.work.is_none() {
                 failed(desk, &format!("refused: {error}"));
             }
             return;
@@ -64,7 +64,7 @@ fn follow(desk: &mut Desk<'_>) {
     let twice = set.volumes.values().any(|volume| of(volume) > 1);
     let patience = if all { PATIENCE } else { UNSEEN };
     let late = desk.scene.now.since(asked) >= patience;
-    let given_up = desk.record.goal == Goal::Deleted;
+    let given_up = desk.record.lifecycle.goal() == Goal::Deleted;
     let over = late || given_up || (all && (complete || broken || twice));
     if !over {
         desk.wake_at(asked.plus(patience));
@@ -137,7 +137,7 @@ fn find_unseen(desk: &mut Desk<'_>) {
             let kept = |set: &SnapshotSet| set.snapshots.values().any(|s| s.as_str() == id);
             let spoken_of = upkeep.expired.iter().any(|e| e == id)
                 || upkeep.sets.iter().any(kept)
-                || desk.record.superseded.iter().any(|s| s.id == id);
+                || desk.record.kept.pending_deletion.iter().any(|s| s.id == id);
             if !spoken_of && desk.scene.world.shows(id) {
                 expire(desk, [id.to_owned()]);
             }
@@ -170,7 +170,7 @@ fn end(desk: &mut Desk<'_>, name: &str) {
 
 fn expire(desk: &mut Desk<'_>, ids: impl IntoIterator<Item = String>) {
     for id in ids {
-        if desk.record.goal == Goal::Deleted {
+        if desk.record.lifecycle.goal() == Goal::Deleted {
             retention::supersede(&mut desk.record, &id, "the node was given up", 0);
         } else {
             desk.record.upkeep.expired.push(id);
@@ -180,7 +180,7 @@ fn expire(desk: &mut Desk<'_>, ids: impl IntoIterator<Item = String>) {
 
 /// Deletes what is kept no longer. What cannot be deleted now is left to the next replacement.
 fn delete_expired(desk: &mut Desk<'_>) {
-    if desk.record.goal == Goal::Deleted {
+    if desk.record.lifecycle.goal() == Goal::Deleted {
         return;
     }
     let due: Vec<String> = desk.record.upkeep.expired.iter().take(MAX_AT_ONCE).cloned().collect();
@@ -209,11 +209,11 @@ fn delete_expired(desk: &mut Desk<'_>) {
 /// Begins the next set, if it is time and the node is at rest.
 fn begin(desk: &mut Desk<'_>) {
     let record = &desk.record;
-    let rests = record.goal == Goal::Running
-        && record.replacement.is_none()
+    let rests = record.lifecycle.goal() == Goal::Running
+        && record.work.is_none()
         && record.upkeep.pending.is_none()
-        && record.ready_generation == Some(record.generation);
-    let Some(holder) = record.holder.clone().filter(|_| rests) else { return };
+        && record.generations.ready() == Some(record.generations.number());
+    let Some(holder) = record.instance.clone().filter(|_| rests) else { return };
     let volumes = volumes(desk);
     if volumes.is_empty() {
         return;
@@ -242,13 +242,13 @@ fn begin(desk: &mut Desk<'_>) {
     let exclude_boot = others.clone().any(|a| is_root(&a.device));
     let exclude: Vec<VolumeId> =
         others.filter(|a| !is_root(&a.device)).map(|a| a.volume.clone()).collect();
-    let origin = match &desk.record.root {
+    let origin = match &desk.record.identity.root {
         RootHead::Live { origin, .. } => origin.clone(),
         RootHead::Captured { .. } | RootHead::Fresh => None,
     };
     let now = desk.scene.now;
     let set = SnapshotSet {
-        generation: desk.record.generation,
+        generation: desk.record.generations.number(),
         begun_at: now,
         origin,
         volumes,
@@ -280,12 +280,12 @@ fn volumes(desk: &Desk<'_>) -> BTreeMap<String, VolumeId> {
     let mut volumes = BTreeMap::new();
     let persistence = desk.spec.persistence;
     if let (true, RootHead::Live { volume: Some(volume), kept: true, .. }) =
-        (persistence.root, &desk.record.root)
+        (persistence.root, &desk.record.identity.root)
     {
         volumes.insert("root".to_owned(), volume.clone());
     }
     if persistence.data == Some(BlockDevicesMode::OnLaunch) {
-        for data in &desk.record.data {
+        for data in &desk.record.identity.data {
             if let DataHead::Volume { id, .. } = &data.head {
                 volumes.insert(data.device.clone(), id.clone());
             }

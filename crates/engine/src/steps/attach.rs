@@ -8,10 +8,10 @@ use holdfast_model::{Command, Known, Row};
 
 /// Attaches every device and interface of the spec, side by side.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
-    let Some(holder) = desk.record.holder.clone() else { return Progress::Waiting };
+    let Some(holder) = desk.record.instance.clone() else { return Progress::Waiting };
     let mut complete = network::attach(desk, &holder) & network::associate(desk, &holder);
     for wanted in desk.volumes() {
-        let head = desk.record.data.iter().find(|d| d.device == wanted.device);
+        let head = desk.record.identity.data.iter().find(|d| d.device == wanted.device);
         let Some(DataHead::Volume { id, .. }) = head.map(|d| d.head.clone()) else {
             desk.wait(format!("a volume for {}", wanted.device));
             complete = false;

@@ -7,7 +7,7 @@ use crate::parts::finals::{ROOT_SNAPSHOT, SNAPSHOT, final_of, note, refuse, take
 use crate::parts::joined;
 use crate::parts::retention::supersede;
 use holdfast_model::facts::{ImageState, SnapshotState};
-use holdfast_model::record::{DataHead, Final, RootHead, RootPoint};
+use holdfast_model::record::{DataHead, FinalSnapshot, RootHead, RootPoint};
 use holdfast_model::spec::BlockDevicesMode;
 use holdfast_model::{Command, EventCode, ImageId, Known, Row, SnapshotId, VolumeId};
 
@@ -27,18 +27,18 @@ fn root(desk: &mut Desk<'_>) -> bool {
     if !desk.spec.persistence.root {
         return true;
     }
-    if let RootHead::Captured { snapshot, image, .. } = desk.record.root.clone() {
+    if let RootHead::Captured { snapshot, image, .. } = desk.record.identity.root.clone() {
         return captured(desk, snapshot, image);
     }
     let RootHead::Live { volume: Some(volume), generation, root_device, origin, .. } =
-        desk.record.root.clone()
+        desk.record.identity.root.clone()
     else {
         return true;
     };
     let is_gone = desk.scene.world.volume(volume.as_str()).is_absent();
     if is_gone && rollback::returns(&desk.record, "root") {
         // It was deleted from outside, and a person has accepted the loss.
-        desk.record.root = RootHead::Fresh;
+        desk.record.identity.root = RootHead::Fresh;
         return true;
     }
     let root_device = root_device.unwrap_or_else(|| "/dev/xvda".to_owned());
@@ -78,8 +78,8 @@ fn root(desk: &mut Desk<'_>) -> bool {
     let image = ImageId(image);
     supersede(&mut desk.record, volume.as_str(), "its content is in the final snapshot", 0);
     let last = taken(desk, generation, "root", &snapshot, &volume);
-    note(desk, Final { image: Some(image.clone()), origin, ..last });
-    desk.record.root = RootHead::Captured { snapshot, image, root_device };
+    note(desk, FinalSnapshot { image: Some(image.clone()), origin, ..last });
+    desk.record.identity.root = RootHead::Captured { snapshot, image, root_device };
     true
 }
 
@@ -97,7 +97,7 @@ fn captured(desk: &mut Desk<'_>, snapshot: SnapshotId, image: ImageId) -> bool {
     let origin = rollback::origin_of(&desk.record, &snapshot);
     let point = RootPoint { snapshot, image: None, origin, taken_at: desk.scene.now };
     let Some(again) = rollback::image_of(desk, &point) else { return false };
-    if let RootHead::Captured { image, .. } = &mut desk.record.root {
+    if let RootHead::Captured { image, .. } = &mut desk.record.identity.root {
         *image = again;
     }
     true
@@ -108,14 +108,21 @@ fn devices_to_capture(desk: &Desk<'_>) -> Vec<(String, VolumeId)> {
     let Some(mode) = desk.spec.persistence.data else { return Vec::new() };
     let market = desk.market();
     desk.record
+        .identity
         .data
         .iter()
-        .filter(|d| d.joined.is_some() || desk.spec.data.iter().any(|s| s.device == d.device))
+        .filter(|d| {
+            d.user_attached.is_some() || desk.spec.data.iter().any(|s| s.device == d.device)
+        })
         .filter_map(|d| match &d.head {
             DataHead::Volume { id, zone } => {
                 let moves = market.as_ref().is_some_and(|m| &m.zone != zone);
-                let returns =
-                    desk.record.rollback.as_ref().is_some_and(|r| r.data.contains_key(&d.device));
+                let returns = desk
+                    .record
+                    .identity
+                    .rollback
+                    .as_ref()
+                    .is_some_and(|r| r.data.contains_key(&d.device));
                 let lost = returns && desk.scene.world.volume(id.as_str()).is_absent();
                 // What begins with an older content needs nothing of its volume any more.
                 let needed = d.restore.is_none()
@@ -134,11 +141,12 @@ fn devices_to_capture(desk: &Desk<'_>) -> Vec<(String, VolumeId)> {
 fn stay(desk: &mut Desk<'_>) -> bool {
     let travel = devices_to_capture(desk);
     let mut there = true;
-    for data in desk.record.data.clone() {
+    for data in desk.record.identity.data.clone() {
         let (DataHead::Volume { id, .. }, device) = (&data.head, &data.device) else { continue };
         let wanted = desk.volumes().iter().any(|v| &v.device == device);
         // A volume that joined may not carry our tags: then no sweep shows it.
-        let known = data.joined.is_none() || desk.scene.world.last_seen(id.as_str()).is_some();
+        let known =
+            data.user_attached.is_none() || desk.scene.world.last_seen(id.as_str()).is_some();
         if !wanted
             || !known
             || desk.spec.persistence.data.is_none()
@@ -165,8 +173,8 @@ fn begin_with_what_was_saved(desk: &mut Desk<'_>, device: &str, gone: &VolumeId)
     if !self::data(desk, device, gone) {
         return false;
     }
-    let saved = final_of(desk, device, desk.record.generation);
-    let found = desk.record.data.iter_mut().find(|d| d.device == device);
+    let saved = final_of(desk, device, desk.record.generations.number());
+    let found = desk.record.identity.data.iter_mut().find(|d| d.device == device);
     if let (Some(data), Some(saved)) = (found, saved) {
         let message = format!(
             "{gone} was deleted from outside; {saved}, taken after everything was written, has all \
@@ -190,7 +198,7 @@ fn data(desk: &mut Desk<'_>, device: &str, volume: &VolumeId) -> bool {
         Some(Asked::Done(Some(id))) => Some(SnapshotId(id)),
         _ => None,
     };
-    let is_own = own.is_some() && own == final_of(desk, device, desk.record.generation);
+    let is_own = own.is_some() && own == final_of(desk, device, desk.record.generations.number());
     if travels || is_own || (is_gone && !is_begun(desk, &name)) {
         match earlier(desk, device) {
             Earlier::Whole => return true,
@@ -204,7 +212,7 @@ fn data(desk: &mut Desk<'_>, device: &str, volume: &VolumeId) -> bool {
     }
     let role = format!("data:{device}");
     let Some(snapshot) = snapshot_of(desk, &name, &role, volume) else { return false };
-    let generation = desk.record.generation;
+    let generation = desk.record.generations.number();
     let last = taken(desk, generation, device, &snapshot, volume);
     note(desk, last);
     true
@@ -226,16 +234,18 @@ enum Earlier {
 }
 
 fn earlier(desk: &mut Desk<'_>, device: &str) -> Earlier {
-    let Some(last) = final_of(desk, device, desk.record.generation) else { return Earlier::None };
+    let Some(last) = final_of(desk, device, desk.record.generations.number()) else {
+        return Earlier::None;
+    };
     match desk.scene.world.snapshot(last.as_str()) {
         Known::Present(s) if s.state == SnapshotState::Completed => Earlier::Whole,
         Known::Present(s) if s.state == SnapshotState::Error => {
-            desk.record.finals.retain(|f| f.snapshot != last);
+            desk.record.kept.final_snapshots.retain(|f| f.snapshot != last);
             supersede(&mut desk.record, last.as_str(), "the snapshot failed", 0);
             Earlier::None
         }
         Known::Absent => {
-            desk.record.finals.retain(|f| f.snapshot != last);
+            desk.record.kept.final_snapshots.retain(|f| f.snapshot != last);
             Earlier::None
         }
         _ => {

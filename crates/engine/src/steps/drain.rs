@@ -24,7 +24,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     if desk.lets_instance_go() || desk.spec.shutdown_script.is_none() {
         return Progress::Done;
     }
-    let Some(holder) = desk.record.holder.clone() else { return Progress::Done };
+    let Some(holder) = desk.record.instance.clone() else { return Progress::Done };
     match desk.scene.world.instance(holder.id.as_str()) {
         Known::Present(i) if i.state == InstanceState::Running && !i.drained => {}
         Known::Present(_) | Known::Absent => return Progress::Done,

@@ -24,7 +24,7 @@ pub(crate) enum Ended {
 
 /// Takes the root volume that the instance has left over as where the root's newest content is.
 pub(crate) fn take_root(desk: &mut Desk<'_>, root: VolumeId) {
-    if let RootHead::Live { volume, .. } = &mut desk.record.root {
+    if let RootHead::Live { volume, .. } = &mut desk.record.identity.root {
         *volume = Some(root);
     }
     tell(desk);
@@ -45,7 +45,7 @@ pub(crate) fn look(desk: &mut Desk<'_>) -> Ended {
         _ => None,
     });
     if made.is_some() {
-        let row = desk.record.replacement.as_mut().and_then(|r| r.rows.get_mut(&Row::Launch));
+        let row = desk.record.work.as_mut().and_then(|r| r.rows.get_mut(&Row::Launch));
         if let Some(call) = row.and_then(|row| row.calls.get_mut(&name)) {
             call.state = CallState::Done { id: made };
         }
@@ -69,7 +69,7 @@ fn vanished(desk: &mut Desk<'_>, since: Time) -> Ended {
         desk.wait("a whole look, for the instance of a launch that has ended already");
         return Ended::Waiting;
     }
-    let RootHead::Live { volume: None, generation, .. } = &desk.record.root else {
+    let RootHead::Live { volume: None, generation, .. } = &desk.record.identity.root else {
         return Ended::Vanished(None);
     };
     let wanted = generation.to_string();

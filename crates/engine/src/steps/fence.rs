@@ -9,7 +9,7 @@ use crate::parts::joined;
 use crate::parts::retention::supersede;
 use crate::steps::standby;
 use holdfast_model::facts::{Fact, InterfaceState, ResourceKind, VolumeState};
-use holdfast_model::record::{DataHead, Life, MAX_LIVES, RootHead};
+use holdfast_model::record::{DataHead, MAX_SPOT_LIFETIMES, RootHead, SpotLifetime};
 use holdfast_model::{Kind, Known, Lifecycle, Row, VolumeId, tags};
 
 /// Looks at every volume and the interface; then the identity has no holder any more.
@@ -24,24 +24,24 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     let persistence = desk.spec.persistence;
     let mut free = true;
     if let (true, RootHead::Live { volume: Some(id), kept, .. }) =
-        (persistence.root, desk.record.root.clone())
+        (persistence.root, desk.record.identity.root.clone())
     {
         if !kept && desk.scene.world.volume(id.as_str()).is_absent() {
             // It was launched before the user asked for its root to be kept, and died as agreed.
-            desk.record.root = RootHead::Fresh;
+            desk.record.identity.root = RootHead::Fresh;
         } else if ended_at_launch(desk) && desk.scene.world.volume(id.as_str()).is_absent() {
             // It was seen while it was made, and went with the launch: nobody has run on it.
-            desk.record.root = desk.record.root.before_launch();
+            desk.record.identity.root = desk.record.identity.root.before_launch();
         } else {
             free &= is_free(desk, &id, "root");
         }
     }
-    for data in desk.record.data.clone() {
+    for data in desk.record.identity.data.clone() {
         if let DataHead::Volume { id, .. } = &data.head {
             free &= is_free(desk, id, &data.device);
         }
     }
-    let interfaces: Vec<_> = desk.record.interfaces().cloned().collect();
+    let interfaces: Vec<_> = desk.record.identity.interfaces().cloned().collect();
     for interface in interfaces {
         match desk.scene.world.interface(interface.id.as_str()) {
             Known::Present(i) if i.state == InterfaceState::Available => {}
@@ -57,19 +57,20 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     if !free {
         return Progress::Waiting;
     }
-    let serial = desk.record.generation;
+    let serial = desk.record.generations.number();
     if !persistence.root {
         // It died with its instance; if an instance was lost before that was set, it is left over.
-        if let RootHead::Live { volume: Some(id), .. } = desk.record.root.clone() {
+        if let RootHead::Live { volume: Some(id), .. } = desk.record.identity.root.clone() {
             supersede(&mut desk.record, id.as_str(), "the root is not kept", 0);
         }
-        desk.record.root = RootHead::Fresh;
+        desk.record.identity.root = RootHead::Fresh;
     }
     if persistence.data.is_none() {
         joined::let_go(desk);
-        for index in 0..desk.record.data.len() {
-            let head = std::mem::replace(&mut desk.record.data[index].head, DataHead::Fresh);
-            desk.record.data[index].fs_uuid = None;
+        for index in 0..desk.record.identity.data.len() {
+            let head =
+                std::mem::replace(&mut desk.record.identity.data[index].head, DataHead::Fresh);
+            desk.record.identity.data[index].fs_uuid = None;
             if let DataHead::Volume { id, .. } = head {
                 let why = format!("data is not kept; generation {serial} is over");
                 supersede(&mut desk.record, id.as_str(), &why, 0);
@@ -77,14 +78,14 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         }
     }
     note_life(desk);
-    desk.record.holder = None;
+    desk.record.instance = None;
     Progress::Done
 }
 
 /// Whether a volume is positively attached to nothing.
 fn is_free(desk: &mut Desk<'_>, id: &VolumeId, of: &str) -> bool {
-    let data = desk.record.data.iter().find(|d| d.device == of);
-    let joined = data.is_some_and(|d| d.joined.is_some());
+    let data = desk.record.identity.data.iter().find(|d| d.device == of);
+    let joined = data.is_some_and(|d| d.user_attached.is_some());
     // A volume that joined may not carry our tags yet: then no sweep shows it.
     let untagged = joined && desk.scene.world.last_seen(id.as_str()).is_none();
     // One that joined is asked about also where data is not kept: its user never said that it may go.
@@ -124,8 +125,8 @@ const AT_LAUNCH: [&str; 6] = [
 
 /// Whether the holder was never seen to run, and the cloud says that it ended while it was launched.
 fn ended_at_launch(desk: &Desk<'_>) -> bool {
-    let Some(holder) = &desk.record.holder else { return false };
-    let never_ran = desk.record.history.last().is_some_and(|h| {
+    let Some(holder) = &desk.record.instance else { return false };
+    let never_ran = desk.record.memory.history.last().is_some_and(|h| {
         let ran = h.rows.iter().any(|(row, _, done)| *row == Row::Launch && done.is_some());
         h.lost_again && !ran
     });
@@ -138,7 +139,7 @@ fn ended_at_launch(desk: &Desk<'_>) -> bool {
 /// A launch that was lost before its root volume was seen: the volume is found by its tags; or,
 /// if there positively is none, nothing was ever written and the root is where it was.
 fn find_root(desk: &mut Desk<'_>) -> bool {
-    let RootHead::Live { volume: None, generation, .. } = desk.record.root.clone() else {
+    let RootHead::Live { volume: None, generation, .. } = desk.record.identity.root.clone() else {
         return true;
     };
     let wanted = generation.to_string();
@@ -152,7 +153,7 @@ fn find_root(desk: &mut Desk<'_>) -> bool {
         }
         _ => None,
     });
-    if let (Some(id), RootHead::Live { volume, .. }) = (found, &mut desk.record.root) {
+    if let (Some(id), RootHead::Live { volume, .. }) = (found, &mut desk.record.identity.root) {
         *volume = Some(id);
         return true;
     }
@@ -160,7 +161,7 @@ fn find_root(desk: &mut Desk<'_>) -> bool {
     let certain = started.plus(desk.scene.tuning.consistency_window);
     match desk.scene.world.swept(ResourceKind::Volume) {
         Some(asked) if asked > certain => {
-            desk.record.root = desk.record.root.before_launch();
+            desk.record.identity.root = desk.record.identity.root.before_launch();
             true
         }
         _ => {
@@ -172,20 +173,20 @@ fn find_root(desk: &mut Desk<'_>) -> bool {
 
 /// What is learnt from the instance that is gone: how long it lived on its spot market.
 fn note_life(desk: &mut Desk<'_>) {
-    let Some(holder) = &desk.record.holder else { return };
+    let Some(holder) = &desk.record.instance else { return };
     let Some(replacement) = desk.replacement() else { return };
     if holder.market.lifecycle != Lifecycle::Spot {
         return;
     }
-    let life = Life {
+    let life = SpotLifetime {
         market: holder.market.clone(),
         ended_at: replacement.started_at,
         lived_ms: replacement.started_at.since(holder.launched_at),
         lost: matches!(replacement.kind, Kind::Notice | Kind::Lost)
             || replacement.deadline.is_some(),
     };
-    let lives = &mut desk.record.lives;
+    let lives = &mut desk.record.memory.spot_lifetimes;
     lives.push(life);
-    let excess = lives.len().saturating_sub(MAX_LIVES);
+    let excess = lives.len().saturating_sub(MAX_SPOT_LIFETIMES);
     lives.drain(..excess);
 }

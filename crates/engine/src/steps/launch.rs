@@ -5,6 +5,7 @@ use crate::context::desk::{Asked, Desk};
 use crate::context::progress::{Progress, Report};
 use crate::life::rollback;
 use crate::parts::finals::final_of;
+use crate::parts::launching;
 use crate::parts::markets;
 use crate::parts::network::{self, NO_INTERFACE};
 use crate::parts::retention::supersede;
@@ -12,7 +13,7 @@ use crate::steps::ended::{self, Ended};
 use crate::steps::standby::{Found, promote};
 use holdfast_model::command::Launch;
 use holdfast_model::facts::{InstanceState, VolumeState};
-use holdfast_model::record::{DataHead, DataVolume, Goal, Holder, RootHead};
+use holdfast_model::record::{DataHead, DataVolume, Goal, RootHead, ServingInstance};
 use holdfast_model::{Command, ErrorClass, EventCode, InstanceId, Known, Market, Row, VolumeId};
 
 /// Launches, and waits until it runs.
@@ -41,9 +42,9 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         Known::Present(i) if i.state == InstanceState::Running => {
             let fact = i.clone();
             super::stop::learn_root(desk, &fact);
-            let known = !matches!(desk.record.root, RootHead::Live { volume: None, .. });
+            let known = !matches!(desk.record.identity.root, RootHead::Live { volume: None, .. });
             if known {
-                desk.record.image_followed = Some(desk.spec.image.clone());
+                desk.record.identity.image_followed = Some(desk.spec.image.clone());
             }
             if known && made {
                 return Progress::Done;
@@ -59,9 +60,9 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
 fn run(desk: &mut Desk<'_>, market: &Market) -> Result<InstanceId, Progress> {
     match desk.standing(Row::Launch, &desk.launch_name()) {
         Some(Asked::Done(Some(id))) => {
-            if desk.record.holder.is_none() {
+            if desk.record.instance.is_none() {
                 let why = desk.replacement().map(|r| r.market_why.clone()).unwrap_or_default();
-                desk.record.holder = Some(Holder {
+                desk.record.instance = Some(ServingInstance {
                     id: InstanceId(id.clone()),
                     market: market.clone(),
                     why,
@@ -84,7 +85,7 @@ fn run(desk: &mut Desk<'_>, market: &Market) -> Result<InstanceId, Progress> {
             Err(refused(desk, market, &error, at, attempt))
         }
         // No launch leaves against the user's word, however far its preparation is.
-        None if desk.record.goal != Goal::Running => {
+        None if desk.record.lifecycle.goal() != Goal::Running => {
             desk.wait("the launch to be given up");
             Err(Progress::Waiting)
         }
@@ -105,7 +106,7 @@ fn run(desk: &mut Desk<'_>, market: &Market) -> Result<InstanceId, Progress> {
 /// Commits the head to the launch, and the launch to the record.
 fn leave(desk: &mut Desk<'_>, market: &Market) {
     let kept = desk.spec.persistence.root;
-    let from = match desk.record.root.clone() {
+    let from = match desk.record.identity.root.clone() {
         RootHead::Captured { snapshot, image, root_device } => Some((snapshot, image, root_device)),
         RootHead::Fresh => None,
         RootHead::Live { volume, .. } if !kept => {
@@ -123,8 +124,7 @@ fn leave(desk: &mut Desk<'_>, market: &Market) {
             return;
         }
     };
-    desk.record.generation = desk.record.newest_generation() + 1;
-    let generation = desk.record.generation;
+    let generation = desk.record.generations.launch();
     let anew = match &from {
         Some((old, _, _)) => rollback::changes_image(desk, old),
         None => true,
@@ -135,32 +135,23 @@ fn leave(desk: &mut Desk<'_>, market: &Market) {
         }
         _ => (desk.spec.image.clone(), Some(desk.spec.image.clone())),
     };
-    desk.record.root =
+    desk.record.identity.root =
         RootHead::Live { volume: None, generation, root_device: None, kept, from, origin };
     let market = market.clone();
     desk.start(Row::Launch, &desk.launch_name(), |desk, token| {
         Command::RunInstances(Box::new(Launch {
-            market,
             image,
-            interface: desk.record.interface.as_ref().map(|i| i.id.clone()),
+            interface: desk.record.identity.interface.as_ref().map(|i| i.id.clone()),
             root_delete_on_termination: !desk.spec.persistence.root,
-            root_size_gib: desk.spec.root_size_gib,
-            root_settings: desk.spec.root_settings.clone(),
-            user_data: desk.spec.user_data.clone(),
-            shutdown_script: desk.spec.shutdown_script.clone(),
-            settings: desk.spec.settings.clone(),
-            tags: desk.tags("instance", &token),
-            volume_tags: None,
-            interface_tags: None,
-            token,
+            ..launching::of_spec(desk, market, desk.tags("instance", &token), token)
         }))
     });
     desk.wait("the launch to be answered");
 }
 
-/// The generation that is replaced.
+/// The number of the generation that is replaced, 0 if there was none.
 fn before(desk: &Desk<'_>) -> u64 {
-    desk.replacement().map_or(0, |r| r.from_generation)
+    desk.replacement().and_then(|r| r.from_generation).unwrap_or_default()
 }
 
 fn refused(
@@ -176,11 +167,11 @@ fn refused(
         desk.tell(EventCode::MarketRefused, message);
         return Progress::Reports(Report::MarketRefused);
     }
-    if desk.record.stuck.is_some() && desk.take_up_newer_spec() {
+    if desk.record.blocked.decision().is_some() && desk.take_up_newer_spec() {
         return Progress::Reports(Report::SpecTakenUp);
     }
     let next = at.plus(crate::context::desk::pause(desk.scene.tuning.retry_base, attempt));
-    let kept = desk.record.interface.as_ref().map(|i| i.id.clone());
+    let kept = desk.record.identity.interface.as_ref().map(|i| i.id.clone());
     if let (Some(kept), NO_INTERFACE) = (kept, error.code.as_str()) {
         // It is looked at before the launch is tried again. Once it is known to be gone, it is made
         // anew: nobody has to decide that.
@@ -208,8 +199,7 @@ fn refused(
         desk.wait(format!("room for the new instance: {error}"));
         return Progress::Waiting;
     }
-    let asked_to_retry =
-        desk.record.stuck.as_ref().is_some_and(|s| s.row == Row::Launch && s.choices.is_empty());
+    let asked_to_retry = desk.record.blocked.answered(Row::Launch).is_some();
     if attempt.is_multiple_of(crate::context::desk::MAX_ATTEMPTS) && !asked_to_retry {
         let why = format!("the launch was refused {attempt} times: {error}");
         desk.need_decision(Row::Launch, why.clone());
@@ -229,17 +219,17 @@ fn volumes(desk: &mut Desk<'_>, market: &Market) -> bool {
     let mut complete = true;
     for wanted in desk.volumes() {
         let device = wanted.device.clone();
-        if !desk.record.data.iter().any(|d| d.device == device) {
+        if !desk.record.identity.data.iter().any(|d| d.device == device) {
             let fresh = DataVolume {
                 device: device.clone(),
                 head: DataHead::Fresh,
                 fs_uuid: None,
-                joined: None,
+                user_attached: None,
                 restore: None,
             };
-            desk.record.data.push(fresh);
+            desk.record.identity.data.push(fresh);
         }
-        let known = desk.record.data.iter().find(|d| d.device == device);
+        let known = desk.record.identity.data.iter().find(|d| d.device == device);
         let restore = known.and_then(|d| d.restore.clone());
         let head = known.map(|d| d.head.clone());
         let (old, snapshot) = match head {
@@ -284,7 +274,7 @@ fn volumes(desk: &mut Desk<'_>, market: &Market) -> bool {
         });
         if let Asked::Done(Some(id)) = asked {
             let new = VolumeId(id);
-            if let Some(data) = desk.record.data.iter_mut().find(|d| d.device == device) {
+            if let Some(data) = desk.record.identity.data.iter_mut().find(|d| d.device == device) {
                 data.head = DataHead::Volume { id: new.clone(), zone: market.zone.clone() };
                 data.restore = None;
             }

@@ -21,7 +21,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
                 network::leave_unused(desk, &market);
             }
             desk.tell(EventCode::Placed, format!("the next instance is {market}: {why}"));
-            if let Some(r) = desk.record.replacement.as_mut() {
+            if let Some(r) = desk.record.work.as_mut() {
                 r.market = Some(market);
                 r.market_why = why;
                 r.without_market_since = None;
@@ -32,10 +32,10 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         Choice::NoneBefore(at) => {
             let told = desk.replacement().is_some_and(|r| r.without_market_since.is_some());
             if !told {
-                if let Some(r) = desk.record.replacement.as_mut() {
+                if let Some(r) = desk.record.work.as_mut() {
                     r.without_market_since = Some(now);
                 }
-                let count = desk.record.cooled.len();
+                let count = desk.record.memory.market_backoff.len();
                 desk.tell(
                     EventCode::NoMarket,
                     format!(

@@ -28,7 +28,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         }
         Some(Asked::Done(_)) => {
             // Whatever the user meant by recycle, this replacement does it from here on.
-            desk.record.recycle_wanted = false;
+            desk.record.lifecycle.set_recycle(false);
             Progress::Done
         }
         Some(Asked::Refused { error, .. }) => {

@@ -11,11 +11,11 @@ use holdfast_model::{Command, Known, Row};
 
 /// Opens the gate for the generation's manifest, and waits for the status checks.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
-    let Some(holder) = desk.record.holder.clone() else { return Progress::Waiting };
+    let Some(holder) = desk.record.instance.clone() else { return Progress::Waiting };
     let Some(manifest) = manifest(desk) else { return Progress::Waiting };
     let instance = holder.id.clone();
     let mut interface = None;
-    if let Some(kept) = desk.record.interface.as_ref().map(|i| i.id.clone()) {
+    if let Some(kept) = desk.record.identity.interface.as_ref().map(|i| i.id.clone()) {
         match network::is_beside(desk, &holder, &kept) {
             Some(beside) => interface = beside.then_some(kept),
             None => {
@@ -33,7 +33,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
     match desk.scene.world.instance(holder.id.as_str()) {
         Known::Present(i) if i.health == Health::Ok => {
             // Only what reached this point is a generation that retention counts.
-            desk.record.ready_generation = Some(desk.record.generation);
+            desk.record.generations.note_ready();
             retention::expire(&mut desk.record);
             Progress::Done
         }
@@ -48,7 +48,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
 fn manifest(desk: &mut Desk<'_>) -> Option<Vec<Mount>> {
     let mut manifest = Vec::new();
     for wanted in desk.volumes() {
-        let data = desk.record.data.iter().find(|d| d.device == wanted.device)?.clone();
+        let data = desk.record.identity.data.iter().find(|d| d.device == wanted.device)?.clone();
         let DataHead::Volume { id, .. } = data.head else { return None };
         let seen = match desk.scene.world.volume(id.as_str()) {
             Known::Present(v) => v.fs_uuid.clone(),
@@ -72,7 +72,7 @@ fn manifest(desk: &mut Desk<'_>) -> Option<Vec<Mount>> {
             return None;
         }
         let fs_uuid = data.fs_uuid.or(seen);
-        if let Some(d) = desk.record.data.iter_mut().find(|d| d.device == wanted.device) {
+        if let Some(d) = desk.record.identity.data.iter_mut().find(|d| d.device == wanted.device) {
             d.fs_uuid.clone_from(&fs_uuid);
         }
         manifest.push(Mount { volume: id, device: wanted.device, fs_uuid, target: wanted.mount });

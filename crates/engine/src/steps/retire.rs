@@ -9,6 +9,7 @@ use crate::parts::joined;
 use crate::parts::network;
 use crate::parts::retention;
 use holdfast_model::facts::ResourceKind;
+use holdfast_model::record::Due;
 use holdfast_model::time::{HOUR, MINUTE};
 use holdfast_model::{
     CallState, Command, EventCode, ImageId, InstanceId, InterfaceId, Kind, Row, SnapshotId,
@@ -24,7 +25,7 @@ const MAX_AT_ONCE: usize = 16;
 
 /// Deletes, images before the snapshots they need.
 pub fn step(desk: &mut Desk<'_>) -> Progress {
-    if desk.kind() == Some(Kind::Delete) && !desk.record.deallocated {
+    if desk.kind() == Some(Kind::Delete) && !desk.record.lifecycle.is_deleted() {
         if !desk.scene.world.is_swept() {
             desk.wait("a whole look at what the node has");
             return Progress::Waiting;
@@ -33,7 +34,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             if !release::is_seen(desk) {
                 return Progress::Waiting;
             }
-        } else if desk.record.holder.is_some() {
+        } else if desk.record.instance.is_some() {
             // It was to be let go, and has ended or been stopped meanwhile: it is ended, and what it
             // held is looked at, before any of that is given up.
             stop_after_all(desk);
@@ -42,11 +43,16 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
             return Progress::Waiting;
         }
         deallocation::give_up(desk);
-        desk.record.deallocated = true;
     }
     settle(desk);
-    let mut due: Vec<String> =
-        desk.record.superseded.iter().filter(|s| s.grace_ms == 0).map(|s| s.id.clone()).collect();
+    let mut due: Vec<String> = desk
+        .record
+        .kept
+        .pending_deletion
+        .iter()
+        .filter(|s| s.is_due())
+        .map(|s| s.id.clone())
+        .collect();
     due.sort_by_key(|id| order(id));
     let images_left = due.iter().any(|id| id.starts_with("ami-"));
     let mut left = 0;
@@ -54,11 +60,11 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         if retention::is_needed(&desk.record, &id) {
             let message = format!("{id} was to be deleted but is needed: it stays");
             desk.tell(EventCode::Kept, message);
-            desk.record.superseded.retain(|s| s.id != id);
+            desk.record.kept.pending_deletion.retain(|s| s.id != id);
             continue;
         }
         let Some(command) = deletion(&id) else {
-            desk.record.superseded.retain(|s| s.id != id);
+            desk.record.kept.pending_deletion.retain(|s| s.id != id);
             continue;
         };
         left += 1;
@@ -78,7 +84,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
 
 /// The rows that end the instance were done because it was to be let go: they run after all.
 fn stop_after_all(desk: &mut Desk<'_>) {
-    if let Some(r) = desk.record.replacement.as_mut() {
+    if let Some(r) = desk.record.work.as_mut() {
         for row in [Row::Drain, Row::Stop, Row::Fence] {
             if let Some(state) = r.rows.get_mut(&row) {
                 (state.started_at, state.done_at) = (None, None);
@@ -122,8 +128,8 @@ fn later(desk: &mut Desk<'_>, id: &str, why: &str) {
     let message = format!("{id} could not be deleted: {why}; it is tried again later");
     desk.tell(EventCode::NotDeleted, message);
     deallocation::count_now(&mut desk.record, desk.scene.now);
-    for kept in desk.record.superseded.iter_mut().filter(|s| s.id == id) {
-        kept.grace_ms = REFUSED_GRACE;
+    for kept in desk.record.kept.pending_deletion.iter_mut().filter(|s| s.id == id) {
+        kept.due = Due::after(REFUSED_GRACE);
     }
 }
 
@@ -137,7 +143,7 @@ fn settle(desk: &mut Desk<'_>) {
         .filter_map(|(name, _)| name.strip_prefix("delete:").map(str::to_owned))
         .collect();
     for id in done {
-        desk.record.superseded.retain(|s| s.id != id);
+        desk.record.kept.pending_deletion.retain(|s| s.id != id);
     }
 }
 

@@ -13,11 +13,11 @@
 
 use crate::context::desk::{Asked, Desk};
 use crate::context::progress::Progress;
+use crate::parts::launching;
 use crate::parts::markets::{self, Choice, choose};
 use crate::parts::network;
 use crate::parts::retention::supersede;
 use crate::parts::standing_by;
-use holdfast_model::command::Launch;
 use holdfast_model::facts::InstanceState;
 use holdfast_model::record::RootHead;
 use holdfast_model::replacement::Call;
@@ -83,7 +83,7 @@ fn begin(desk: &mut Desk<'_>) -> Progress {
     if !fits(desk, &market) {
         return Progress::Done;
     }
-    desk.record.standby_generation = desk.record.newest_generation() + 1;
+    desk.record.generations.promise();
     launch(desk, CALL, market);
     if is_away(desk) {
         return Progress::Done;
@@ -109,12 +109,15 @@ pub(crate) fn look_elsewhere(desk: &mut Desk<'_>) -> bool {
             _ => None,
         })
         .collect();
-    let cooled = desk.record.cooled.clone();
+    let cooled = desk.record.memory.market_backoff.clone();
     // They count as refused for this once, for however long.
     let never = Time(u64::MAX);
-    desk.record.cooled.extend(asked.iter().map(|market| (market.to_string(), never)));
+    desk.record
+        .memory
+        .market_backoff
+        .extend(asked.iter().map(|market| (market.to_string(), never)));
     let choice = choose(desk);
-    desk.record.cooled = cooled;
+    desk.record.memory.market_backoff = cooled;
     let may_ask = asked.len() <= ELSEWHERE;
     let found = match choice {
         Choice::Market(market, why) if may_ask && fits(desk, &market) => Some((market, why)),
@@ -131,7 +134,7 @@ pub(crate) fn look_elsewhere(desk: &mut Desk<'_>) -> bool {
         (None, Some(first)) => Some((first.clone(), markets::why(desk, first))),
         (None, None) => None,
     };
-    if let (Some(replacement), Some((market, why))) = (desk.record.replacement.as_mut(), goes_to) {
+    if let (Some(replacement), Some((market, why))) = (desk.record.work.as_mut(), goes_to) {
         replacement.market = Some(market);
         replacement.market_why = why;
     }
@@ -143,25 +146,11 @@ pub(crate) fn look_elsewhere(desk: &mut Desk<'_>) -> bool {
 }
 
 fn launch(desk: &mut Desk<'_>, call: &str, market: Market) {
-    let generation = desk.record.standby_generation;
+    let generation = desk.record.generations.newest();
     desk.start(Row::Standby, call, |desk, token| {
         let mut tags = desk.tags(standing_by::ROLE, &token);
         tags.insert(tags::GENERATION.to_owned(), generation.to_string());
-        Command::RunInstances(Box::new(Launch {
-            market,
-            image: desk.spec.image.clone(),
-            interface: None,
-            root_delete_on_termination: true,
-            root_size_gib: desk.spec.root_size_gib,
-            root_settings: desk.spec.root_settings.clone(),
-            user_data: desk.spec.user_data.clone(),
-            shutdown_script: desk.spec.shutdown_script.clone(),
-            settings: desk.spec.settings.clone(),
-            tags,
-            volume_tags: None,
-            interface_tags: None,
-            token,
-        }))
+        Command::RunInstances(Box::new(launching::of_spec(desk, market, tags, token)))
     });
 }
 
@@ -182,7 +171,7 @@ pub(crate) fn no_successor(desk: &Desk<'_>) -> Option<String> {
     use Kind::{Recycle, Revert, Rollback, Unhealthy};
     let free = matches!(desk.kind(), Some(Unhealthy | Recycle | Revert | Rollback))
         && desk.replacement().is_some_and(|r| r.deadline.is_none());
-    let holder = desk.record.holder.as_ref().filter(|_| free)?;
+    let holder = desk.record.instance.as_ref().filter(|_| free)?;
     let Known::Present(i) = desk.scene.world.instance(holder.id.as_str()) else { return None };
     let why = i.no_successor.as_ref().filter(|_| i.state == InstanceState::Running)?;
     Some(format!("room for another instance before {} is given up: {why}", holder.id))
@@ -191,7 +180,7 @@ pub(crate) fn no_successor(desk: &Desk<'_>) -> Option<String> {
 /// Whether the old instance still has to be ended. Where it has ended, nothing is won: an ordinary
 /// launch gets the kept interface as its own.
 fn old_one_ends(desk: &Desk<'_>) -> bool {
-    let Some(holder) = &desk.record.holder else { return false };
+    let Some(holder) = &desk.record.instance else { return false };
     match desk.scene.world.instance(holder.id.as_str()) {
         Known::Present(i) => i.state != InstanceState::Terminated,
         Known::Absent | Known::Unknown => false,
@@ -211,7 +200,7 @@ fn wait(desk: &mut Desk<'_>, what: String, watched: Option<&str>) -> Progress {
     desk.wake_at(end);
     match watched {
         Some(id) => {
-            desk.watch.extend(desk.record.holder.as_ref().map(|h| h.id.0.clone()));
+            desk.watch.extend(desk.record.instance.as_ref().map(|h| h.id.0.clone()));
             desk.watch(id, what);
         }
         None => desk.wait(what),
@@ -221,7 +210,7 @@ fn wait(desk: &mut Desk<'_>, what: String, watched: Option<&str>) -> Progress {
 
 /// Whether there is still an instance that serves while the next one is made.
 fn old_one_serves(desk: &Desk<'_>) -> bool {
-    let Some(holder) = &desk.record.holder else { return false };
+    let Some(holder) = &desk.record.instance else { return false };
     match desk.scene.world.instance(holder.id.as_str()) {
         Known::Present(i) => i.state == InstanceState::Running,
         Known::Absent => false,
@@ -233,8 +222,8 @@ fn old_one_serves(desk: &Desk<'_>) -> bool {
 /// and an interface that is to be kept and is not there yet is made for a launch.
 fn is_allowed(desk: &Desk<'_>) -> bool {
     let persistence = desk.spec.persistence;
-    let root_is_free = !persistence.root && desk.record.rollback.is_none();
-    let interface_is_there = !persistence.private_ip || desk.record.interface.is_some();
+    let root_is_free = !persistence.root && desk.record.identity.rollback.is_none();
+    let interface_is_there = !persistence.private_ip || desk.record.identity.interface.is_some();
     desk.spec.make_before_break
         && root_is_free
         && interface_is_there
@@ -286,17 +275,17 @@ pub(crate) fn promote(desk: &mut Desk<'_>, name: &str) -> Found {
     let Some(call) = take(desk) else { return Found::None };
     let Command::RunInstances(launch) = &call.command else { return Found::None };
     let generation = launch.tags.get(tags::GENERATION).and_then(|g| g.parse().ok());
-    desk.record.generation = generation.unwrap_or(desk.record.standby_generation);
-    desk.record.root = RootHead::Live {
+    desk.record.generations.hand_over(generation);
+    desk.record.identity.root = RootHead::Live {
         volume: None,
-        generation: desk.record.generation,
+        generation: desk.record.generations.number(),
         root_device: None,
         kept: false,
         from: None,
         origin: Some(launch.image.clone()),
     };
     let why = markets::why(desk, &launch.market);
-    if let Some(replacement) = desk.record.replacement.as_mut() {
+    if let Some(replacement) = desk.record.work.as_mut() {
         if replacement.market.as_ref() != Some(&launch.market) {
             replacement.market = Some(launch.market.clone());
             replacement.market_why = why;
@@ -308,6 +297,6 @@ pub(crate) fn promote(desk: &mut Desk<'_>, name: &str) -> Found {
 
 fn take(desk: &mut Desk<'_>) -> Option<Shared<Call>> {
     let name = standing_by::call(desk.replacement()?)?.0.clone();
-    let rows = &mut desk.record.replacement.as_mut()?.rows;
+    let rows = &mut desk.record.work.as_mut()?.rows;
     rows.get_mut(&Row::Standby)?.calls.remove(&name)
 }

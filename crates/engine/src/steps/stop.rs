@@ -38,7 +38,7 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
         return if release::is_seen(desk) { Progress::Done } else { Progress::Waiting };
     }
     standby::look_elsewhere(desk);
-    let Some(holder) = desk.record.holder.clone() else { return Progress::Done };
+    let Some(holder) = desk.record.instance.clone() else { return Progress::Done };
     let instance = match desk.scene.world.instance(holder.id.as_str()) {
         Known::Absent => return Progress::Done,
         Known::Unknown => {
@@ -81,12 +81,12 @@ pub fn step(desk: &mut Desk<'_>) -> Progress {
 fn kept_devices(record: &Record, spec: &Spec, instance: &InstanceFact) -> Vec<String> {
     let kept = |held: &&Attachment| {
         let is_root = held.device == instance.root_device;
-        let joined = |d: &DataVolume| d.device == held.device && d.joined.is_some();
+        let joined = |d: &DataVolume| d.device == held.device && d.user_attached.is_some();
         let is_kept = match (is_root, spec.persistence.data) {
             (true, _) => spec.persistence.root,
             (false, Some(_)) => true,
             // What its user attached is theirs, whatever becomes of the node's own.
-            (false, None) => record.data.iter().any(joined),
+            (false, None) => record.identity.data.iter().any(joined),
         };
         is_kept && retention::is_needed(record, held.volume.as_str())
     };
@@ -183,8 +183,8 @@ pub fn comes_too_late(
     scene: &Scene<'_>,
 ) -> bool {
     let Command::TerminateInstances { instance } = command else { return false };
-    let Some(replacement) = &record.replacement else { return false };
-    if record.holder.as_ref().is_none_or(|holder| &holder.id != instance) {
+    let Some(replacement) = &record.work else { return false };
+    if record.instance.as_ref().is_none_or(|holder| &holder.id != instance) {
         return false;
     }
     let keep = replacement.rows.get(&Row::Stop).and_then(|row| row.calls.get(KEEP));
@@ -217,7 +217,7 @@ fn is_ending(state: InstanceState) -> bool {
 pub(crate) fn learn_root(desk: &mut Desk<'_>, instance: &InstanceFact) {
     let seen = instance.attachments.iter().find(|a| a.device == instance.root_device);
     if let (Some(attachment), RootHead::Live { volume, root_device, .. }) =
-        (seen, &mut desk.record.root)
+        (seen, &mut desk.record.identity.root)
     {
         volume.get_or_insert_with(|| attachment.volume.clone());
         root_device.get_or_insert_with(|| instance.root_device.clone());

@@ -7,7 +7,7 @@ use crate::parts::joined;
 use crate::parts::retention;
 use crate::tables::replacement::has;
 use holdfast_model::facts::{Fact, Health, InstanceState, ResourceKind};
-use holdfast_model::record::{Goal, Superseded};
+use holdfast_model::record::{Goal, PendingDeletion};
 use holdfast_model::replacement::Replacement;
 use holdfast_model::time::SECOND;
 use holdfast_model::{EventCode, Kind, Known, Record, Row, Time};
@@ -25,7 +25,7 @@ const FAILURE_PAUSE: u64 = 5 * SECOND;
 pub(crate) fn begin(desk: &mut Desk<'_>) {
     deallocation::sweep_up(desk);
     deallocation::count_grace(desk);
-    if desk.record.goal != Goal::Deleted {
+    if desk.record.lifecycle.goal() != Goal::Deleted {
         joined::notice(desk);
     }
     let Some((kind, reason, deadline)) = reason(desk) else { return };
@@ -35,15 +35,16 @@ pub(crate) fn begin(desk: &mut Desk<'_>) {
     }
     if kind == Kind::Rollback {
         // A person's word: it may be what helps a node whose launches come to nothing.
-        desk.record.stuck = None;
+        desk.record.blocked.goes_on();
         start(desk, kind, reason, deadline);
         return;
     }
-    let failures = desk.record.history.iter().rev().take_while(|h| h.lost_again).count();
+    let failures = desk.record.memory.history.iter().rev().take_while(|h| h.lost_again).count();
     if let Some(beyond) = failures.checked_sub(FAILURES_BEFORE_PAUSE) {
         let doublings = u32::try_from(beyond).unwrap_or(u32::MAX).saturating_add(1);
         let wait = pause(FAILURE_PAUSE, doublings);
-        let at = desk.record.history.last().map_or(desk.scene.now, |h| h.finished_at.plus(wait));
+        let at =
+            desk.record.memory.history.last().map_or(desk.scene.now, |h| h.finished_at.plus(wait));
         if desk.scene.now < at {
             desk.wait(format!(
                 "{wait} ms to pass after instances that came to nothing before ready"
@@ -54,7 +55,7 @@ pub(crate) fn begin(desk: &mut Desk<'_>) {
     }
     let most = if cannot_start(desk) { FAILURES_BEFORE_PAUSE } else { MAX_FAILURES };
     if failures > 0 && failures.is_multiple_of(most) {
-        let decided = desk.record.stuck.as_ref().is_some_and(|s| s.choices.is_empty());
+        let decided = desk.record.blocked.decision().is_some_and(|s| !s.is_asked());
         if !decided {
             let why = format!(
                 "{failures} instances in a row came to nothing before they were ready; the last: \
@@ -64,7 +65,7 @@ pub(crate) fn begin(desk: &mut Desk<'_>) {
             desk.wait(why);
             return;
         }
-        desk.record.stuck = None;
+        desk.record.blocked.goes_on();
     }
     start(desk, kind, reason, deadline);
 }
@@ -73,7 +74,7 @@ pub(crate) fn begin(desk: &mut Desk<'_>) {
 /// next one will end like it (EC2 user guide, "Troubleshoot instance termination": the state
 /// reason `Client.InternalError`).
 fn cannot_start(desk: &Desk<'_>) -> bool {
-    let Some(holder) = &desk.record.holder else { return false };
+    let Some(holder) = &desk.record.instance else { return false };
     let seen = desk.scene.world.last_seen(holder.id.as_str());
     let Some(Fact::Instance(instance)) = seen else { return false };
     instance.reason.as_ref().is_some_and(|reason| reason.starts_with("Client.InternalError"))
@@ -84,22 +85,22 @@ fn start(desk: &mut Desk<'_>, kind: Kind, reason: String, deadline: Option<Time>
     if let Ok(spec) = desk.record.document.spec() {
         desk.spec = spec;
     }
-    desk.record.replacements += 1;
+    desk.record.memory.replacements += 1;
     desk.tell(EventCode::Begun(kind), reason.clone());
     if matches!(
         kind,
         Kind::Notice | Kind::Lost | Kind::Unhealthy | Kind::Recycle | Kind::Rollback | Kind::Pause
     ) {
         // Whatever the user meant by recycle, this replacement does it.
-        desk.record.recycle_wanted = false;
+        desk.record.lifecycle.set_recycle(false);
     }
-    desk.record.replacement = Some(Replacement {
-        number: desk.record.replacements,
+    desk.record.work = Some(Replacement {
+        number: desk.record.memory.replacements,
         kind,
         reason,
         started_at: desk.scene.now,
         deadline,
-        from_generation: desk.record.generation,
+        from_generation: desk.record.generations.current(),
         document: desk.record.document.clone(),
         spec_revision: desk.record.spec_revision,
         market: None,
@@ -115,40 +116,42 @@ pub(crate) type Reason = (Kind, String, Option<Time>);
 
 fn reason(desk: &mut Desk<'_>) -> Option<Reason> {
     let record = &desk.record;
-    match record.goal {
+    match record.lifecycle.goal() {
         Goal::Deleted => {
-            if record.deallocated {
-                let due = record.superseded.iter().filter(|s| s.grace_ms == 0).count();
+            if record.lifecycle.is_deleted() {
+                let due = record.kept.pending_deletion.iter().filter(|s| s.is_due()).count();
                 return (due > 0).then(|| {
                     (Kind::Delete, format!("{due} kept resources are past their grace"), None)
                 });
             }
             Some((Kind::Delete, "the user gave up the node".to_owned(), None))
         }
-        Goal::Paused if record.holder.is_some() => {
+        Goal::Paused if record.instance.is_some() => {
             Some((Kind::Pause, "the user asked for a pause".to_owned(), None))
         }
         // What else is superseded goes at the next resume: until then it costs little and is one
         // more copy. But an instance is paid for.
         Goal::Paused => left_over(record).filter(|_| {
-            let of = |s: &Superseded| ResourceKind::of_id(&s.id);
-            let paid = |s: &Superseded| of(s) == Some(ResourceKind::Instance);
-            let asked = |s: &Superseded| s.reason == retention::ASKED_FOR;
-            record.superseded.iter().any(|s| s.grace_ms == 0 && (paid(s) || asked(s)))
+            let of = |s: &PendingDeletion| ResourceKind::of_id(&s.id);
+            let paid = |s: &PendingDeletion| of(s) == Some(ResourceKind::Instance);
+            let asked = |s: &PendingDeletion| s.reason == retention::ASKED_FOR;
+            record.kept.pending_deletion.iter().any(|s| s.is_due() && (paid(s) || asked(s)))
         }),
-        Goal::Running if record.rollback.is_some() => {
-            let why = record.rollback.as_ref().map(|r| r.reason.clone()).unwrap_or_default();
+        Goal::Running if record.identity.rollback.is_some() => {
+            let why =
+                record.identity.rollback.as_ref().map(|r| r.reason.clone()).unwrap_or_default();
             Some((Kind::Rollback, why, None))
         }
-        Goal::Running if record.holder.is_none() && record.generation == 0 => {
+        Goal::Running if record.instance.is_none() && record.generations.is_first() => {
             Some((Kind::Create, "a new node".to_owned(), None))
         }
-        Goal::Running if record.holder.is_none() => {
+        Goal::Running if record.instance.is_none() => {
             Some((Kind::Resume, "the node has no instance".to_owned(), None))
         }
         Goal::Running => failing(desk).or_else(|| given_up(desk)).or_else(|| {
             desk.record
-                .recycle_wanted
+                .lifecycle
+                .wants_recycle()
                 .then(|| (Kind::Recycle, "the user asked for another instance".to_owned(), None))
                 .or_else(|| revert::reason(desk).map(|why| (Kind::Revert, why, None)))
                 .or_else(|| left_over(&desk.record))
@@ -159,21 +162,21 @@ fn reason(desk: &mut Desk<'_>) -> Option<Reason> {
 /// An instance that was given up before it was ready, because it was unwell: should it get well
 /// while the next attempt waits, nobody has opened its gate.
 fn given_up(desk: &Desk<'_>) -> Option<Reason> {
-    let holder = desk.record.holder.as_ref()?;
-    let given_up = desk.record.history.last().is_some_and(|h| h.lost_again);
+    let holder = desk.record.instance.as_ref()?;
+    let given_up = desk.record.memory.history.last().is_some_and(|h| h.lost_again);
     given_up
         .then(|| (Kind::Unhealthy, format!("{} was given up before it was ready", holder.id), None))
 }
 
 /// What an earlier replacement could not delete, and whose pause is over.
 fn left_over(record: &Record) -> Option<Reason> {
-    let due = record.superseded.iter().filter(|s| s.grace_ms == 0).count();
+    let due = record.kept.pending_deletion.iter().filter(|s| s.is_due()).count();
     (due > 0).then(|| (Kind::Tidy, format!("{due} resources are left over"), None))
 }
 
 /// What is wrong with the holder, if anything is.
 pub(crate) fn failing(desk: &mut Desk<'_>) -> Option<Reason> {
-    let holder = desk.record.holder.clone()?;
+    let holder = desk.record.instance.clone()?;
     let world = desk.scene.world;
     let instance = match world.instance(holder.id.as_str()) {
         Known::Absent => {
@@ -197,13 +200,13 @@ pub(crate) fn failing(desk: &mut Desk<'_>) -> Option<Reason> {
     let since = match (unwell, holder.impaired_since) {
         (false, None) => return None,
         (false, Some(_)) => {
-            if let Some(h) = desk.record.holder.as_mut() {
+            if let Some(h) = desk.record.instance.as_mut() {
                 h.impaired_since = None;
             }
             return None;
         }
         (true, None) => {
-            if let Some(h) = desk.record.holder.as_mut() {
+            if let Some(h) = desk.record.instance.as_mut() {
                 h.impaired_since = Some(now);
             }
             now

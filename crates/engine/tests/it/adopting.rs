@@ -9,7 +9,7 @@ use holdfast_model::facts::{
     Attachment, Fact, Health, ImageFact, ImageState, InstanceFact, InstanceState, InterfaceFact,
     InterfaceState, SnapshotFact, SnapshotState, VolumeFact, VolumeState,
 };
-use holdfast_model::record::{DataHead, HeldInterface, Record, RootHead};
+use holdfast_model::record::{DataHead, Generations, HeldInterface, Record, RootHead};
 use holdfast_model::{
     ImageId, InstanceId, InterfaceId, Lifecycle, NodeId, Shared, SnapshotId, SubnetId, Time,
     VolumeId, Zone, tags,
@@ -162,8 +162,8 @@ fn an_instance_is_doubted_if_anything_but_a_standby_is_of_a_later_generation() {
         vec![runs(instance("i-1", "instance", 2, &[(DEVICE, "vol-b")])), held]
     };
     let adopted = Case::new(&data(), &[DEVICE], serves()).adopted();
-    assert_eq!(adopted.record.holder.map(|h| (h.id.0, h.market)), Some(("i-1".into(), market())));
-    assert!(!adopted.record.recycle_wanted);
+    assert_eq!(adopted.record.instance.map(|h| (h.id.0, h.market)), Some(("i-1".into(), market())));
+    assert!(!adopted.record.lifecycle.wants_recycle());
 
     let mut ended = instance("i-2", "standby", 3, &[]);
     ended.state = InstanceState::Terminated;
@@ -190,8 +190,9 @@ fn a_standby_goes_unless_it_holds_an_address_of_the_node_already() {
     };
     let keeps = json!({ "persistPrivateIp": true });
     let adopted = Case::new(&keeps, &[], both("i-1")).adopted();
-    assert_eq!(adopted.record.holder.map(|h| h.id.0).as_deref(), Some("i-1"));
-    let going: Vec<&str> = adopted.record.superseded.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(adopted.record.instance.map(|h| h.id.0).as_deref(), Some("i-1"));
+    let going: Vec<&str> =
+        adopted.record.kept.pending_deletion.iter().map(|s| s.id.as_str()).collect();
     assert_eq!(going, ["i-2"]);
 
     let asked = Case::new(&keeps, &[], both("i-2")).asked();
@@ -208,9 +209,12 @@ fn an_instance_that_holds_another_volume_than_the_nodes_is_replaced() {
         volume("vol-b", DATA, 2, None),
     ];
     let adopted = Case::new(&data(), &[DEVICE], facts).adopted();
-    let head = &adopted.record.data[0].head;
+    let head = &adopted.record.identity.data[0].head;
     assert!(matches!(head, DataHead::Volume { id, .. } if id.0 == "vol-b"), "{head:?}");
-    assert!(adopted.record.recycle_wanted, "the next instance gets the node's own volume");
+    assert!(
+        adopted.record.lifecycle.wants_recycle(),
+        "the next instance gets the node's own volume"
+    );
 }
 
 #[test]
@@ -225,11 +229,11 @@ fn an_address_that_is_lost_or_not_certain_is_a_question() {
         device_index: 0,
     };
     let mut case = Case::new(&keeps, &[], vec![snapshot("snap-1", 1, SnapshotState::Completed)]);
-    case.node.record.interface = Some(held);
+    case.node.record.identity.interface = Some(held);
     let why = case.asked().why;
     assert_eq!(why, "none is left; --head interface=fresh gives the node another address");
     case.heads.insert("interface".to_owned(), "fresh".to_owned());
-    assert_eq!(case.adopted().record.interface, None);
+    assert_eq!(case.adopted().record.identity.interface, None);
 
     // Nothing was launched yet, and two were made.
     let two = vec![interface("eni-1", None), interface("eni-2", None)];
@@ -239,7 +243,7 @@ fn an_address_that_is_lost_or_not_certain_is_a_question() {
     assert_eq!(asked.candidates.len(), 2);
     // Nothing was launched yet, and none was made.
     let case = Case::new(&keeps, &[], vec![volume("vol-x", "instance", 0, None)]);
-    assert_eq!(case.adopted().record.interface, None);
+    assert_eq!(case.adopted().record.identity.interface, None);
 }
 
 #[test]
@@ -261,8 +265,9 @@ fn a_choice_names_of_which_generation_each_candidate_is() {
 fn the_device_of_a_free_root_is_the_one_that_an_image_of_it_tells() {
     let facts = vec![volume("vol-1", "instance", 2, None), image("ami-9", 1)];
     let adopted = Case::new(&root(), &[], facts).adopted();
-    let RootHead::Live { volume, root_device, generation, .. } = &adopted.record.root else {
-        panic!("{:?}", adopted.record.root)
+    let RootHead::Live { volume, root_device, generation, .. } = &adopted.record.identity.root
+    else {
+        panic!("{:?}", adopted.record.identity.root)
     };
     assert_eq!(volume.as_ref().map(VolumeId::as_str), Some("vol-1"));
     assert_eq!((root_device.as_deref(), *generation), (Some("/dev/sda1"), 2));
@@ -275,15 +280,15 @@ fn data_of_a_node_that_was_never_launched_begins_as_its_spec_says() {
     });
     let case = Case::new(&keeps, &[DEVICE], vec![interface("eni-1", None)]);
     let adopted = case.adopted();
-    assert_eq!(adopted.record.generation, 0);
-    assert_eq!(adopted.record.data[0].head, DataHead::Fresh);
+    assert_eq!(adopted.record.generations.number(), 0);
+    assert_eq!(adopted.record.identity.data[0].head, DataHead::Fresh);
     let told = "no instance lives; its root begins with the spec's image, /dev/xvdb begins anew, \
                 address 10.0.0.9";
     assert_eq!(adopted.found, told);
 
     // Of one that was, nothing being left is a question.
     let mut case = Case::new(&keeps, &[DEVICE], vec![interface("eni-1", None)]);
-    case.node.record.generation = 1;
+    case.node.record.generations = Generations::at(1);
     assert!(case.asked().why.starts_with("nothing is left of it"), "{}", case.asked().why);
 }
 
@@ -304,7 +309,8 @@ fn only_complete_copies_of_earlier_generations_are_kept_to_return_to() {
     });
     let lives = runs(instance("i-1", "instance", 2, &[(DEVICE, "vol-b")]));
     let adopted = Case::new(&keeps, &[DEVICE], [facts(), vec![lives]].concat()).adopted();
-    let kept: Vec<&str> = adopted.record.finals.iter().map(|f| f.snapshot.as_str()).collect();
+    let kept: Vec<&str> =
+        adopted.record.kept.final_snapshots.iter().map(|f| f.snapshot.as_str()).collect();
     // The image of the second generation would be that of the root that is written to.
     assert_eq!(kept, ["snap-1", "snap-of-ami-1"]);
 }
@@ -320,7 +326,7 @@ fn what_a_nodes_record_names_is_no_stray_and_what_it_does_not_name_is() {
     let mut case = Case::new(&data(), &[DEVICE], facts);
     case.heads.insert(DEVICE.to_owned(), "vol-b".to_owned());
     let mut record = case.adopted().record;
-    record.interface = Some(HeldInterface {
+    record.identity.interface = Some(HeldInterface {
         id: InterfaceId::from("eni-1"),
         subnet: SubnetId::from("subnet-z"),
         zone: Zone::from("z"),
@@ -339,9 +345,9 @@ fn what_a_nodes_record_names_is_no_stray_and_what_it_does_not_name_is() {
 fn a_root_of_which_nothing_is_left_is_a_question_once_the_node_was_launched() {
     let facts = || vec![interface("eni-1", None)];
     let case = Case::new(&root(), &[], facts());
-    assert_eq!(case.adopted().record.root, RootHead::Fresh, "it was never launched");
+    assert_eq!(case.adopted().record.identity.root, RootHead::Fresh, "it was never launched");
     let mut case = Case::new(&root(), &[], facts());
-    case.node.record.generation = 1;
+    case.node.record.generations = Generations::at(1);
     let why = case.asked().why;
     let told = "nothing is left of it; --head root=fresh begins with the spec's image";
     assert_eq!(why, told);
@@ -357,7 +363,7 @@ fn a_free_volume_holds_the_newest_content_unless_a_copy_of_another_is_as_new() {
         let case = Case::new(&data(), &[DEVICE], facts);
         let what = format!("a volume of generation {of_volume}, a copy of {of_copy}");
         if certain {
-            let head = &case.adopted().record.data[0].head;
+            let head = &case.adopted().record.identity.data[0].head;
             assert!(matches!(head, DataHead::Volume { id, .. } if id.0 == "vol-n"), "{what}");
         } else {
             let why = case.asked().why;
@@ -384,9 +390,9 @@ fn numbers_of_replacements_go_on_far_beyond_the_newest_that_a_token_tells() {
         fact.tags.insert(tags::TOKEN.to_owned(), "hf-1-250-0123456789abcdef".to_owned());
     }
     let mut case = Case::new(&data(), &[DEVICE], vec![made]);
-    assert_eq!(case.adopted().record.replacements, 350);
-    case.node.record.replacements = 300;
-    assert_eq!(case.adopted().record.replacements, 400, "the record knows of later ones");
+    assert_eq!(case.adopted().record.memory.replacements, 350);
+    case.node.record.memory.replacements = 300;
+    assert_eq!(case.adopted().record.memory.replacements, 400, "the record knows of later ones");
 }
 
 #[test]
@@ -401,9 +407,9 @@ fn what_shows_that_another_controller_knew_more_is_named_by_its_generation_or_it
             fact.tags.insert(tags::EPOCH.to_owned(), epoch.to_owned());
         }
         let mut case = Case::new(&data(), &[DEVICE], vec![fact]);
-        case.node.record.generation = 2;
+        case.node.record.generations = Generations::at(2);
         case.node.plan();
-        let found = case.node.record.quarantine.clone().expect("somebody knew more");
+        let found = case.node.record.blocked.quarantine().cloned().expect("somebody knew more");
         assert!(found.why.contains(named), "{}", found.why);
         assert_eq!(found.ids, ["snap-1"]);
     }

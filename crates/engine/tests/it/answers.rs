@@ -7,7 +7,7 @@ use holdfast_engine::Tuning;
 use holdfast_model::facts::{
     Fact, Health, InstanceFact, InstanceState, InterfaceFact, VolumeState,
 };
-use holdfast_model::record::Superseded;
+use holdfast_model::record::{Due, Generations, PendingDeletion};
 use holdfast_model::tags::Tags;
 use holdfast_model::time::MINUTE;
 use holdfast_model::{Command, ErrorClass, Event, Kind, Lifecycle, Row, Time};
@@ -24,7 +24,7 @@ fn a_drain_that_is_refused_is_over_and_people_are_told_why() {
     let mut spec = document(&kept, &[]);
     spec["compute"]["launchSpecification"]["shutdownScript"] = json!("IyEvYmluL3NoCg==");
     node.record.document = spec.into();
-    node.record.recycle_wanted = true;
+    node.record.lifecycle.set_recycle(true);
     let seen = InstanceFact { health: Health::Ok, ..seen };
     sees(&mut node, seen.clone());
     assert!(!node.is_done(Row::Drain));
@@ -40,14 +40,14 @@ fn so_many_deletions_of_a_node_are_under_way_at_once() {
     for (gone, at_once) in [(15, 15), (16, 16), (17, 16)] {
         let (mut node, seen) = running(&json!({ "persistRootDevice": true }));
         for number in 0..gone {
-            node.record.superseded.push(Superseded {
+            node.record.kept.pending_deletion.push(PendingDeletion {
                 id: format!("vol-{number}"),
                 reason: "it is not needed".to_owned(),
-                grace_ms: 0,
+                due: Due::Now,
             });
         }
         sees(&mut node, InstanceFact { health: Health::Ok, ..seen });
-        assert_eq!(node.open(Row::Retire).len(), at_once, "{:?}", node.record.replacement);
+        assert_eq!(node.open(Row::Retire).len(), at_once, "{:?}", node.record.work);
     }
 }
 
@@ -60,7 +60,7 @@ fn a_probe_that_is_refused_for_want_of_quota_spares_the_whole_family_for_longer(
         let (mut node, seen) = running(&json!({ "persistRootDevice": true }));
         node.tuning = Tuning::ec2();
         node.record.document = spec.into();
-        if let Some(holder) = node.record.holder.as_mut() {
+        if let Some(holder) = node.record.instance.as_mut() {
             holder.market.lifecycle = Lifecycle::OnDemand;
         }
         node.catalogue.prices.push(holdfast_model::market::MarketPrice {
@@ -70,14 +70,14 @@ fn a_probe_that_is_refused_for_want_of_quota_spares_the_whole_family_for_longer(
         let serves = InstanceFact { health: Health::Ok, lifecycle: Lifecycle::OnDemand, ..seen };
         node.now = Time(300 * MINUTE);
         sees(&mut node, serves);
-        assert_eq!(node.record.replacement.as_ref().map(|r| r.kind), Some(Kind::Revert));
+        assert_eq!(node.record.work.as_ref().map(|r| r.kind), Some(Kind::Revert));
         node.refuse(Row::Probe, class, "No");
         node.plan();
         let cooldown = match class {
             ErrorClass::Quota => node.tuning.quota_cooldown,
             _ => node.tuning.capacity_cooldown,
         };
-        let until: Vec<Time> = node.record.cooled.values().copied().collect();
+        let until: Vec<Time> = node.record.memory.market_backoff.values().copied().collect();
         assert_eq!(until, [node.now.plus(cooldown)], "{class:?}");
     }
     assert_ne!(Tuning::ec2().quota_cooldown, Tuning::ec2().capacity_cooldown);
@@ -108,10 +108,10 @@ fn of_which_interface_an_address_is_is_told() {
 fn a_volume_whose_filesystem_is_known_need_not_be_seen_for_the_node_to_be_ready() {
     let keeps = json!({ "persistBlockDevices": true, "blockDevicesMode": "reattach" });
     let mut node = Played::new(&keeps, &["/dev/xvdb"]);
-    node.record.generation = 1;
+    node.record.generations = Generations::at(1);
     let mut known = data("/dev/xvdb", "vol-1", false);
     known.fs_uuid = Some("uuid-1".to_owned());
-    node.record.data = vec![known];
+    node.record.identity.data = vec![known];
     node.look(&["vol-1"], vec![volume("vol-1", VolumeState::Available, Tags::new())]);
     node.plan();
     node.answer(is_launch, |launch| instance(launch, InstanceState::Running, None));
@@ -124,7 +124,7 @@ fn a_volume_whose_filesystem_is_known_need_not_be_seen_for_the_node_to_be_ready(
     held.attached_to = Some(("i-1".into(), "/dev/xvdb".to_owned()));
     node.look(&["vol-1"], vec![Fact::Volume(held.into())]);
     node.plan();
-    assert!(node.is_done(Row::Attach), "{:?}", node.record.replacement);
+    assert!(node.is_done(Row::Attach), "{:?}", node.record.work);
     node.ends(Row::Ready, |c| matches!(c, Command::OpenGate { .. }), |_| Ok(Vec::new()));
     // Just now a look does not show it.
     node.look(&["vol-1"], Vec::new());
@@ -132,17 +132,17 @@ fn a_volume_whose_filesystem_is_known_need_not_be_seen_for_the_node_to_be_ready(
         panic!("it runs")
     };
     let planned = sees(&mut node, InstanceFact { health: Health::Ok, ..(*seen).clone() });
-    assert_eq!(node.record.ready_generation, Some(2), "{:?}", planned.waits_for);
+    assert_eq!(node.record.generations.ready(), Some(2), "{:?}", planned.waits_for);
 }
 
 #[test]
 fn an_instance_that_shows_again_does_not_go_on_once_it_was_to_be_ended() {
     let (mut node, seen) = running(&json!({ "persistRootDevice": true }));
-    let kind = |node: &Played| node.record.replacement.as_ref().map(|r| r.kind);
+    let kind = |node: &Played| node.record.work.as_ref().map(|r| r.kind);
     // A person stops it, and starts it again.
     sees(&mut node, InstanceFact { state: InstanceState::Stopped, ..seen.clone() });
     assert_eq!(kind(&node), Some(Kind::Lost));
-    assert_eq!(node.open(Row::Stop).len(), 1, "{:?}", node.record.replacement);
+    assert_eq!(node.open(Row::Stop).len(), 1, "{:?}", node.record.work);
     sees(&mut node, InstanceFact { health: Health::Ok, ..seen });
     assert_eq!(kind(&node), Some(Kind::Lost));
 }

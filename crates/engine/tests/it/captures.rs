@@ -6,7 +6,7 @@ use holdfast_engine::World;
 use holdfast_model::facts::{
     Fact, InstanceFact, InstanceState, ResourceKind, SnapshotFact, SnapshotState, VolumeState,
 };
-use holdfast_model::record::{DataHead, Final};
+use holdfast_model::record::{DataHead, FinalSnapshot, Generations};
 use holdfast_model::tags::Tags;
 use holdfast_model::{Command, Row, Shared, SnapshotId, Time, VolumeId, Zone};
 use serde_json::{Value, json};
@@ -21,8 +21,8 @@ fn snapshot(id: &str, state: SnapshotState) -> Fact {
     }))
 }
 
-fn last(id: &str) -> Final {
-    Final {
+fn last(id: &str) -> FinalSnapshot {
+    FinalSnapshot {
         generation: 1,
         of: "/dev/xvdb".to_owned(),
         snapshot: SnapshotId::from(id),
@@ -43,11 +43,11 @@ fn keeps(mode: &str) -> Value {
 /// an earlier attempt has saved it.
 fn resumed(mode: &str, zone: &str) -> Played {
     let mut node = Played::new(&keeps(mode), &["/dev/xvdb"]);
-    node.record.generation = 1;
+    node.record.generations = Generations::at(1);
     let head = DataHead::Volume { id: VolumeId::from("vol-1"), zone: Zone::from(zone) };
-    node.record.data =
+    node.record.identity.data =
         vec![holdfast_model::record::DataVolume { head, ..data("/dev/xvdb", "vol-1", false) }];
-    node.record.finals = vec![last("snap-1")];
+    node.record.kept.final_snapshots = vec![last("snap-1")];
     node.look(&["vol-1"], vec![volume("vol-1", VolumeState::Available, Tags::new())]);
     node.look(&["snap-1"], vec![snapshot("snap-1", SnapshotState::Completed)]);
     node
@@ -99,8 +99,8 @@ fn what_an_earlier_attempt_saved_and_failed_is_saved_anew() {
     node.plan();
     assert!(!node.is_done(Row::Capture));
     assert_eq!(saves(&node), ["vol-1"]);
-    assert_eq!(node.record.finals, []);
-    assert!(node.record.superseded.iter().any(|s| s.id == "snap-1"));
+    assert_eq!(node.record.kept.final_snapshots, []);
+    assert!(node.record.kept.pending_deletion.iter().any(|s| s.id == "snap-1"));
 }
 
 #[test]
@@ -128,9 +128,10 @@ fn a_volume_that_moves_is_saved_anew_and_what_was_saved_before_gives_way() {
     node.look(&["snap-2"], vec![anew(SnapshotState::Completed)]);
     node.plan();
     assert!(node.is_done(Row::Capture));
-    let kept: Vec<&str> = node.record.finals.iter().map(|f| f.snapshot.as_str()).collect();
+    let kept: Vec<&str> =
+        node.record.kept.final_snapshots.iter().map(|f| f.snapshot.as_str()).collect();
     assert_eq!(kept, ["snap-2"]);
-    assert!(node.record.superseded.iter().any(|s| s.id == "snap-1"));
+    assert!(node.record.kept.pending_deletion.iter().any(|s| s.id == "snap-1"));
     launched(&mut node);
     assert_eq!(made_from(&node), [Some("snap-2".to_owned())]);
 }
@@ -142,17 +143,23 @@ fn a_volume_that_stays_in_its_zone_is_attached_again_whatever_was_saved_of_it() 
     launched(&mut node);
     assert_eq!(made_from(&node), []);
     assert!(node.is_done(Row::Launch));
-    let DataHead::Volume { id, .. } = &node.record.data[0].head else { panic!("it is lost") };
+    let DataHead::Volume { id, .. } = &node.record.identity.data[0].head else {
+        panic!("it is lost")
+    };
     assert_eq!(id.as_str(), "vol-1");
-    assert!(node.record.superseded.is_empty(), "{:?}", node.record.superseded);
+    assert!(
+        node.record.kept.pending_deletion.is_empty(),
+        "{:?}",
+        node.record.kept.pending_deletion
+    );
 }
 
 #[test]
 fn a_users_volume_that_no_sweep_can_show_is_not_taken_for_deleted() {
     let mut node = resumed("reattach", "z");
-    node.record.data.push(data("/dev/xvdf", "vol-users", true));
+    node.record.identity.data.push(data("/dev/xvdf", "vol-users", true));
     node.plan();
-    assert_eq!(node.asks(), None, "{:?}", node.record.stuck);
+    assert_eq!(node.asks(), None, "{:?}", node.record.blocked.decision());
 }
 
 #[test]
@@ -169,8 +176,9 @@ fn a_root_that_is_kept_no_longer_by_the_spec_that_is_taken_up_holds_up_no_launch
     node.record.document = document(&kept, &[]).into();
     node.record.spec_revision += 1;
     node.plan();
-    assert_eq!(node.asks(), None, "{:?}", node.record.stuck);
+    assert_eq!(node.asks(), None, "{:?}", node.record.blocked.decision());
     assert!(node.open(Row::Launch).iter().any(|(_, call)| is_launch(&call.command)));
-    let given_up: Vec<&str> = node.record.superseded.iter().map(|s| s.id.as_str()).collect();
+    let given_up: Vec<&str> =
+        node.record.kept.pending_deletion.iter().map(|s| s.id.as_str()).collect();
     assert_eq!(given_up, ["vol-root"], "nobody speaks of it any more");
 }

@@ -7,7 +7,8 @@ use holdfast_engine::parts::standing_by::stands_by;
 use holdfast_engine::words::apply;
 use holdfast_model::facts::{Fact, SnapshotFact, SnapshotState};
 use holdfast_model::record::{
-    DataHead, Goal, Holder, Rollback, RootPoint, SnapshotSet, Superseded,
+    DataHead, Due, NodeLifecycle, PendingDeletion, Rollback, RootPoint, ServingInstance,
+    SnapshotSet,
 };
 use holdfast_model::time::HOUR;
 use holdfast_model::user::UserCommand;
@@ -42,7 +43,7 @@ fn rollback(root: bool, data: bool) -> Rollback {
 fn what_a_node_returns_to_is_needed_be_it_its_root_or_its_data_alone() {
     for (root, data) in [(true, false), (false, true), (true, true), (false, false)] {
         let mut record = node();
-        record.rollback = Some(rollback(root, data));
+        record.identity.rollback = Some(rollback(root, data));
         let needed = ["snap-r", "ami-r", "snap-d"].map(|id| is_needed(&record, id));
         assert_eq!(needed, [root, root, data]);
     }
@@ -55,24 +56,24 @@ fn an_instance_without_a_token_stands_by_for_nobody() {
     foreign.tags.remove(tags::TOKEN);
     assert!(!stands_by(&node.record, &foreign));
     assert!(!stands_by(&node.record, &seen));
-    node.record.recycle_wanted = true;
+    node.record.lifecycle.set_recycle(true);
     node.plan();
-    assert!(!stands_by(&node.record, &foreign), "{:?}", node.record.replacement);
-    assert!(!stands_by(&node.record, &seen), "{:?}", node.record.replacement);
+    assert!(!stands_by(&node.record, &foreign), "{:?}", node.record.work);
+    assert!(!stands_by(&node.record, &seen), "{:?}", node.record.work);
 }
 
 #[test]
 fn a_volume_of_a_paused_node_may_be_given_up_though_something_else_is_being_deleted() {
     for (kind, may) in [(None, true), (Some(Kind::Tidy), true), (Some(Kind::Pause), false)] {
         let mut record = node();
-        record.goal = Goal::Paused;
-        record.data = vec![crate::fences::data("/dev/xvdb", "vol-1", false)];
-        record.replacement = kind.map(|kind| replacement(kind, Time(1)));
+        record.lifecycle = NodeLifecycle::Paused;
+        record.identity.data = vec![crate::fences::data("/dev/xvdb", "vol-1", false)];
+        record.work = kind.map(|kind| replacement(kind, Time(1)));
         let (id, volume) = (NodeId::from("smi-1"), VolumeId::from("vol-1"));
         let result = apply(&mut record, &UserCommand::DeleteVolume { id, volume }, Time(9));
         assert_eq!(result.is_ok(), may, "{kind:?}: {result:?}");
-        assert_eq!(record.data[0].head == DataHead::Fresh, may, "{kind:?}");
-        assert_eq!(record.superseded.iter().any(|s| s.id == "vol-1"), may, "{kind:?}");
+        assert_eq!(record.identity.data[0].head == DataHead::Fresh, may, "{kind:?}");
+        assert_eq!(record.kept.pending_deletion.iter().any(|s| s.id == "vol-1"), may, "{kind:?}");
     }
 }
 
@@ -98,10 +99,10 @@ fn of_what_shows_up_late_only_what_nothing_speaks_of_is_deleted() {
         }))
     };
     // The third is kept for a while.
-    node.record.superseded = vec![Superseded {
+    node.record.kept.pending_deletion = vec![PendingDeletion {
         id: "snap-3".to_owned(),
         reason: "it is not needed".to_owned(),
-        grace_ms: HOUR,
+        due: Due::after(HOUR),
     }];
     let all = ["snap-1", "snap-2", "snap-3"];
     node.look(&all, all.map(made).into());
@@ -115,7 +116,7 @@ fn all_instances_that_run_in_a_market_count_for_how_long_one_lives_there() {
     assert_eq!(survival.expect(&market(), Time(0)).life_ms, FIRST_GUESS);
     for hour in [1, 2, 3] {
         let mut record = node();
-        record.holder = Some(Holder {
+        record.instance = Some(ServingInstance {
             id: InstanceId(format!("i-{hour}")),
             market: market(),
             why: String::new(),
@@ -141,8 +142,7 @@ fn told(node: &mut Played, code: &str) -> Vec<String> {
 #[test]
 fn a_node_that_was_given_up_is_told_to_be_deallocated() {
     let mut node = Played::new(&json!({ "persistRootDevice": true }), &[]);
-    node.record.goal = Goal::Deleted;
-    node.record.deallocation = Some(holdfast_model::user::Deallocation::default());
+    node.record.lifecycle.delete(holdfast_model::user::Deallocation::default());
     let told = told(&mut node, "replacement-done");
     assert!(told.len() == 1 && told[0].starts_with("deallocated after "), "{told:?}");
 }

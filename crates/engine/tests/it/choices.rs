@@ -6,7 +6,7 @@ use holdfast_engine::parts::markets::policy::{self, Way};
 use holdfast_engine::{Plan, Scene, Tuning, World, plan};
 use holdfast_model::facts::ResourceKind;
 use holdfast_model::market::{Catalogue, InstanceType, MarketPrice, Subnet};
-use holdfast_model::record::Life;
+use holdfast_model::record::SpotLifetime;
 use holdfast_model::time::{HOUR, MINUTE};
 use holdfast_model::{
     Command, Epoch, Installation, Lifecycle, Market, NodeId, Record, Row, SubnetId, Time, Zone,
@@ -92,7 +92,7 @@ fn planned(record: &Record, catalogue: &Catalogue, survival: &Survival, now: Tim
 
 /// The type and subnet that are launched, if something is.
 fn launched(plan: &Plan) -> Option<(String, String)> {
-    let replacement = plan.record.replacement.as_ref()?;
+    let replacement = plan.record.work.as_ref()?;
     let calls = replacement.rows.get(&Row::Launch)?.calls.values();
     calls.map(|call| &call.command).filter(|command| is_launch(command)).find_map(|command| {
         let Command::RunInstances(launch) = command else { return None };
@@ -131,7 +131,7 @@ fn what_is_cheaper_and_taken_back_all_the_time_is_dearer_and_the_reason_says_by_
     let region = region(&prices, 28);
     let now = Time(1_000 * HOUR);
     let mut survival = Survival::default();
-    let short = |n: u64| Life {
+    let short = |n: u64| SpotLifetime {
         market: market("m5.large", "subnet-2", Lifecycle::Spot),
         ended_at: Time(now.0 - n * 10 * MINUTE),
         lived_ms: 5 * MINUTE,
@@ -172,7 +172,7 @@ fn a_market_that_refused_is_asked_again_as_soon_as_its_time_is_over() {
     });
     let refused = market("m5.large", "subnet-1", Lifecycle::Spot);
     let until = Time(2 * HOUR);
-    record.cooled.insert(refused.to_string(), until);
+    record.memory.market_backoff.insert(refused.to_string(), until);
     let plan = planned(&record, &region, &Survival::default(), Time(until.0 - 1));
     assert_eq!((launched(&plan), plan.wake), (None, Some(until)));
     let plan = planned(&plan.record, &region, &Survival::default(), until);

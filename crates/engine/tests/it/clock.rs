@@ -3,7 +3,7 @@
 use crate::launches::{market, replacement};
 use holdfast_engine::Tuning;
 use holdfast_engine::context::clock;
-use holdfast_model::record::{Holder, NeedsDecision};
+use holdfast_model::record::{NeedsDecision, Question, ServingInstance};
 use holdfast_model::replacement::{Call, Finished, Replacement, RowState};
 use holdfast_model::time::HOUR;
 use holdfast_model::{
@@ -39,38 +39,37 @@ fn row(at: Time) -> RowState {
 /// A record in which everything that a pause counts from happened at this instant.
 fn record(at: Time) -> Record {
     let mut record = Record::new(NodeId::from("smi-1"), serde_json::json!({}), Time(1));
-    record.grace_counted_at = at;
+    record.kept.grace_counted_at = at;
     record.upkeep.last_at = at;
     record.upkeep.row = row(at);
-    record.cooled.insert(market().to_string(), at);
-    record.holder = Some(Holder {
+    record.memory.market_backoff.insert(market().to_string(), at);
+    record.instance = Some(ServingInstance {
         id: InstanceId::from("i-1"),
         market: market(),
         why: String::new(),
         launched_at: at,
         impaired_since: Some(at),
     });
-    record.stuck = Some(NeedsDecision {
+    record.blocked.ask(NeedsDecision {
         row: Row::Launch,
         since: at,
         why: String::new(),
-        choices: Vec::new(),
-        restore: BTreeMap::new(),
+        question: Question::Answered,
     });
-    record.history.push(Finished {
+    record.memory.history.push(Finished {
         number: 1,
         kind: Kind::Create,
         reason: String::new(),
         started_at: Time(1),
         finished_at: at,
-        from_generation: 0,
-        to_generation: 1,
+        from_generation: None,
+        to_generation: Some(1),
         market: None,
         rows: Vec::new(),
         completed: true,
         lost_again: true,
     });
-    record.replacement = Some(Replacement {
+    record.work = Some(Replacement {
         number: 2,
         rows: BTreeMap::from([(Row::Launch, row(at))]),
         without_market_since: Some(at),
@@ -92,16 +91,16 @@ fn is_row_of(row: &RowState, at: Time, answered_at: Option<Time>) {
 }
 
 fn is_of(record: &Record, at: Time, answered_at: Option<Time>, cooled_until: Time) {
-    assert_eq!(record.grace_counted_at, at, "when the grace was counted");
+    assert_eq!(record.kept.grace_counted_at, at, "when the grace was counted");
     assert_eq!(record.upkeep.last_at, at, "when the last set was begun");
     is_row_of(&record.upkeep.row, at, answered_at);
-    assert_eq!(record.cooled.values().copied().collect::<Vec<_>>(), [cooled_until]);
-    let holder = record.holder.as_ref().unwrap();
+    assert_eq!(record.memory.market_backoff.values().copied().collect::<Vec<_>>(), [cooled_until]);
+    let holder = record.instance.as_ref().unwrap();
     assert_eq!(holder.launched_at, at, "when the instance was launched");
     assert_eq!(holder.impaired_since, Some(at), "since when it is unwell");
-    assert_eq!(record.stuck.as_ref().unwrap().since, at, "since when a person is asked");
-    assert_eq!(record.history.last().unwrap().finished_at, at, "when the last one ended");
-    let replacement = record.replacement.as_ref().unwrap();
+    assert_eq!(record.blocked.decision().unwrap().since, at, "since when a person is asked");
+    assert_eq!(record.memory.history.last().unwrap().finished_at, at, "when the last one ended");
+    let replacement = record.work.as_ref().unwrap();
     assert_eq!(replacement.started_at, at, "when the replacement began");
     assert_eq!(replacement.without_market_since, Some(at), "since when there is no market");
     is_row_of(&replacement.rows[&Row::Launch], at, answered_at);

@@ -2,7 +2,7 @@
 
 use crate::launches::{Played, running, volume};
 use holdfast_model::facts::{Fact, SnapshotFact, SnapshotState, VolumeState};
-use holdfast_model::record::{Goal, Superseded};
+use holdfast_model::record::{Deletion, Due, Generations, NodeLifecycle, PendingDeletion};
 use holdfast_model::replacement::Call;
 use holdfast_model::time::{HOUR, MINUTE};
 use holdfast_model::user::Deallocation;
@@ -12,15 +12,17 @@ use serde_json::json;
 /// A node of which nothing is left but its tombstone.
 fn tombstone() -> Played {
     let mut node = Played::new(&json!({ "persistRootDevice": true }), &[]);
-    node.record.goal = Goal::Deleted;
-    node.record.deallocation = Some(Deallocation::default());
-    node.record.deallocated = true;
-    node.record.generation = 1;
+    node.record.lifecycle = NodeLifecycle::Deleted(Deletion::default());
+    node.record.generations = Generations::at(1);
     node
 }
 
-fn kept(id: &str) -> Superseded {
-    Superseded { id: id.to_owned(), reason: "the node was given up".to_owned(), grace_ms: HOUR }
+fn kept(id: &str) -> PendingDeletion {
+    PendingDeletion {
+        id: id.to_owned(),
+        reason: "the node was given up".to_owned(),
+        due: Due::after(HOUR),
+    }
 }
 
 fn of_ours() -> tags::Tags {
@@ -37,8 +39,9 @@ fn a_node_of_which_nothing_is_left_is_forgotten() {
 #[test]
 fn a_node_whose_instance_was_let_go_is_remembered_until_what_was_kept_beside_it_is_gone() {
     let mut node = tombstone();
-    node.record.let_go = true;
-    node.record.superseded = vec![kept("snap-1")];
+    let handed_over = Deletion { handed_over: true, ..Deletion::default() };
+    node.record.lifecycle = NodeLifecycle::Deleted(handed_over);
+    node.record.kept.pending_deletion = vec![kept("snap-1")];
     let snapshot = SnapshotFact {
         id: "snap-1".into(),
         state: SnapshotState::Completed,
@@ -49,10 +52,10 @@ fn a_node_whose_instance_was_let_go_is_remembered_until_what_was_kept_beside_it_
     node.world.absorb_page(vec![Fact::Snapshot(snapshot.into())], Time(1));
     for _ in 0..30 {
         node.now = node.now.plus(MINUTE);
-        assert!(!node.plan().forget, "{:?}", node.record.superseded);
+        assert!(!node.plan().forget, "{:?}", node.record.kept.pending_deletion);
     }
-    assert_eq!(node.record.superseded.len(), 1, "its grace is not over");
-    node.record.superseded.clear();
+    assert_eq!(node.record.kept.pending_deletion.len(), 1, "its grace is not over");
+    node.record.kept.pending_deletion.clear();
     assert!(node.plan().forget);
 }
 
@@ -79,17 +82,18 @@ fn a_node_is_remembered_as_long_as_a_call_beside_its_replacements_is_not_answere
 #[test]
 fn what_shows_up_after_the_deallocation_is_kept_for_its_grace_beside_what_is_kept_already() {
     let mut node = tombstone();
-    node.record.superseded = vec![kept("vol-1"), kept("vol-2")];
+    node.record.kept.pending_deletion = vec![kept("vol-1"), kept("vol-2")];
     let page = ["vol-1", "vol-2", "vol-3"]
         .map(|id| volume(id, VolumeState::Available, of_ours()))
         .to_vec();
     node.world.absorb_page(page, Time(1));
     assert!(!node.plan().forget);
-    let listed: Vec<&str> = node.record.superseded.iter().map(|s| s.id.as_str()).collect();
+    let listed: Vec<&str> =
+        node.record.kept.pending_deletion.iter().map(|s| s.id.as_str()).collect();
     assert_eq!(listed, ["vol-1", "vol-2", "vol-3"]);
-    assert_eq!(node.record.superseded[2].grace_ms, 96 * HOUR);
+    assert_eq!(node.record.kept.pending_deletion[2].due, Due::after(96 * HOUR));
     node.plan();
-    assert_eq!(node.record.superseded.len(), 3, "each of them once");
+    assert_eq!(node.record.kept.pending_deletion.len(), 3, "each of them once");
 }
 
 #[test]
@@ -99,11 +103,10 @@ fn what_was_let_go_and_is_another_nodes_by_now_keeps_the_tags_of_that_node() {
         node.now = node.now.plus(1);
         node.world
             .absorb_page(vec![volume("vol-root", VolumeState::Available, of_ours())], node.now);
-        node.record.goal = Goal::Deleted;
-        node.record.deallocation = Some(Deallocation::default());
+        node.record.lifecycle.delete(Deallocation::default());
         node.plan();
-        assert!(node.record.let_go, "{:?}", node.record.replacement);
-        assert!(node.record.released.iter().any(|id| id == "vol-root"));
+        assert!(node.record.lifecycle.is_handed_over(), "{:?}", node.record.work);
+        assert!(node.record.lifecycle.untag().iter().any(|id| id == "vol-root"));
         let Fact::Volume(mut root) = volume("vol-root", VolumeState::Available, of_ours()) else {
             unreachable!()
         };
@@ -112,6 +115,9 @@ fn what_was_let_go_and_is_another_nodes_by_now_keeps_the_tags_of_that_node() {
         node.now = node.now.plus(1);
         node.world.absorb_page(vec![Fact::Volume(root)], node.now);
         node.plan();
-        assert!(node.record.released.iter().all(|id| id != "vol-root"), "it is {theirs}'s");
+        assert!(
+            node.record.lifecycle.untag().iter().all(|id| id != "vol-root"),
+            "it is {theirs}'s"
+        );
     }
 }

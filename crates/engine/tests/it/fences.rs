@@ -2,7 +2,7 @@
 
 use crate::launches::{Played, is_launch, running, sees, volume};
 use holdfast_model::facts::{Fact, InstanceFact, InstanceState, ResourceKind, VolumeState};
-use holdfast_model::record::{DataHead, DataVolume, Joined, RootHead};
+use holdfast_model::record::{DataHead, DataVolume, RootHead, UserAttached};
 use holdfast_model::{ErrorClass, InstanceId, Kind, Row, Time, VolumeId, Zone, tags, tags::Tags};
 use serde_json::json;
 
@@ -15,7 +15,11 @@ pub fn data(device: &str, id: &str, joined: bool) -> DataVolume {
         device: device.to_owned(),
         head: DataHead::Volume { id: VolumeId::from(id), zone: Zone::from("z") },
         fs_uuid: None,
-        joined: joined.then(|| Joined { size_gib: 4, mount: "/mnt/1".to_owned(), since: Time(1) }),
+        user_attached: joined.then(|| UserAttached {
+            size_gib: 4,
+            mount: "/mnt/1".to_owned(),
+            since: Time(1),
+        }),
         restore: None,
     }
 }
@@ -24,7 +28,7 @@ pub fn data(device: &str, id: &str, joined: bool) -> DataVolume {
 fn a_users_volume_that_is_gone_is_asked_about_where_the_nodes_own_may_die() {
     for gone in ["vol-own", "vol-users"] {
         let (mut node, seen) = running(&json!({ "persistRootDevice": true }));
-        node.record.data =
+        node.record.identity.data =
             vec![data("/dev/xvdb", "vol-own", false), data("/dev/xvdf", "vol-users", true)];
         let all = ["vol-root", "vol-own", "vol-users"];
         node.look(&all, all.iter().map(|id| free(id)).collect());
@@ -45,8 +49,8 @@ fn a_kept_root_that_is_gone_though_its_instance_ran_is_asked_about() {
         let reason = Some(reason.to_owned());
         sees(&mut node, InstanceFact { state: InstanceState::Terminated, reason, ..seen });
         assert_eq!(node.asks(), Some(Row::Fence));
-        let RootHead::Live { volume, .. } = &node.record.root else {
-            panic!("it began anew: {:?}", node.record.root)
+        let RootHead::Live { volume, .. } = &node.record.identity.root else {
+            panic!("it began anew: {:?}", node.record.identity.root)
         };
         assert_eq!(volume.as_ref().map(VolumeId::as_str), Some("vol-root"));
     }
@@ -79,7 +83,7 @@ fn of_all_that_ended_the_launch_counts_as_answered_with_the_instance_that_has_it
         }
         node.look(&["i-1", "i-2", "i-3"], shown);
         node.plan();
-        let holder = node.record.holder.as_ref().map(|h| h.id.as_str().to_owned());
+        let holder = node.record.instance.as_ref().map(|h| h.id.as_str().to_owned());
         assert_eq!(holder.as_deref(), Some(own));
     }
 }
@@ -97,10 +101,10 @@ fn the_root_that_an_unseen_instance_left_over_is_taken_once_it_is_free() {
     node.look(&["vol-9"], vec![volume("vol-9", VolumeState::InUse, of.clone())]);
     let planned = node.plan();
     assert_eq!(planned.watch, ["vol-9"]);
-    assert_eq!(node.record.history.len(), 0, "{:?}", node.record.root);
+    assert_eq!(node.record.memory.history.len(), 0, "{:?}", node.record.identity.root);
     assert!(!node.open(Row::Launch).iter().any(|(_, call)| is_launch(&call.command)));
     node.look(&["vol-9"], vec![volume("vol-9", VolumeState::Available, of)]);
     node.plan();
-    assert!(node.record.history.iter().any(|h| h.lost_again), "{:?}", node.record.replacement);
-    assert_eq!(node.record.replacement.as_ref().map(|r| r.kind), Some(Kind::Resume));
+    assert!(node.record.memory.history.iter().any(|h| h.lost_again), "{:?}", node.record.work);
+    assert_eq!(node.record.work.as_ref().map(|r| r.kind), Some(Kind::Resume));
 }

@@ -131,7 +131,7 @@ fn launched(indices: &[u32]) -> Played {
     node.plan();
     make_all(&mut node);
     node.plan();
-    assert!(node.is_done(Row::Launch), "{:?}", node.record.replacement);
+    assert!(node.is_done(Row::Launch), "{:?}", node.record.work);
     node
 }
 
@@ -150,7 +150,7 @@ fn each_kept_interface_is_made_by_a_call_of_its_own_and_has_a_role_of_its_own() 
     assert_eq!(make_all(&mut node), further);
     node.plan();
     let kept: Vec<(&str, u32)> =
-        node.record.interfaces().map(|i| (i.id.as_str(), i.device_index)).collect();
+        node.record.identity.interfaces().map(|i| (i.id.as_str(), i.device_index)).collect();
     assert_eq!(kept, [("eni-1", 0), ("eni-11", 1), ("eni-12", 2)]);
 }
 
@@ -182,7 +182,7 @@ fn an_interface_counts_as_attached_once_it_is_completely_and_where_it_belongs() 
     let shown = attached(&node, "eni-11", Some(1), true);
     node.look(&["eni-11"], vec![shown]);
     node.plan();
-    assert!(node.is_done(Row::Attach), "{:?}", node.record.replacement);
+    assert!(node.is_done(Row::Attach), "{:?}", node.record.work);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::launches::{Played, running, sees};
 use holdfast_model::facts::{Attachment, Fact, Health, InstanceFact, VolumeFact, VolumeState};
-use holdfast_model::record::{DataHead, Superseded};
+use holdfast_model::record::{DataHead, Due, PendingDeletion};
 use holdfast_model::time::HOUR;
 use holdfast_model::{InstanceId, Shared, VolumeId, Zone};
 use serde_json::json;
@@ -44,7 +44,7 @@ fn with_it(seen: &InstanceFact) -> InstanceFact {
 
 fn is_its(node: &Played) -> bool {
     let head = |head: &DataHead| matches!(head, DataHead::Volume { id, .. } if id.0 == "vol-1");
-    node.record.data.iter().any(|data| head(&data.head))
+    node.record.identity.data.iter().any(|data| head(&data.head))
 }
 
 #[test]
@@ -52,10 +52,11 @@ fn a_volume_that_is_to_be_deleted_does_not_join_and_others_do_meanwhile() {
     for (going, joins) in [("vol-1", false), ("vol-2", true)] {
         let (mut node, seen) = node();
         let reason = "the node was given up".to_owned();
-        node.record.superseded = vec![Superseded { id: going.to_owned(), reason, grace_ms: HOUR }];
+        node.record.kept.pending_deletion =
+            vec![PendingDeletion { id: going.to_owned(), reason, due: Due::after(HOUR) }];
         volume(&mut node, Some("i-1"));
         sees(&mut node, with_it(&seen));
-        assert_eq!(is_its(&node), joins, "{going} is to go: {:?}", node.record.data);
+        assert_eq!(is_its(&node), joins, "{going} is to go: {:?}", node.record.identity.data);
     }
 }
 
@@ -72,7 +73,7 @@ fn a_volume_leaves_once_it_is_seen_elsewhere_and_not_while_its_own_look_is_behin
         volume(&mut node, elsewhere);
         let planned = node.plan();
         assert!(!is_its(&node), "it is seen at {elsewhere:?}");
-        assert_eq!(node.record.left, [VolumeId::from("vol-1")]);
+        assert_eq!(node.record.identity.detached_by_user, [VolumeId::from("vol-1")]);
         assert!(planned.events.iter().any(|e| e.code == "volume-left"), "{:?}", planned.events);
     }
 }

@@ -3,7 +3,7 @@
 use crate::launches::{Played, instance, is_launch, running, sees};
 use holdfast_engine::words::apply;
 use holdfast_model::facts::{Health, InstanceFact, InstanceState};
-use holdfast_model::record::{NeedsDecision, RootPoint};
+use holdfast_model::record::{NeedsDecision, Question, RootPoint};
 use holdfast_model::time::{HOUR, MINUTE};
 use holdfast_model::user::{Choice, UserCommand};
 use holdfast_model::{
@@ -13,7 +13,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 fn kind(node: &Played) -> Option<Kind> {
-    node.record.replacement.as_ref().map(|r| r.kind)
+    node.record.work.as_ref().map(|r| r.kind)
 }
 
 /// How loud the beginning of such a replacement was told.
@@ -28,7 +28,7 @@ fn a_new_node_is_created_and_one_that_had_an_instance_is_resumed() {
     assert_eq!(kind(&node), Some(Kind::Create));
     assert_eq!(told(&events, Kind::Create), Some(Severity::Info));
     let (mut node, _) = running(&json!({ "persistRootDevice": true }));
-    node.record.holder = None;
+    node.record.instance = None;
     node.plan();
     assert_eq!(kind(&node), Some(Kind::Resume));
 }
@@ -52,7 +52,7 @@ fn what_befalls_a_node_is_told_as_a_warning_and_what_its_user_wants_is_not() {
                 sees(&mut node, shown.clone());
                 node.now = node.now.plus(10 * MINUTE);
             }
-            _ => node.record.recycle_wanted = true,
+            _ => node.record.lifecycle.set_recycle(true),
         }
         let planned = sees(&mut node, shown);
         assert_eq!(kind(&node), Some(wanted));
@@ -64,7 +64,7 @@ fn what_befalls_a_node_is_told_as_a_warning_and_what_its_user_wants_is_not() {
 fn a_pause_that_comes_after_the_word_for_a_rollback_is_a_pause() {
     let (mut node, seen) = running(&json!({ "persistRootDevice": true }));
     let running = InstanceFact { health: Health::Ok, ..seen };
-    node.record.rollback = Some(record::Rollback {
+    node.record.identity.rollback = Some(record::Rollback {
         generation: 1,
         root: Some(RootPoint {
             snapshot: SnapshotId::from("snap-1"),
@@ -111,15 +111,14 @@ fn on_demand(wanted: &str, stuck: bool) -> Option<Kind> {
     document["strategy"] =
         json!({ "lifeCycle": wanted, "revertToSpot": { "performAt": "always" } });
     node.record.document = document.into();
-    let holder = node.record.holder.as_mut().unwrap();
+    let holder = node.record.instance.as_mut().unwrap();
     holder.market.lifecycle = Lifecycle::OnDemand;
     if stuck {
-        node.record.stuck = Some(NeedsDecision {
+        node.record.blocked.ask(NeedsDecision {
             row: Row::Launch,
             since: Time(1),
             why: "something".to_owned(),
-            choices: vec![Choice::Wait],
-            restore: BTreeMap::new(),
+            question: Question::Asked { choices: vec![Choice::Wait], restore: BTreeMap::new() },
         });
     }
     node.now = Time(24 * HOUR);

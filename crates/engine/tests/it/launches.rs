@@ -124,7 +124,7 @@ impl Played {
     }
 
     pub fn row(&self, row: Row) -> Option<&holdfast_model::replacement::RowState> {
-        self.record.replacement.as_ref()?.rows.get(&row)
+        self.record.work.as_ref()?.rows.get(&row)
     }
 
     pub fn is_done(&self, row: Row) -> bool {
@@ -179,7 +179,7 @@ impl Played {
 
     /// Whether a person is asked, and about which row.
     pub fn asks(&self) -> Option<Row> {
-        let stuck = self.record.stuck.as_ref().filter(|stuck| !stuck.choices.is_empty());
+        let stuck = self.record.blocked.decision().filter(|stuck| !stuck.choices().is_empty());
         stuck.map(|stuck| stuck.row)
     }
 }
@@ -207,7 +207,7 @@ pub fn replacement(kind: Kind, started_at: Time) -> Replacement {
         reason: String::new(),
         started_at,
         deadline: None,
-        from_generation: 1,
+        from_generation: Some(1),
         document: Value::Null.into(),
         spec_revision: 1,
         market: None,
@@ -262,13 +262,13 @@ fn a_launch_that_is_answered_with_an_ended_instance_waits_for_a_whole_look_and_w
         instance(launch, InstanceState::Terminated, Some("Client.InternalError: it does not mount"))
     });
     let planned = node.plan();
-    assert_eq!(node.record.replacement.as_ref().map(|r| r.kind), Some(Kind::Lost));
+    assert_eq!(node.record.work.as_ref().map(|r| r.kind), Some(Kind::Lost));
     assert!(planned.waits_for.unwrap_or_default().contains("whole look at the volumes"));
     assert_eq!(planned.watch, [] as [String; 0]);
     let asked = node.now.plus(1);
     node.world.complete_sweep(ResourceKind::Volume, asked);
     node.plan();
-    assert!(node.is_done(Row::Fence), "{:?}", node.record.replacement);
+    assert!(node.is_done(Row::Fence), "{:?}", node.record.work);
 }
 
 #[test]
@@ -309,7 +309,7 @@ pub fn running(persistence: &Value) -> (Played, InstanceFact) {
     node.plan();
     node.answer(is_launch, |launch| instance(launch, InstanceState::Running, None));
     node.plan();
-    node.record.replacement = None;
+    node.record.work = None;
     let Some(Fact::Instance(seen)) = node.world.last_seen("i-1").cloned() else {
         panic!("it runs")
     };
@@ -336,19 +336,19 @@ fn an_unwell_instance_is_kept_until_another_could_be_made_in_its_place() {
     show(&mut node, Health::Impaired, full);
     node.now = node.now.plus(10 * 60_000);
     let planned = show(&mut node, Health::Impaired, full);
-    assert!(node.record.replacement.is_none(), "{:?}", node.record.replacement);
+    assert!(node.record.work.is_none(), "{:?}", node.record.work);
     let waits = planned.waits_for.unwrap_or_default();
     assert!(waits.contains("before i-1 is given up: the pool is full"), "{waits}");
 
     show(&mut node, Health::Impaired, None);
-    assert_eq!(node.record.replacement.as_ref().map(|r| r.kind), Some(Kind::Unhealthy));
+    assert_eq!(node.record.work.as_ref().map(|r| r.kind), Some(Kind::Unhealthy));
 }
 
 /// Nor does a recycling that a person asks for: it waits before anything is given up.
 #[test]
 fn a_recycling_gives_nothing_up_before_another_instance_could_be_made() {
     let (mut node, seen) = running(&json!({ "persistRootDevice": true }));
-    node.record.recycle_wanted = true;
+    node.record.lifecycle.set_recycle(true);
     let mut show = |no_successor: Option<&str>| {
         let no_successor = no_successor.map(str::to_owned);
         let planned =

@@ -38,7 +38,7 @@ fn the_root_of_a_lost_launch_is_not_believed_absent_inside_the_window() {
         assert!(!node.is_done(Row::Fence));
     }
     look(&mut node, ResourceKind::Volume, began.plus(WINDOW + 1));
-    assert!(node.is_done(Row::Fence), "{:?}", node.record.replacement);
+    assert!(node.is_done(Row::Fence), "{:?}", node.record.work);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod certain;
 mod choices;
 mod clock;
 mod deallocation;
+mod decided;
 mod deletions;
 mod fences;
 mod floors;

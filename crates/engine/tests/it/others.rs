@@ -3,6 +3,7 @@ use holdfast_engine::observed::survival::Survival;
 use holdfast_engine::{Scene, Tuning, World, invariants};
 use holdfast_model::facts::VolumeState;
 use holdfast_model::market::Catalogue;
+use holdfast_model::record::Generations;
 use holdfast_model::{Command, Epoch, Installation, NodeId, Record, Time, VolumeId, tags};
 use serde_json::json;
 
@@ -28,7 +29,7 @@ fn may_go(changed: &[(&str, Option<&str>)]) -> bool {
     let mut world = World::new(0);
     world.absorb_page(vec![fact], Time(1));
     let mut record = Record::new(NodeId::from("smi-1"), json!({}), Time(0));
-    record.generation = 2;
+    record.generations = Generations::at(2);
     let (installation, tuning) = (Installation::from("us"), Tuning::local());
     let catalogue = Catalogue::default();
     let scene = Scene {

@@ -9,11 +9,11 @@ use serde_json::json;
 fn a_launch_whose_record_has_lost_its_market_chooses_one_again() {
     let mut node = Played::new(&json!({ "persistRootDevice": true }), &[]);
     node.plan();
-    let replacement = node.record.replacement.as_mut().expect("it is created");
+    let replacement = node.record.work.as_mut().expect("it is created");
     assert!(replacement.market.take().is_some() && replacement.is_done(Row::Place));
     replacement.rows.remove(&Row::Launch);
-    node.record.root = RootHead::Fresh;
+    node.record.identity.root = RootHead::Fresh;
     node.plan();
-    let market = node.record.replacement.as_ref().and_then(|r| r.market.as_ref());
+    let market = node.record.work.as_ref().and_then(|r| r.market.as_ref());
     assert!(market.is_some() && !node.open(Row::Launch).is_empty(), "{:?}", node.record);
 }

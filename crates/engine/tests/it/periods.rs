@@ -5,7 +5,7 @@ use holdfast_engine::Tuning;
 use holdfast_engine::replies::absorb;
 use holdfast_model::facts::{Health, InstanceFact};
 use holdfast_model::market::MarketPrice;
-use holdfast_model::record::{DataHead, DataVolume, Goal};
+use holdfast_model::record::{DataHead, DataVolume, Due, Generations};
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::Deallocation;
 use holdfast_model::{
@@ -63,7 +63,7 @@ fn a_shutdown_script_is_given_all_the_time_before_an_interruption_but_what_the_s
         sees(&mut node, warned);
         let drain = node.row(Row::Drain).and_then(|row| row.calls.get("drain"));
         let Some(Command::Drain { timeout_ms, .. }) = drain.map(|call| &call.command) else {
-            panic!("{:?}", node.record.replacement)
+            panic!("{:?}", node.record.work)
         };
         assert_eq!(node.now.plus(*timeout_ms), Time(notice.0 - reserve));
     }
@@ -79,17 +79,17 @@ fn a_way_back_to_spot_is_looked_for_from_a_pause_after_the_launch_on() {
         let mut document = (*node.record.document).clone();
         document["strategy"]["revertToSpot"] = json!({ "performAt": "always" });
         node.record.document = document.into();
-        let holder = node.record.holder.as_mut().expect("it runs");
+        let holder = node.record.instance.as_mut().expect("it runs");
         holder.market = dear;
         let launched = holder.launched_at;
         let lifecycle = Lifecycle::OnDemand;
         sees(&mut node, InstanceFact { lifecycle, health: Health::Ok, ..seen });
         node.now = Time(launched.0 + pause - 2);
         let planned = node.plan();
-        assert!(node.record.replacement.is_none(), "{:?}", node.record.replacement);
+        assert!(node.record.work.is_none(), "{:?}", node.record.work);
         assert!(planned.wake.is_some_and(|wake| wake <= launched.plus(pause)));
         node.plan();
-        assert_eq!(node.record.replacement.as_ref().map(|r| r.kind), Some(Kind::Revert));
+        assert_eq!(node.record.work.as_ref().map(|r| r.kind), Some(Kind::Revert));
     }
 }
 
@@ -101,20 +101,19 @@ fn what_a_deletion_does_not_select_is_kept_for_four_days_in_every_cloud() {
             &["/dev/xvdb"],
         );
         node.tuning = tuning;
-        node.record.goal = Goal::Deleted;
-        node.record.deallocation = Some(Deallocation::default());
-        node.record.generation = 1;
+        node.record.lifecycle.delete(Deallocation::default());
+        node.record.generations = Generations::at(1);
         let volume = VolumeId::from("vol-1");
-        node.record.data.push(DataVolume {
+        node.record.identity.data.push(DataVolume {
             device: "/dev/xvdb".to_owned(),
             head: DataHead::Volume { id: volume.clone(), zone: Zone::from("z") },
             fs_uuid: None,
-            joined: None,
+            user_attached: None,
             restore: None,
         });
         node.plan();
-        let kept = node.record.superseded.clone();
-        assert_eq!(kept.len(), 1, "{:?}", node.record.replacement);
-        assert_eq!((kept[0].id.as_str(), kept[0].grace_ms), (volume.as_str(), 96 * HOUR));
+        let kept = node.record.kept.pending_deletion.clone();
+        assert_eq!(kept.len(), 1, "{:?}", node.record.work);
+        assert_eq!((kept[0].id.as_str(), kept[0].due), (volume.as_str(), Due::after(96 * HOUR)));
     }
 }

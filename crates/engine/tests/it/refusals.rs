@@ -50,7 +50,7 @@ fn a_refused_launch_is_tried_again_after_a_pause_until_a_person_is_asked_who_may
     let word = UserCommand::Decide { id: NodeId::from("smi-1"), choice: Choice::Retry };
     apply(&mut node.record, &word, node.now).unwrap();
     node.plan();
-    assert!(leaves(&node), "{:?}", node.record.stuck);
+    assert!(leaves(&node), "{:?}", node.record.blocked.decision());
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_refusal_for_want_of_room_or_quota_leads_to_another_market_by_a_launch_of_it
         assert_ne!(asked[0].0, asked[1].0, "{class:?}");
         node.plan();
         assert!(!leaves(&node), "{class:?}: both have refused");
-        let cooled: Vec<&String> = node.record.cooled.keys().collect();
+        let cooled: Vec<&String> = node.record.memory.market_backoff.keys().collect();
         assert_eq!(cooled.len(), 2, "{class:?}: {cooled:?}");
     }
 }

@@ -19,15 +19,15 @@ fn serving() -> Played {
     let kept = json!({ "persistBlockDevices": true, "blockDevicesMode": "onLaunch" });
     let (mut node, seen) = running(&kept);
     node.tuning = Tuning::ec2();
-    node.record.ready_generation = Some(node.record.generation);
+    node.record.generations.note_ready();
     let mut seen = InstanceFact { health: Health::Ok, ..seen };
     for (device, id) in DEVICES {
         let (device, volume) = (device.to_owned(), VolumeId::from(id));
-        node.record.data.push(DataVolume {
+        node.record.identity.data.push(DataVolume {
             device: device.clone(),
             head: DataHead::Volume { id: volume.clone(), zone: Zone::from("z") },
             fs_uuid: None,
-            joined: None,
+            user_attached: None,
             restore: None,
         });
         seen.attachments.push(Attachment { volume, device, delete_on_termination: false });

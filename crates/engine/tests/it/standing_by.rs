@@ -44,13 +44,13 @@ fn without_a_market_a_recycling_gives_nothing_up_and_a_notice_waits_for_none() {
     for kind in [Kind::Recycle, Kind::Notice] {
         let (mut node, mut seen) = light();
         let until = node.now.plus(60 * MINUTE);
-        node.record.cooled.insert(market().to_string(), until);
+        node.record.memory.market_backoff.insert(market().to_string(), until);
         match kind {
-            Kind::Recycle => node.record.recycle_wanted = true,
+            Kind::Recycle => node.record.lifecycle.set_recycle(true),
             _ => seen.interruption_at = Some(node.now.plus(2 * MINUTE)),
         }
         sees(&mut node, seen);
-        assert_eq!(node.record.replacement.as_ref().map(|r| r.kind), Some(kind));
+        assert_eq!(node.record.work.as_ref().map(|r| r.kind), Some(kind));
         assert_eq!(node.is_done(Row::Standby), kind == Kind::Notice, "{kind:?}");
         assert_eq!(node.row(Row::Drain).is_some(), kind == Kind::Notice, "{kind:?}");
         assert_eq!(asked(&node), None, "{kind:?}");
@@ -83,7 +83,7 @@ fn an_instance_without_room_for_one_interface_more_is_launched_after_the_old_one
         document["compute"]["launchSpecification"]["networkInterfaces"] =
             json!([{"deviceIndex": 0}, {"deviceIndex": 1}, {"deviceIndex": 2}, {"deviceIndex": 3}]);
         node.record.document = document.into();
-        node.record.recycle_wanted = true;
+        node.record.lifecycle.set_recycle(true);
         sees(&mut node, seen);
         assert_eq!(asked(&node).is_some(), volumes == 22, "{volumes}");
         assert_eq!(node.row(Row::Drain).is_some(), volumes == 23, "{volumes}");
@@ -93,14 +93,15 @@ fn an_instance_without_room_for_one_interface_more_is_launched_after_the_old_one
 #[test]
 fn an_instance_that_stands_by_for_nobody_is_given_up_as_soon_as_a_pause_is_wanted() {
     let (mut node, seen) = light();
-    node.record.recycle_wanted = true;
+    node.record.lifecycle.set_recycle(true);
     sees(&mut node, seen.clone());
     stands_by(&mut node, InstanceState::Running);
     let word = UserCommand::Pause(NodeId::from("smi-1"));
     apply(&mut node.record, &word, node.now).unwrap();
     sees(&mut node, seen);
-    assert_eq!(node.record.replacement.as_ref().map(|r| r.kind), Some(Kind::Pause));
-    let given_up: Vec<&str> = node.record.superseded.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(node.record.work.as_ref().map(|r| r.kind), Some(Kind::Pause));
+    let given_up: Vec<&str> =
+        node.record.kept.pending_deletion.iter().map(|s| s.id.as_str()).collect();
     assert_eq!(given_up, ["i-2"]);
     assert!(node.row(Row::Standby).is_none());
 }
@@ -111,7 +112,7 @@ fn while_a_lost_instance_ends_a_market_that_refused_lately_is_asked_as_soon_as_i
     let both = json!({ "types": ["m5.large", "c5.large"] });
     change(&mut node, "/compute/launchSpecification/instanceTypes", both);
     let again = node.now.plus(20 * SECOND);
-    node.record.cooled.insert(other_market().to_string(), again);
+    node.record.memory.market_backoff.insert(other_market().to_string(), again);
     let ending = InstanceFact { state: InstanceState::ShuttingDown, ..seen };
     sees(&mut node, ending.clone());
     assert_eq!(asked(&node).as_deref(), Some("m5.large"));
@@ -130,5 +131,5 @@ fn while_a_lost_instance_ends_a_market_that_refused_lately_is_asked_as_soon_as_i
         })
         .collect();
     assert_eq!(generations, ["2"]);
-    assert_eq!(node.record.holder.as_ref().map(|h| h.id.clone()), Some(InstanceId::from("i-1")));
+    assert_eq!(node.record.instance.as_ref().map(|h| h.id.clone()), Some(InstanceId::from("i-1")));
 }

@@ -5,7 +5,7 @@ use holdfast_engine::Tuning;
 use holdfast_model::facts::{
     Attachment, Fact, Health, InstanceFact, InstanceState, VolumeFact, VolumeState,
 };
-use holdfast_model::record::{DataHead, DataVolume, Joined};
+use holdfast_model::record::{DataHead, DataVolume, UserAttached};
 use holdfast_model::tags::Tags;
 use holdfast_model::time::SECOND;
 use holdfast_model::{Command, ErrorClass, InstanceId, Row, Shared, Time, VolumeId, Zone};
@@ -65,9 +65,9 @@ fn an_instance_is_not_stopped_while_a_volume_is_just_being_attached_to_it() {
         let attachments = vec![attachment(0), attachment(1)];
         let seen = InstanceFact { attachments, ..seen };
         show(&mut node, other, InUse, Some("i-1"), true);
-        node.record.recycle_wanted = true;
+        node.record.lifecycle.set_recycle(true);
         sees(&mut node, seen.clone());
-        assert!(node.row(Row::Stop).is_some(), "{:?}", node.record.replacement);
+        assert!(node.row(Row::Stop).is_some(), "{:?}", node.record.work);
         assert_eq!(asked(&node), [], "vol-{number} has not been looked at");
         for (to, settled) in [(None, true), (Some("i-2"), true), (Some("i-1"), false)] {
             show(&mut node, number, InUse, to, settled);
@@ -89,11 +89,15 @@ fn an_instance_is_not_stopped_while_a_volume_is_just_being_attached_to_it() {
 fn the_fence_waits_for_a_volume_that_joined_the_node() {
     let (mut node, seen) = running(false);
     for number in [0, 1] {
-        node.record.data.push(DataVolume {
+        node.record.identity.data.push(DataVolume {
             device: device(number),
             head: DataHead::Volume { id: VolumeId(format!("vol-{number}")), zone: "z".into() },
             fs_uuid: None,
-            joined: Some(Joined { size_gib: 4, mount: format!("/mnt/{number}"), since: Time(1) }),
+            user_attached: Some(UserAttached {
+                size_gib: 4,
+                mount: format!("/mnt/{number}"),
+                since: Time(1),
+            }),
             restore: None,
         });
         show(&mut node, number, VolumeState::InUse, Some("i-1"), true);
@@ -101,7 +105,7 @@ fn the_fence_waits_for_a_volume_that_joined_the_node() {
     sees(&mut node, InstanceFact { state: InstanceState::Terminated, ..seen });
     let fenced = |node: &mut Played| {
         node.plan();
-        assert!(node.row(Row::Fence).is_some(), "{:?}", node.record.replacement);
+        assert!(node.row(Row::Fence).is_some(), "{:?}", node.record.work);
         node.is_done(Row::Fence)
     };
     assert!(!fenced(&mut node), "both are in use");
@@ -110,7 +114,7 @@ fn the_fence_waits_for_a_volume_that_joined_the_node() {
     show(&mut node, 0, VolumeState::Available, Some("i-1"), true);
     assert!(!fenced(&mut node), "the first one is shown as attached");
     show(&mut node, 0, VolumeState::Available, None, true);
-    assert!(fenced(&mut node), "{:?}", node.record.replacement);
+    assert!(fenced(&mut node), "{:?}", node.record.work);
 }
 
 #[test]
@@ -119,7 +123,7 @@ fn an_instance_that_is_said_to_end_is_asked_for_nothing_until_that_must_have_sho
     node.tuning = Tuning::ec2();
     let seen = InstanceFact { attachments: vec![attachment(0)], ..seen };
     show(&mut node, 0, VolumeState::InUse, Some("i-1"), true);
-    node.record.recycle_wanted = true;
+    node.record.lifecycle.set_recycle(true);
     sees(&mut node, seen);
     assert_eq!(asked(&node).len(), 1);
     node.refuse(Row::Stop, ErrorClass::Refused, "IncorrectInstanceState");
@@ -141,7 +145,7 @@ fn a_drain_is_over_when_the_script_has_ended() {
     spec["compute"]["launchSpecification"]["shutdownScript"] = json!("IyEvYmluL3NoCg==");
     let (mut node, seen) = running(true);
     node.record.document = spec.into();
-    node.record.recycle_wanted = true;
+    node.record.lifecycle.set_recycle(true);
     sees(&mut node, seen.clone());
     assert!(!node.is_done(Row::Drain));
     node.ends(Row::Drain, |c| matches!(c, Command::Drain { .. }), |_| Ok(Vec::new()));

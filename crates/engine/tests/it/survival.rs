@@ -2,26 +2,26 @@
 
 use crate::launches::market;
 use holdfast_engine::observed::survival::{FIRST_GUESS, HALF_LIFE, Survival};
-use holdfast_model::record::{Holder, Life};
+use holdfast_model::record::{ServingInstance, SpotLifetime};
 use holdfast_model::time::{HOUR, MINUTE};
 use holdfast_model::{InstanceId, NodeId, Record, Time};
 
 /// A node whose instance was launched then, if it has one.
-fn node(launched_at: Option<Time>, lives: Vec<Life>) -> Record {
+fn node(launched_at: Option<Time>, lives: Vec<SpotLifetime>) -> Record {
     let mut record = Record::new(NodeId::from("smi-1"), serde_json::json!({}), Time(0));
-    record.holder = launched_at.map(|launched_at| Holder {
+    record.instance = launched_at.map(|launched_at| ServingInstance {
         id: InstanceId(format!("i-{}", launched_at.0)),
         market: market(),
         why: String::new(),
         launched_at,
         impaired_since: None,
     });
-    record.lives = lives.into();
+    record.memory.spot_lifetimes = lives.into();
     record
 }
 
-fn life(from: Time, to: Time, lost: bool) -> Life {
-    Life { market: market(), ended_at: to, lived_ms: to.since(from), lost }
+fn life(from: Time, to: Time, lost: bool) -> SpotLifetime {
+    SpotLifetime { market: market(), ended_at: to, lived_ms: to.since(from), lost }
 }
 
 /// What is known to have been served, in minutes, and the losses.

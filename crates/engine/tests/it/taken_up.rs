@@ -8,7 +8,7 @@ use holdfast_model::facts::{
     Association, Fact, ImageFact, ImageState, InterfaceFact, InterfaceState, VolumeFact,
     VolumeState,
 };
-use holdfast_model::record::{DataHead, HeldInterface, RootHead};
+use holdfast_model::record::{DataHead, Generations, HeldInterface, RootHead};
 use holdfast_model::{
     AllocationId, ImageId, InterfaceId, NodeId, Record, Shared, SnapshotId, SubnetId, Time, Zone,
     tags,
@@ -72,7 +72,7 @@ fn adopted(
     facts: Vec<Fact>,
 ) -> Result<Adopted, Vec<Question>> {
     let mut node = Played::of(spec);
-    node.record.generation = 1;
+    node.record.generations = Generations::at(1);
     had(&mut node.record);
     node.world.absorb_page(facts, Time(1));
     node.scene(|scene| adopt(&node.record, &Heads::new(), scene))
@@ -89,8 +89,8 @@ fn with_interfaces() -> Value {
 fn a_further_interface_that_was_never_made_is_no_question() {
     let record = adopted(with_interfaces(), |_| {}, vec![interface("eni-1", "interface", None)]);
     let record = record.unwrap().record;
-    assert_eq!(record.interface.map(|held| held.id.0).as_deref(), Some("eni-1"));
-    assert_eq!(record.secondary, []);
+    assert_eq!(record.identity.interface.map(|held| held.id.0).as_deref(), Some("eni-1"));
+    assert_eq!(record.identity.secondary, []);
 }
 
 #[test]
@@ -104,11 +104,11 @@ fn of_several_interfaces_for_one_index_the_one_that_the_record_names_is_the_node
     };
     for known in ["eni-2", "eni-3"] {
         let had = |record: &mut Record| {
-            record.interface = Some(held("eni-1", 0));
-            record.secondary = vec![held(known, 1)];
+            record.identity.interface = Some(held("eni-1", 0));
+            record.identity.secondary = vec![held(known, 1)];
         };
         let record = adopted(with_interfaces(), had, facts()).unwrap().record;
-        assert_eq!(record.secondary, [held(known, 1)]);
+        assert_eq!(record.identity.secondary, [held(known, 1)]);
     }
     let asked = adopted(with_interfaces(), |_| {}, facts()).unwrap_err();
     assert_eq!(asked[0].why, "choose with --head interface:1=ID");
@@ -121,7 +121,7 @@ fn the_elastic_ip_is_the_nodes_only_where_it_leads_to_something_of_the_nodes() {
         spec["compute"]["elasticIp"] = json!("eipalloc-1");
         let facts = vec![interface("eni-1", "interface", Some(leads_from))];
         let record = adopted(spec, |_| {}, facts).unwrap().record;
-        let known = record.elastic_ip.map(|id| id.0);
+        let known = record.identity.elastic_ip.map(|id| id.0);
         assert_eq!(known.as_deref(), is_its_own.then_some("eipalloc-1"));
     }
 }
@@ -140,8 +140,12 @@ fn a_volume_that_is_not_kept_from_instance_to_instance_is_not_taken_up() {
     let spec = document(&json!({ "persistRootDevice": true }), &[DEVICE]);
     let facts = vec![image, shown(VolumeState::Available, false)];
     let record = adopted(spec, |_| {}, facts).unwrap().record;
-    assert!(matches!(record.root, RootHead::Captured { .. }), "{:?}", record.root);
-    assert_eq!(record.data[0].head, DataHead::Fresh);
+    assert!(
+        matches!(record.identity.root, RootHead::Captured { .. }),
+        "{:?}",
+        record.identity.root
+    );
+    assert_eq!(record.identity.data[0].head, DataHead::Fresh);
 }
 
 #[test]
@@ -156,7 +160,7 @@ fn a_volume_is_taken_up_only_if_it_is_free_and_shown_as_attached_to_nothing() {
         match result {
             Ok(adopted) => {
                 assert!(free, "{state:?}, {attached}");
-                let head = &adopted.record.data[0].head;
+                let head = &adopted.record.identity.data[0].head;
                 assert!(matches!(head, DataHead::Volume { id, .. } if id.0 == "vol-1"));
             }
             Err(asked) => {

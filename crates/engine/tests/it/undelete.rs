@@ -5,12 +5,12 @@ use crate::launches::replacement;
 use holdfast_engine::context::refusal::NotDone;
 use holdfast_engine::words::apply;
 use holdfast_model::record::{
-    DataHead, DataVolume, Final, GivenUp, Goal, HeldInterface, NeedsDecision, RootHead,
-    SnapshotSet, Superseded,
+    DataHead, DataVolume, Deletion, Due, FinalSnapshot, Generations, Goal, HeldInterface,
+    NeedsDecision, NodeLifecycle, PendingDeletion, Question, RootHead, SnapshotSet, Tombstone,
 };
 use holdfast_model::replacement::{Call, Replacement, RowState};
 use holdfast_model::time::HOUR;
-use holdfast_model::user::{Deallocation, UserCommand};
+use holdfast_model::user::UserCommand;
 use holdfast_model::{
     CallState, CloudError, Command, ErrorClass, ImageId, InterfaceId, Kind, NodeId, Record, Row,
     SnapshotId, SubnetId, Time, Token, VolumeId, Zone,
@@ -21,9 +21,9 @@ use std::collections::BTreeMap;
 const LAST: u64 = 4;
 
 /// A final snapshot, named after what it is of.
-fn last(generation: u64, of: &str) -> Final {
+fn last(generation: u64, of: &str) -> FinalSnapshot {
     let name = format!("{generation}-{}", of.trim_start_matches("/dev/"));
-    Final {
+    FinalSnapshot {
         generation,
         of: of.to_owned(),
         snapshot: SnapshotId(format!("snap-{name}")),
@@ -36,7 +36,7 @@ fn last(generation: u64, of: &str) -> Final {
     }
 }
 
-fn finals(generations: impl Iterator<Item = u64> + Clone) -> Vec<Final> {
+fn finals(generations: impl Iterator<Item = u64> + Clone) -> Vec<FinalSnapshot> {
     ["root", "/dev/xvdb", "/dev/xvdc"]
         .into_iter()
         .flat_map(|of| generations.clone().map(move |generation| last(generation, of)))
@@ -51,7 +51,7 @@ fn data(device: &str) -> DataVolume {
             zone: Zone::from("z"),
         },
         fs_uuid: Some("uuid".to_owned()),
-        joined: None,
+        user_attached: None,
         restore: None,
     }
 }
@@ -88,36 +88,43 @@ fn captured(generation: u64) -> RootHead {
 }
 
 /// A node that has been given up: what it was, and what of it is kept.
-fn deleted(root: RootHead, finals: Vec<Final>, gone: &[&str]) -> Record {
+fn deleted(root: RootHead, finals: Vec<FinalSnapshot>, gone: &[&str]) -> Record {
     let mut record = Record::new(NodeId::from("smi-1"), serde_json::json!({}), Time(0));
-    record.goal = Goal::Deleted;
-    record.generation = LAST;
-    record.deallocated = true;
-    record.deallocation = Some(Deallocation::default());
-    let was = GivenUp {
+    record.generations = Generations::at(LAST);
+    let was = Tombstone {
         root,
         data: vec![data("/dev/xvdb"), data("/dev/xvdc")],
         interface: Some(interface(0)),
         secondary: vec![interface(1)],
-        finals,
+        final_snapshots: finals,
         sets: Vec::new(),
     };
     let mut ids: Vec<String> = ["vol-root", "vol-xvdb", "vol-xvdc", "eni-0", "eni-1", "vol-stray"]
         .map(str::to_owned)
         .into();
-    for last in &was.finals {
+    for last in &was.final_snapshots {
         ids.push(last.snapshot.0.clone());
         ids.extend(last.image.iter().map(|image| image.0.clone()));
     }
     ids.retain(|id| !gone.contains(&id.as_str()));
     keep(&mut record, ids);
-    record.given_up = Some(Box::new(was));
+    let tombstone = Some(Box::new(was));
+    record.lifecycle = NodeLifecycle::Deleted(Deletion { tombstone, ..Deletion::default() });
     record
 }
 
+fn was(record: &mut Record) -> &mut Tombstone {
+    let NodeLifecycle::Deleted(deletion) = &mut record.lifecycle else { unreachable!() };
+    deletion.tombstone.as_deref_mut().unwrap()
+}
+
 fn keep(record: &mut Record, ids: impl IntoIterator<Item = String>) {
-    let kept = |id| Superseded { id, reason: "the node was given up".to_owned(), grace_ms: HOUR };
-    record.superseded.extend(ids.into_iter().map(kept));
+    let kept = |id| PendingDeletion {
+        id,
+        reason: "the node was given up".to_owned(),
+        due: Due::after(HOUR),
+    };
+    record.kept.pending_deletion.extend(ids.into_iter().map(kept));
 }
 
 /// Takes it back; what is lost.
@@ -139,38 +146,37 @@ fn undelete(record: &mut Record) -> Option<String> {
 
 /// The snapshot that the root is made from, if it is made from one.
 fn root_from(record: &Record) -> Option<String> {
-    let point = record.rollback.as_ref()?.root.as_ref()?;
+    let point = record.identity.rollback.as_ref()?.root.as_ref()?;
     Some(point.snapshot.0.clone())
 }
 
 /// The snapshot that a device begins with, if it begins with one.
 fn begins_with(record: &Record, device: &str) -> Option<String> {
-    let data = record.data.iter().find(|d| d.device == device).expect("the device");
+    let data = record.identity.data.iter().find(|d| d.device == device).expect("the device");
     data.restore.as_ref().map(|s| s.0.clone())
 }
 
 fn kept(record: &Record) -> Vec<&str> {
-    record.superseded.iter().map(|s| s.id.as_str()).collect()
+    record.kept.pending_deletion.iter().map(|s| s.id.as_str()).collect()
 }
 
 #[test]
 fn what_is_there_is_the_nodes_again_and_only_the_rest_waits_for_its_grace() {
     let mut record = deleted(live(), finals(2..4), &[]);
-    record.stuck = Some(NeedsDecision {
+    record.blocked.ask(NeedsDecision {
         row: Row::Stop,
         since: Time(0),
         why: String::new(),
-        choices: Vec::new(),
-        restore: BTreeMap::new(),
+        question: Question::Answered,
     });
     assert_eq!(undelete(&mut record), None);
-    assert_eq!((record.goal, record.deallocated), (Goal::Paused, false));
-    assert_eq!((&record.deallocation, &record.given_up, &record.stuck), (&None, &None, &None));
-    assert_eq!(record.root, live());
-    assert_eq!(record.data, [data("/dev/xvdb"), data("/dev/xvdc")]);
-    assert_eq!(record.interface, Some(interface(0)));
-    assert_eq!(record.secondary, [interface(1)]);
-    assert_eq!(record.finals, finals(2..4));
+    assert_eq!((record.lifecycle.goal(), record.lifecycle.is_deleted()), (Goal::Paused, false));
+    assert_eq!((record.lifecycle.deletion(), record.blocked.decision()), (None, None));
+    assert_eq!(record.identity.root, live());
+    assert_eq!(record.identity.data, [data("/dev/xvdb"), data("/dev/xvdc")]);
+    assert_eq!(record.identity.interface, Some(interface(0)));
+    assert_eq!(record.identity.secondary, [interface(1)]);
+    assert_eq!(record.kept.final_snapshots, finals(2..4));
     assert_eq!(kept(&record), ["vol-stray"]);
 }
 
@@ -185,7 +191,7 @@ fn a_volume_that_is_gone_begins_with_its_newest_final_snapshot() {
         let mut record = deleted(captured(LAST), finals, &[volume.as_str()]);
         assert_eq!(undelete(&mut record), None, "a snapshot of the last generation has it all");
         assert_eq!(begins_with(&record, of), Some(format!("snap-{LAST}-{name}")));
-        let data = record.data.iter().find(|d| d.device == of).unwrap();
+        let data = record.identity.data.iter().find(|d| d.device == of).unwrap();
         assert_eq!((&data.head, &data.fs_uuid), (&DataHead::Fresh, &None));
         let other = if of == "/dev/xvdb" { "/dev/xvdc" } else { "/dev/xvdb" };
         assert_eq!(begins_with(&record, other), None, "it is there as it was");
@@ -222,7 +228,7 @@ fn a_root_that_is_gone_is_made_from_its_newest_final_snapshot() {
         let lost = undelete(&mut record).expect("a loss");
         assert!(lost.contains("the root, of which generation 3 is kept"), "{lost}");
         assert_eq!(root_from(&record).as_deref(), Some("snap-3-root"));
-        assert_eq!(record.root, RootHead::Fresh);
+        assert_eq!(record.identity.root, RootHead::Fresh);
     }
 }
 
@@ -234,7 +240,7 @@ fn a_root_whose_image_is_gone_is_made_from_the_snapshot_that_it_was_in() {
         let mut record = deleted(captured(generation), finals(1..=LAST), &[image.as_str()]);
         assert_eq!(undelete(&mut record), None);
         assert_eq!(root_from(&record), Some(format!("snap-{generation}-root")));
-        let point = record.rollback.as_ref().and_then(|r| r.root.clone()).unwrap();
+        let point = record.identity.rollback.as_ref().and_then(|r| r.root.clone()).unwrap();
         assert_eq!(point.image, None, "it is registered again");
     }
 }
@@ -244,10 +250,10 @@ fn interfaces_that_are_gone_are_named_and_no_part_of_the_node() {
     let mut record = deleted(live(), finals(2..4), &["eni-1"]);
     let lost = undelete(&mut record).expect("a loss");
     assert!(lost.contains("eni-1 with its address 10.0.0.1") && !lost.contains("eni-0"), "{lost}");
-    assert_eq!((record.interface.is_some(), record.secondary.len()), (true, 0));
+    assert_eq!((record.identity.interface.is_some(), record.identity.secondary.len()), (true, 0));
     let mut record = deleted(live(), finals(2..4), &["eni-0"]);
     assert!(undelete(&mut record).expect("a loss").contains("eni-0"));
-    assert_eq!((record.interface.is_some(), record.secondary.len()), (false, 1));
+    assert_eq!((record.identity.interface.is_some(), record.identity.secondary.len()), (false, 1));
 }
 
 fn deletion(id: &str, refused: bool) -> RowState {
@@ -274,9 +280,9 @@ fn deletion(id: &str, refused: bool) -> RowState {
 fn what_is_being_deleted_at_that_moment_is_gone_unless_that_was_refused() {
     for refused in [false, true] {
         let mut record = deleted(captured(LAST), finals(1..=LAST), &["vol-xvdb"]);
-        record.replacement = Some(Replacement {
+        record.work = Some(Replacement {
             number: 9,
-            from_generation: LAST,
+            from_generation: Some(LAST),
             rows: BTreeMap::from([(Row::Retire, deletion("snap-4-xvdb", refused))]),
             ..replacement(Kind::Delete, Time(0))
         });
@@ -309,7 +315,7 @@ fn of_what_was_saved_while_it_ran_only_whole_sets_are_there_to_return_to() {
     let ids = sets.iter().flat_map(|set| set.snapshots.values()).map(|s| s.0.clone());
     let ids: Vec<String> = ids.filter(|id| id != "snap-4-6-xvdb").collect();
     keep(&mut record, ids);
-    record.given_up.as_mut().unwrap().sets = sets;
+    was(&mut record).sets = sets;
     assert_eq!(undelete(&mut record), None);
     assert_eq!(record.upkeep.sets, [set(LAST, 7)]);
     assert_eq!(kept(&record), ["vol-stray", "snap-4-6-xvdc", "snap-4-6-root"][..]);
@@ -321,7 +327,7 @@ fn a_final_snapshot_is_newer_than_what_was_saved_while_its_generation_ran() {
     let sets = vec![set(LAST, 6)];
     let ids: Vec<String> = sets[0].snapshots.values().map(|s| s.0.clone()).collect();
     keep(&mut record, ids);
-    record.given_up.as_mut().unwrap().sets = sets;
+    was(&mut record).sets = sets;
     assert_eq!(undelete(&mut record), None);
     assert_eq!(root_from(&record).as_deref(), Some("snap-4-root"));
     assert_eq!(begins_with(&record, "/dev/xvdb").as_deref(), Some("snap-4-xvdb"));
@@ -335,7 +341,7 @@ fn what_was_saved_while_the_last_generation_ran_is_newer_than_what_an_earlier_on
     let ids: Vec<String> =
         sets.iter().flat_map(|set| set.snapshots.values()).map(|s| s.0.clone()).collect();
     keep(&mut record, ids);
-    record.given_up.as_mut().unwrap().sets = sets;
+    was(&mut record).sets = sets;
     let lost = undelete(&mut record).expect("what was written since is lost");
     for told in [
         "vol-xvdb (/dev/xvdb), of which a snapshot of generation 4 is kept",

@@ -2,7 +2,7 @@
 
 use crate::launches::{Played, is_launch};
 use holdfast_engine::words::apply;
-use holdfast_model::record::NeedsDecision;
+use holdfast_model::record::{NeedsDecision, Question};
 use holdfast_model::replacement::Call;
 use holdfast_model::user::{Choice, UserCommand};
 use holdfast_model::{
@@ -28,7 +28,7 @@ fn a_retry_asks_again_for_what_was_done_in_vain_and_for_nothing_that_made_someth
         ("refused", &detach, refused),
         ("in vain", &detach, done(None)),
     ];
-    let replacement = node.record.replacement.as_mut().expect("it is under way");
+    let replacement = node.record.work.as_mut().expect("it is under way");
     let row = replacement.rows.get_mut(&Row::Launch).expect("it has begun");
     row.calls.clear();
     for (name, command, state) in calls {
@@ -36,12 +36,14 @@ fn a_retry_asks_again_for_what_was_done_in_vain_and_for_nothing_that_made_someth
         let call = Call { command, token, attempt: 1, at: Time(1), state, answered_at: None };
         row.calls.insert(name.to_owned(), call.into());
     }
-    node.record.stuck = Some(NeedsDecision {
+    node.record.blocked.ask(NeedsDecision {
         row: Row::Launch,
         since: Time(1),
         why: "it does not come up".to_owned(),
-        choices: vec![Choice::Wait, Choice::Retry],
-        restore: BTreeMap::new(),
+        question: Question::Asked {
+            choices: vec![Choice::Wait, Choice::Retry],
+            restore: BTreeMap::new(),
+        },
     });
     let word = UserCommand::Decide { id: NodeId::from("smi-1"), choice: Choice::Retry };
     apply(&mut node.record, &word, Time(9)).expect("it is heard");

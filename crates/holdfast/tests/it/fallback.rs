@@ -55,7 +55,7 @@ fn document(user_data: &str) -> serde_json::Value {
 async fn active_after(handle: &Handle, id: &NodeId, generation: u64) -> Arc<Record> {
     for _ in 0..MAX_LOOKS {
         if let Some(node) = handle.node(id)
-            && node.record.generation > generation
+            && node.record.generations.number() > generation
             && node.record.status() == "ACTIVE"
         {
             return node.record;
@@ -67,7 +67,7 @@ async fn active_after(handle: &Handle, id: &NodeId, generation: u64) -> Arc<Reco
 
 /// Boots counted by the node itself, on its data volume.
 fn boots(cloud: &LocalCloud, record: &Record) -> usize {
-    let dir = cloud.instance_dir(&record.holder.as_ref().unwrap().id);
+    let dir = cloud.instance_dir(&record.instance.as_ref().unwrap().id);
     for _ in 0..MAX_LOOKS {
         let status = holdfast_agent::ShimHandle::open(&dir)
             .and_then(|shim| shim.client())
@@ -102,7 +102,7 @@ async fn without_spot_capacity_a_real_node_goes_on_demand_with_its_data_and_its_
         "#!/bin/sh\necho boot >> /data/boots && sync && echo boots: $(wc -l < /data/boots)";
     handle.say(UserCommand::Create { id: id.clone(), document: document(script) }).await.unwrap();
     let first = active_after(&handle, &id, 0).await;
-    assert_eq!(first.holder.as_ref().unwrap().market.lifecycle, Lifecycle::Spot);
+    assert_eq!(first.instance.as_ref().unwrap().market.lifecycle, Lifecycle::Spot);
     assert_eq!(boots(&cloud, &first), 1);
 
     for price in handle.look(|view| view.catalogue.prices.clone()) {
@@ -110,13 +110,13 @@ async fn without_spot_capacity_a_real_node_goes_on_demand_with_its_data_and_its_
             cloud.change_markets(&[(price.market, MarketChange::capacity(Some(0)))]).unwrap();
         }
     }
-    let lost = first.holder.as_ref().unwrap().id.clone();
+    let lost = first.instance.as_ref().unwrap().id.clone();
     let taking = cloud.clone();
     tokio::task::spawn_blocking(move || taking.interrupt(&lost, None)).await.unwrap().unwrap();
 
-    let second = active_after(&handle, &id, first.generation).await;
-    assert_eq!(second.holder.as_ref().unwrap().market.lifecycle, Lifecycle::OnDemand);
-    assert_eq!(second.interface, first.interface, "the same address");
-    assert_eq!(second.data, first.data, "the same volume");
+    let second = active_after(&handle, &id, first.generations.number()).await;
+    assert_eq!(second.instance.as_ref().unwrap().market.lifecycle, Lifecycle::OnDemand);
+    assert_eq!(second.identity.interface, first.identity.interface, "the same address");
+    assert_eq!(second.identity.data, first.identity.data, "the same volume");
     assert_eq!(boots(&cloud, &second), 2, "with what was on it");
 }

@@ -5,7 +5,7 @@ use holdfast_api::{Auth, router, serve};
 use holdfast_controller::{Ask, Handle, NodeView, Refusal, View};
 use holdfast_engine::context::refusal::NotDone;
 use holdfast_engine::words;
-use holdfast_model::record::{Goal, Holder, Record};
+use holdfast_model::record::{Goal, NodeLifecycle, Record, ServingInstance};
 use holdfast_model::user::UserCommand;
 use holdfast_model::{Lifecycle, Market, Spec, Time, document};
 use holdfast_store::memory::MemoryStore;
@@ -162,11 +162,13 @@ fn take(word: UserCommand, view: &RwLock<View>, moves: bool) -> Result<Arc<Recor
             record
         }
     };
-    record.revision += 1;
+    record.revision = record.revision.map(|r| r + 1);
     if moves {
-        record.recycle_wanted = false;
-        record.deallocated = record.goal == Goal::Deleted;
-        record.holder = (record.goal == Goal::Running).then(|| Holder {
+        record.lifecycle.set_recycle(false);
+        if let NodeLifecycle::Deleting(deletion) = &record.lifecycle {
+            record.lifecycle = NodeLifecycle::Deleted(deletion.clone());
+        }
+        record.instance = (record.lifecycle.goal() == Goal::Running).then(|| ServingInstance {
             why: String::new(),
             id: "i-1".into(),
             market: Market {

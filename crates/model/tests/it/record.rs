@@ -8,8 +8,8 @@ const GOLDEN: &str = include_str!("golden/record-1.json");
 #[test]
 fn a_record_of_every_released_version_is_taken_up() {
     let record = read(GOLDEN).expect("the golden record");
-    assert_eq!(record.generation, 3);
-    let replacement = record.replacement.expect("it was in the middle of one");
+    assert_eq!(record.generations.number(), 3);
+    let replacement = record.work.expect("it was in the middle of one");
     assert!(replacement.is_done(holdfast_model::Row::Fence));
     assert!(!replacement.is_done(holdfast_model::Row::Launch));
 }
@@ -36,7 +36,7 @@ fn a_newer_record_is_refused_with_the_remedy_and_a_damaged_one_with_its_damage()
 
 #[test]
 fn a_node_whose_last_launch_was_lost_before_it_was_ready_is_not_active() {
-    use holdfast_model::record::Holder;
+    use holdfast_model::record::ServingInstance;
     use holdfast_model::replacement::Finished;
     use holdfast_model::{Kind, Lifecycle, Market};
     let mut record = Record::new(NodeId::from("smi-0000abcd"), json!({"name": "n"}), Time(7));
@@ -46,7 +46,7 @@ fn a_node_whose_last_launch_was_lost_before_it_was_ready_is_not_active() {
         subnet: "subnet-local-1a".into(),
         lifecycle: Lifecycle::Spot,
     };
-    record.holder = Some(Holder {
+    record.instance = Some(ServingInstance {
         id: "i-1".into(),
         market,
         why: "it was cheap".into(),
@@ -54,14 +54,14 @@ fn a_node_whose_last_launch_was_lost_before_it_was_ready_is_not_active() {
         impaired_since: None,
     });
     assert_eq!(record.status(), "ACTIVE");
-    record.history.push(Finished {
+    record.memory.history.push(Finished {
         number: 1,
         kind: Kind::Lost,
         reason: "i-1 is lost".to_owned(),
         started_at: Time(8),
         finished_at: Time(9),
-        from_generation: 1,
-        to_generation: 2,
+        from_generation: Some(1),
+        to_generation: Some(2),
         market: None,
         rows: Vec::new(),
         completed: false,

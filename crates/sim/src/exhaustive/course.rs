@@ -115,7 +115,7 @@ pub fn trigger(
     shape: Shape,
 ) -> Result<Option<(u64, UserCommand)>, String> {
     let record = sim.record(node);
-    let holder = record.as_ref().and_then(|r| r.holder.clone()).map(|h| h.id);
+    let holder = record.as_ref().and_then(|r| r.instance.clone()).map(|h| h.id);
     let now = sim.now;
     let Course::Of(kind) = course else {
         let word = if course == Course::LetGo {
@@ -151,7 +151,7 @@ pub fn trigger(
             return Ok(None);
         }
         (Kind::Rollback, _) => {
-            let kept = record.as_ref().and_then(|r| r.finals.first());
+            let kept = record.as_ref().and_then(|r| r.kept.final_snapshots.first());
             let Some(kept) = kept else { return Err("no generation is kept".to_owned()) };
             sim.cloud.truth_mut().returns(node);
             let to = Target::Generation(kept.generation);
@@ -176,12 +176,14 @@ pub fn has_ended(sim: &Simulation, node: &NodeId, course: Course, before: u64) -
     match course {
         Course::Of(Kind::Delete) | Course::LetGo => record.is_none(),
         Course::Of(Kind::Pause) | Course::Undelete => {
-            record.is_some_and(|r| r.status() == "PAUSED" && r.replacement.is_none())
+            record.is_some_and(|r| r.status() == "PAUSED" && r.work.is_none())
         }
         Course::Of(Kind::Tidy) => {
-            record.is_some_and(|r| r.superseded.is_empty() && r.replacement.is_none())
+            record.is_some_and(|r| r.kept.pending_deletion.is_empty() && r.work.is_none())
         }
-        Course::Of(_) => record.is_some_and(|r| r.generation > before && r.status() == "ACTIVE"),
+        Course::Of(_) => {
+            record.is_some_and(|r| r.generations.number() > before && r.status() == "ACTIVE")
+        }
     }
 }
 
@@ -198,11 +200,11 @@ pub fn is_heard(
         (UserCommand::Delete { .. }, None, _) => true,
         (UserCommand::Create { .. }, record, _) => record.is_some(),
         (_, Some(record), Some(before)) => {
-            record.goal != before.goal
-                || record.replacements > before.replacements
-                || record.replacement.is_some()
-                || record.recycle_wanted
-                || record.rollback.is_some()
+            record.lifecycle.goal() != before.lifecycle.goal()
+                || record.memory.replacements > before.memory.replacements
+                || record.work.is_some()
+                || record.lifecycle.wants_recycle()
+                || record.identity.rollback.is_some()
         }
         _ => false,
     }

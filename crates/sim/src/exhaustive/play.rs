@@ -110,7 +110,7 @@ impl Play {
                 let node = play.node.clone();
                 play.sim.run_until(LIMIT, |s| {
                     s.record(&node)
-                        .is_some_and(|r| !r.superseded.is_empty() && r.replacement.is_none())
+                        .is_some_and(|r| !r.kept.pending_deletion.is_empty() && r.work.is_none())
                 })?;
             }
             Course::Undelete => {
@@ -120,7 +120,7 @@ impl Play {
                 play.sim.say(UserCommand::Delete { id: play.node.clone(), deallocation });
                 let node = play.node.clone();
                 play.sim.run_until(LIMIT, |s| {
-                    s.record(&node).is_some_and(|r| r.deallocated && r.replacement.is_none())
+                    s.record(&node).is_some_and(|r| r.lifecycle.is_deleted() && r.work.is_none())
                 })?;
                 play.sim.run_for(2 * MINUTE);
             }
@@ -153,7 +153,7 @@ impl Play {
     }
 
     fn generation(&self) -> u64 {
-        self.sim.record(&self.node).map_or(0, |r| r.generation)
+        self.sim.record(&self.node).map_or(0, |r| r.generations.number())
     }
 
     /// Brings the course about.
@@ -179,7 +179,7 @@ impl Play {
         self.insist();
         if self.course == Course::LetGo && !self.released {
             let record = self.sim.record(&self.node);
-            if record.is_some_and(|r| r.deallocated && r.replacement.is_none()) {
+            if record.is_some_and(|r| r.lifecycle.is_deleted() && r.work.is_none()) {
                 // What is kept for a time of grace alone may go then.
                 self.sim.cloud.truth_mut().release(&self.node);
                 self.released = true;
@@ -238,7 +238,7 @@ impl Play {
     /// Whether it has come to its end.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        let before = self.before.as_ref().map_or(0, |r| r.generation);
+        let before = self.before.as_ref().map_or(0, |r| r.generations.number());
         self.sim.is_up() && course::has_ended(&self.sim, &self.node, self.course, before)
     }
 
@@ -272,8 +272,7 @@ impl Play {
         self.sim.run_for(3 * MINUTE);
         // What has happened late has begun another replacement: that ends too.
         let node = self.node.clone();
-        let rests =
-            |s: &Simulation| s.is_up() && s.record(&node).is_none_or(|r| r.replacement.is_none());
+        let rests = |s: &Simulation| s.is_up() && s.record(&node).is_none_or(|r| r.work.is_none());
         if !rests(&self.sim) {
             let _ = self.sim.run_until(LIMIT, rests);
             self.sim.run_for(3 * MINUTE);
@@ -298,11 +297,9 @@ impl Play {
         match self.course {
             Course::Of(Kind::Delete) | Course::LetGo => record.is_none(),
             Course::Of(Kind::Pause) | Course::Undelete => {
-                record.is_some_and(|r| r.status() == "PAUSED" && r.replacement.is_none())
+                record.is_some_and(|r| r.status() == "PAUSED" && r.work.is_none())
             }
-            Course::Of(_) => {
-                record.is_some_and(|r| r.status() == "ACTIVE" && r.replacement.is_none())
-            }
+            Course::Of(_) => record.is_some_and(|r| r.status() == "ACTIVE" && r.work.is_none()),
         }
     }
 
@@ -321,8 +318,8 @@ pub fn known_to(sim: &Simulation, node: &NodeId) -> Vec<String> {
     let mut known: Vec<String> = known(&record, &sim.cloud).into_iter().collect();
     // A paused node has no retire row: what is superseded goes at the next resume, but for
     // an instance.
-    if record.holder.is_none() {
-        known.extend(record.superseded.iter().map(|s| s.id.clone()));
+    if record.instance.is_none() {
+        known.extend(record.kept.pending_deletion.iter().map(|s| s.id.clone()));
     }
     known
 }

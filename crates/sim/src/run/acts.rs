@@ -143,7 +143,8 @@ impl Run {
 
     /// The user of a node that was given up wants it back.
     fn undelete(&mut self, which: u64, accepts: bool) {
-        let can_come = |r: &Record| r.goal == Goal::Deleted && !r.let_go;
+        let can_come =
+            |r: &Record| r.lifecycle.goal() == Goal::Deleted && !r.lifecycle.is_handed_over();
         let all: Vec<usize> = (0..self.slots.len())
             .filter(|i| self.slots[*i].goal == Goal::Deleted)
             .filter(|i| self.record(*i).is_some_and(|r| can_come(&r)))
@@ -162,13 +163,13 @@ impl Run {
         let sets = &record.upkeep.sets;
         let (all, which): (Vec<Target>, u64) = match to {
             To::Generation(which) => {
-                let finals = record.finals.iter().map(|f| f.generation);
+                let finals = record.kept.final_snapshots.iter().map(|f| f.generation);
                 let all: BTreeSet<u64> = finals.chain(sets.iter().map(|s| s.generation)).collect();
                 (all.into_iter().map(Target::Generation).collect(), which)
             }
             To::Snapshot(which) => {
                 let of_sets = sets.iter().flat_map(|s| s.snapshots.values());
-                let all = record.finals.iter().map(|f| &f.snapshot).chain(of_sets);
+                let all = record.kept.final_snapshots.iter().map(|f| &f.snapshot).chain(of_sets);
                 (all.cloned().map(Target::Snapshot).collect(), which)
             }
         };
@@ -183,11 +184,12 @@ impl Run {
     /// The user deletes one data volume of a paused node.
     fn delete_volume(&mut self, index: usize, which: u64) {
         let Some(record) = self.record(index) else { return };
-        let rests = record.goal == Goal::Paused && record.holder.is_none();
+        let rests = record.lifecycle.goal() == Goal::Paused && record.instance.is_none();
         if !rests || self.slots[index].goal != Goal::Paused {
             return self.want(index, Goal::Paused);
         }
         let volumes: Vec<VolumeId> = record
+            .identity
             .data
             .iter()
             .filter_map(|d| match &d.head {
@@ -250,7 +252,7 @@ impl Run {
     fn take_away(&mut self, index: usize) {
         let Some(record) = self.record(index) else { return };
         let node = record.id.clone();
-        let joined = record.data.iter().find(|d| d.joined.is_some());
+        let joined = record.identity.data.iter().find(|d| d.user_attached.is_some());
         let Some(DataHead::Volume { id: volume, .. }) = joined.map(|d| &d.head) else { return };
         let Some(Fact::Volume(seen)) = self.sim.cloud.truly(volume.as_str()) else { return };
         let Some((instance, device)) = seen.attached_to.clone() else { return };

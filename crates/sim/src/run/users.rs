@@ -24,9 +24,9 @@ impl Run {
                 self.adopt_unknown(index);
                 continue;
             };
-            if record.quarantine.is_some() && record.goal != Goal::Deleted {
+            if record.blocked.quarantine().is_some() && record.lifecycle.goal() != Goal::Deleted {
                 self.adopt(index, false);
-            } else if let Some(stuck) = record.stuck.as_ref().filter(|s| !s.choices.is_empty()) {
+            } else if let Some(stuck) = record.blocked.decision().filter(|s| s.is_asked()) {
                 self.decide(index, stuck);
             }
         }
@@ -36,7 +36,7 @@ impl Run {
     fn decide(&mut self, index: usize, stuck: &NeedsDecision) {
         let id = self.slots[index].node.clone();
         let restores = self.acts.contains(&Act::DecideRestore);
-        let offers = restores && stuck.choices.contains(&Choice::Restore);
+        let offers = restores && stuck.choices().contains(&Choice::Restore);
         let choice = match self.rng.between(0, 2) {
             0 if offers => Choice::Restore,
             0 => Choice::Wait,
@@ -73,14 +73,15 @@ impl Run {
         let Some(record) = self.record(index) else { return };
         let is_nodes = |id: &VolumeId| {
             record
+                .identity
                 .data
                 .iter()
                 .any(|d| matches!(&d.head, DataHead::Volume { id: of, .. } if of == id))
         };
-        if record.goal == Goal::Deleted {
-            self.slots[index].theirs.retain(|id| record.left.contains(id));
+        if record.lifecycle.goal() == Goal::Deleted {
+            self.slots[index].theirs.retain(|id| record.identity.detached_by_user.contains(id));
         } else {
-            self.slots[index].theirs.retain(|id| !is_nodes(id) || record.replacement.is_none());
+            self.slots[index].theirs.retain(|id| !is_nodes(id) || record.work.is_none());
         }
     }
 
@@ -151,7 +152,7 @@ impl Run {
                 self.sim.say(UserCommand::Create { id, document });
             }
             None => {}
-            Some(record) if record.goal == Goal::Deleted && goal != Goal::Deleted => {
+            Some(record) if record.lifecycle.goal() == Goal::Deleted && goal != Goal::Deleted => {
                 let accept_loss = self.slots[index].accepts;
                 self.slots[index].asked =
                     Some(self.sim.say(UserCommand::Undelete { id, accept_loss }));
@@ -159,7 +160,7 @@ impl Run {
             Some(record) if goal != Goal::Deleted && *record.document != document => {
                 self.sim.say(UserCommand::Update { id, patch: document });
             }
-            Some(record) if record.goal != goal => self.want(index, goal),
+            Some(record) if record.lifecycle.goal() != goal => self.want(index, goal),
             Some(record) if harmed && record.status() == "ERROR" => {
                 self.want(index, Goal::Deleted);
             }

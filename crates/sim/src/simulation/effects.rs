@@ -97,7 +97,7 @@ impl Simulation {
 
     /// For a while no look shows something of a node that has been given up.
     fn hide_what_is_going(&mut self) {
-        let given_up = |record: &Arc<Record>| record.goal == Goal::Deleted;
+        let given_up = |record: &Arc<Record>| record.lifecycle.goal() == Goal::Deleted;
         let all = self.watch.durable.iter().filter(|(_, record)| given_up(record));
         let nodes: Vec<NodeId> = all.map(|(node, _)| node.clone()).collect();
         let Some(last) = (nodes.len() as u64).checked_sub(1) else { return };

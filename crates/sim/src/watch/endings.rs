@@ -42,7 +42,7 @@ impl Endings {
         cloud: &SimCloud,
     ) -> Option<String> {
         let Command::TerminateInstances { instance } = command else { return None };
-        if record.holder.as_ref().is_none_or(|holder| &holder.id != instance) {
+        if record.instance.as_ref().is_none_or(|holder| &holder.id != instance) {
             return None;
         }
         let Some(Fact::Instance(seen)) = cloud.truly(instance.as_str()) else { return None };
@@ -71,11 +71,16 @@ impl Endings {
 /// Whether a volume is the node's to keep.
 fn is_kept(record: &Record, held: &Attachment) -> bool {
     let is_root = matches!(
-        &record.root,
+        &record.identity.root,
         RootHead::Live { kept: true, volume: Some(volume), .. } if volume == &held.volume
     );
-    let document = record.replacement.as_ref().map_or(&record.document, |r| &r.document);
+    let document = record.work.as_ref().map_or(&record.document, |r| &r.document);
     let keeps_data = document.spec().is_ok_and(|spec| spec.persistence.data.is_some());
     let is_it = |head: &DataHead| matches!(head, DataHead::Volume { id, .. } if id == &held.volume);
-    is_root || record.data.iter().any(|d| is_it(&d.head) && (keeps_data || d.joined.is_some()))
+    is_root
+        || record
+            .identity
+            .data
+            .iter()
+            .any(|d| is_it(&d.head) && (keeps_data || d.user_attached.is_some()))
 }

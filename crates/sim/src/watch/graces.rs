@@ -43,14 +43,15 @@ impl Graces {
         // Before a deallocation the time may end early: what was refused is tried again at the next
         // replacement. It has begun all the same.
         let is_kept = |id: &String| {
-            let kept = record.superseded.iter().find(|s| &s.id == id);
-            kept.is_some_and(|s| s.grace_ms > 0 || record.deallocation.is_some())
+            let kept = record.kept.pending_deletion.iter().find(|s| &s.id == id);
+            kept.is_some_and(|s| !s.is_due() || record.lifecycle.deallocation().is_some())
         };
         known.retain(|id, _| is_kept(id));
-        for kept in record.superseded.iter().filter(|s| s.grace_ms > 0) {
+        for kept in &record.kept.pending_deletion {
+            let Some(millis) = kept.due.grace_left() else { continue };
             // A deletion that was refused again and again gets a new one.
-            if known.get(&kept.id).is_none_or(|grace| grace.millis < kept.grace_ms) {
-                let grace = Grace { began: now, millis: kept.grace_ms, starts: self.starts };
+            if known.get(&kept.id).is_none_or(|grace| grace.millis < millis) {
+                let grace = Grace { began: now, millis, starts: self.starts };
                 known.insert(kept.id.clone(), grace);
             }
         }
@@ -65,7 +66,10 @@ impl Graces {
                 | Command::DeregisterImage { .. }
                 | Command::DeleteNetworkInterface { .. }
         );
-        let known = self.of.get(&record.id).filter(|_| deletes && record.deallocation.is_some())?;
+        let known = self
+            .of
+            .get(&record.id)
+            .filter(|_| deletes && record.lifecycle.deallocation().is_some())?;
         let (id, grace) = command.touches().into_iter().find_map(|id| known.get_key_value(id))?;
         let passed = now.since(grace.began);
         let short = (self.starts - grace.starts) * A_START + SLACK;

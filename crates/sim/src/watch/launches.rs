@@ -37,7 +37,7 @@ impl Launches {
 
     /// A word was answered with this record.
     pub(super) fn heard(&mut self, record: &Record) {
-        if record.goal == Goal::Running {
+        if record.lifecycle.goal() == Goal::Running {
             self.unwanted.remove(&record.id);
         } else {
             self.unwanted.insert(record.id.clone());

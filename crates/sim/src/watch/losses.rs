@@ -4,7 +4,7 @@
 use holdfast_cloud_sim::SimCloud;
 use holdfast_cloud_sim::config::ROOT_DEVICE;
 use holdfast_model::facts::{Fact, VolumeState};
-use holdfast_model::record::{DataHead, GivenUp, Goal, RootHead};
+use holdfast_model::record::{DataHead, Goal, RootHead, Tombstone};
 use holdfast_model::{Event, Record};
 use std::collections::BTreeSet;
 
@@ -17,8 +17,8 @@ pub(super) fn unnamed(
     removed: &BTreeSet<String>,
     cloud: &SimCloud,
 ) -> Vec<String> {
-    let Some(was) = &before.given_up else { return Vec::new() };
-    if before.goal != Goal::Deleted || after.goal == Goal::Deleted {
+    let Some(was) = &before.lifecycle.tombstone() else { return Vec::new() };
+    if before.lifecycle.goal() != Goal::Deleted || after.lifecycle.goal() == Goal::Deleted {
         return Vec::new();
     }
     let told = |what: &str| events.iter().any(|e| e.message.contains(what));
@@ -33,7 +33,7 @@ pub(super) fn unnamed(
 
 /// What is lost, and how it would be named.
 fn missing(
-    was: &GivenUp,
+    was: &Tombstone,
     after: &Record,
     removed: &BTreeSet<String>,
     cloud: &SimCloud,
@@ -48,7 +48,7 @@ fn missing(
     let is_gone = |id: &str| removed.contains(id) && !is_there(id);
     for data in &was.data {
         let DataHead::Volume { id, .. } = &data.head else { continue };
-        let now = after.data.iter().find(|d| d.device == data.device);
+        let now = after.identity.data.iter().find(|d| d.device == data.device);
         let is_head = now.is_some_and(|d| d.head == data.head) && !is_gone(id.as_str());
         let restored = now.and_then(|d| d.restore.as_ref()).map(|s| s.as_str());
         if !is_head && !restored.is_some_and(|s| cloud.holds_all(node, &data.device, s)) {
@@ -56,21 +56,22 @@ fn missing(
         }
     }
     let returns =
-        after.rollback.as_ref().and_then(|r| r.root.as_ref()).map(|p| p.snapshot.as_str());
+        after.identity.rollback.as_ref().and_then(|r| r.root.as_ref()).map(|p| p.snapshot.as_str());
     let root = match &was.root {
         RootHead::Live { kept: true, volume: Some(volume), .. } => Some(volume.as_str()),
         RootHead::Captured { snapshot, .. } => Some(snapshot.as_str()),
         RootHead::Live { .. } | RootHead::Fresh => None,
     };
     if let Some(root) = root {
-        let is_head = after.root == was.root && !is_gone(root);
+        let is_head = after.identity.root == was.root && !is_gone(root);
         let is_in = |s: &str| s == root && !is_gone(s) || cloud.holds_all(node, ROOT_DEVICE, s);
         if !is_head && !returns.is_some_and(is_in) {
             missing.push((root.to_owned(), "the root".to_owned()));
         }
     }
     for held in was.interface.iter().chain(&was.secondary) {
-        let is_kept = after.interfaces().any(|i| i.id == held.id) && !is_gone(held.id.as_str());
+        let is_kept =
+            after.identity.interfaces().any(|i| i.id == held.id) && !is_gone(held.id.as_str());
         if !is_kept {
             missing.push((held.id.0.clone(), held.id.0.clone()));
         }

@@ -9,9 +9,9 @@ use holdfast_model::{Record, Time};
 
 /// What is wrong with the choices that a node offers. `now`: by the controller's clock.
 pub(super) fn dead_ends(record: &Record, fleet: &Fleet, now: Time) -> Vec<String> {
-    let Some(asked) = &record.stuck else { return Vec::new() };
+    let Some(asked) = record.blocked.decision() else { return Vec::new() };
     let mut wrong = Vec::new();
-    for choice in &asked.choices {
+    for choice in asked.choices() {
         let mut decided = record.clone();
         let word = UserCommand::Decide { id: record.id.clone(), choice: *choice };
         if let Err(why) = words::apply(&mut decided, &word, now) {

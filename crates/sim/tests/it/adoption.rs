@@ -60,7 +60,7 @@ fn nothing_in_the_dark(scene: &mut Scene) {
     let mut known = scene.known();
     known.extend(shown.iter().map(|id| (*id).to_owned()));
     let record = scene.sim.record(&scene.node);
-    known.extend(record.iter().flat_map(|r| &r.superseded).map(|s| s.id.clone()));
+    known.extend(record.iter().flat_map(|r| &r.kept.pending_deletion).map(|s| s.id.clone()));
     let there = scene.sim.cloud.resources(&scene.node);
     for fact in &there {
         assert!(known.iter().any(|id| id == fact.id()), "{} is in the dark", fact.id());
@@ -82,7 +82,7 @@ fn an_instance_of_a_later_generation_is_taken_over_without_an_interruption() {
             let calls = scene.sim.calls.len();
             let record = adopt(&mut scene, None, &[]).unwrap_or_else(|e| panic!("{shape:?}: {e}"));
             assert_eq!(record.status(), "ACTIVE");
-            assert_eq!(record.holder.as_ref().map(|h| h.id.clone()), serving.first().cloned());
+            assert_eq!(record.instance.as_ref().map(|h| h.id.clone()), serving.first().cloned());
             scene.sim.run_for(10 * MINUTE);
             assert_eq!(scene.sim.cloud.truth().serving(&scene.node), serving, "it serves on");
             assert_eq!(scene.sim.calls[calls..], [] as [&str; 0], "nothing was changed");
@@ -191,7 +191,7 @@ fn what_is_not_certain_is_asked_and_answered_by_a_choice() {
     assert!(part.to_string().contains("no such part"), "{part}");
     let before = scene.sim.cloud.resources(&scene.node).len();
     let record = adopt(&mut scene, None, &[("root", &older)]).expect("chosen");
-    let from = match &record.root {
+    let from = match &record.identity.root {
         RootHead::Captured { image, .. } => Some(image.0.clone()),
         RootHead::Live { from, .. } => from.as_ref().map(|(_, image, _)| image.0.clone()),
         RootHead::Fresh => None,
@@ -226,7 +226,7 @@ fn two_volumes_for_one_device_are_a_question() {
     assert!(refused.contains("--head /dev/xvdb=ID"), "{refused}");
     let chosen = volume.id.0.clone();
     let record = adopt(&mut scene, None, &[("/dev/xvdb", &chosen)]).expect("chosen");
-    let head = record.data.iter().find(|d| d.device == "/dev/xvdb").map(|d| &d.head);
+    let head = record.identity.data.iter().find(|d| d.device == "/dev/xvdb").map(|d| &d.head);
     assert!(matches!(head, Some(DataHead::Volume { id, .. }) if id == &volume.id));
     scene.wait("ACTIVE", |s, n| s.record(n).is_some_and(|r| r.status() == "ACTIVE"));
     lives_on(&mut scene, SNAPSHOTS);

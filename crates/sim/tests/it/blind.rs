@@ -29,7 +29,7 @@ fn fleet(seed: u64, count: usize) -> (Scene, Vec<NodeId>) {
 fn holders(scene: &Scene, nodes: &[NodeId]) -> Vec<(InstanceId, u64, &'static str)> {
     let of = |node: &NodeId| {
         let record = scene.sim.record(node).unwrap();
-        (record.holder.clone().unwrap().id, record.generation, record.status())
+        (record.instance.clone().unwrap().id, record.generations.number(), record.status())
     };
     nodes.iter().map(of).collect()
 }
@@ -139,7 +139,7 @@ fn a_single_image_that_does_not_come_back_keeps_no_fleet_frozen() {
     scene.sim.say(UserCommand::Pause(nodes[4].clone()));
     scene.wait("PAUSED", |s, node| s.record(node).is_some_and(|r| r.status() == "PAUSED"));
     scene.sim.run_for(5 * MINUTE);
-    let root = scene.sim.record(&nodes[4]).unwrap().root.clone();
+    let root = scene.sim.record(&nodes[4]).unwrap().identity.root.clone();
     let RootHead::Captured { image, .. } = root else { panic!("{root:?}") };
     scene.sim.cloud.config().blind = true;
     scene.sim.run_for(10 * MINUTE);

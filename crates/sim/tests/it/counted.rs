@@ -97,8 +97,8 @@ fn replacements_rows_and_blackouts_are_those_of_the_record() {
         let name = format!("holdfast_replacements_total{{cause=\"{cause}\",result=\"completed\"}}");
         assert_eq!(samples[&name], times, "{cause}");
     }
-    assert_eq!(sum(&samples, "holdfast_replacements_total"), record.history.len() as f64);
-    let rows = record.history.iter().flat_map(|finished| &finished.rows);
+    assert_eq!(sum(&samples, "holdfast_replacements_total"), record.memory.history.len() as f64);
+    let rows = record.memory.history.iter().flat_map(|finished| &finished.rows);
     let mut took: BTreeMap<Row, (f64, f64)> = BTreeMap::new();
     for (row, began, done) in rows {
         if let Some(done) = done {
@@ -112,7 +112,7 @@ fn replacements_rows_and_blackouts_are_those_of_the_record() {
         assert!((samples[&of("sum")] - seconds).abs() < 1e-6, "{row:?}");
     }
     let away = |kind: Kind| -> f64 {
-        let of_kind = record.history.iter().filter(|f| f.kind == kind);
+        let of_kind = record.memory.history.iter().filter(|f| f.kind == kind);
         let millis = of_kind.map(|f| {
             let row = |row| f.rows.iter().find(|(r, ..)| *r == row).unwrap();
             let began = if kind == Kind::Lost { f.started_at } else { row(Row::Stop).1 };

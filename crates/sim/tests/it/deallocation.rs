@@ -56,7 +56,7 @@ fn give_up(scene: &mut Scene, chosen: Deallocation) {
     }
     scene.sim.say(UserCommand::Delete { id: scene.node.clone(), deallocation: chosen });
     scene.wait("deallocated", |s, n| {
-        s.record(n).is_none_or(|r| r.deallocated && r.replacement.is_none())
+        s.record(n).is_none_or(|r| r.lifecycle.is_deleted() && r.work.is_none())
     });
     scene.sim.run_for(3 * MINUTE);
 }
@@ -110,7 +110,7 @@ fn play(moment: Moment, bits: u8) {
     let chosen = flags(bits);
     let what = format!("{moment:?}, {chosen:?}");
     let mut scene = at(moment, WHOLE);
-    let holder = scene.sim.record(&scene.node).and_then(|r| r.holder.clone());
+    let holder = scene.sim.record(&scene.node).and_then(|r| r.instance.clone());
     give_up(&mut scene, chosen);
     let released = scene.sim.cloud.released(&scene.node);
     let let_go = !released.is_empty();
@@ -189,7 +189,7 @@ fn undelete(scene: &mut Scene, accept_loss: bool) -> bool {
 fn resume(scene: &mut Scene, shape: Shape) {
     let before = scene.generation();
     scene.wait("PAUSED", |s, n| {
-        s.record(n).is_some_and(|r| r.status() == "PAUSED" && r.replacement.is_none())
+        s.record(n).is_some_and(|r| r.status() == "PAUSED" && r.work.is_none())
     });
     scene.trigger(Kind::Resume, shape);
     scene.wait_for_end(Kind::Resume, before);
@@ -236,7 +236,7 @@ fn a_deletion_is_taken_back_at_any_moment_while_it_is_carried_out() {
             scene.sim.say(UserCommand::Delete { id: scene.node.clone(), deallocation });
             scene.sim.run_for(moment * SECOND);
             let done = undelete(&mut scene, false);
-            if scene.sim.record(&scene.node).is_none_or(|r| r.let_go) {
+            if scene.sim.record(&scene.node).is_none_or(|r| r.lifecycle.is_handed_over()) {
                 assert!(!done, "{moment} s");
                 continue;
             }
@@ -267,7 +267,7 @@ fn what_a_deletion_took_is_named_and_only_an_accepted_loss_brings_the_rest_back(
                 } else {
                     refused += 1;
                     let before = scene.sim.record(&scene.node).unwrap();
-                    assert!(before.deallocated, "{what}");
+                    assert!(before.lifecycle.is_deleted(), "{what}");
                     let node = scene.node.clone();
                     scene.sim.cloud.truth_mut().release(&node);
                     assert!(undelete(&mut scene, true), "{what}\n{}", scene.sim.told());
@@ -321,7 +321,7 @@ fn what_another_installation_made_for_a_node_of_the_same_name_outlives_its_delet
 
 fn volume_of(scene: &Scene, device: &str) -> VolumeId {
     let record = scene.sim.record(&scene.node).unwrap();
-    match record.data.iter().find(|d| d.device == device).map(|d| d.head.clone()) {
+    match record.identity.data.iter().find(|d| d.device == device).map(|d| d.head.clone()) {
         Some(DataHead::Volume { id, .. }) => id,
         other => panic!("{other:?}"),
     }
@@ -362,7 +362,7 @@ fn an_image_that_the_deletion_took_is_made_again_from_its_snapshot() {
     assert!(!there(&scene, ResourceKind::Image));
     assert!(undelete(&mut scene, false), "{}", scene.sim.told());
     resume(&mut scene, WHOLE);
-    let holder = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap();
+    let holder = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap();
     let launch = scene.sim.cloud.launch_of(&holder.id).unwrap();
     assert!(!["ami-sim", OTHER_IMAGE].contains(&launch.image.as_str()), "{}", launch.image);
     scene.judge(Kind::Resume);
@@ -387,7 +387,7 @@ fn what_was_saved_while_the_node_ran_comes_back_where_its_volumes_are_gone() {
         }
         let record = scene.sim.record(&scene.node).unwrap();
         let newest = record.upkeep.sets.last().expect("it ran for twenty minutes").clone();
-        assert_eq!(newest.generation, record.generation);
+        assert_eq!(newest.generation, record.generations.number());
         let saved = noted.iter().rev().find(|(at, _)| *at <= newest.begun_at).unwrap().1.clone();
         give_up(&mut scene, flags(16 | 4));
         scene.expect(shape);
@@ -422,7 +422,7 @@ fn tags_that_cannot_be_taken_off_what_is_let_go_are_named_and_asked_for_no_longe
         u32::MAX,
     );
     scene.sim.cloud.faults().add(refused, Fault::refused());
-    let instance = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().id;
+    let instance = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap().id;
     scene.sim.say(UserCommand::Delete { id: scene.node.clone(), deallocation: flags(0) });
     scene.sim.run_for(3 * MINUTE);
     assert!(!scene.sim.told().contains("not-untagged"), "it is asked for again");

@@ -23,7 +23,7 @@ fn lose_the_answer_and_its_instance(seed: u64, shape: Shape, runs: bool, shown: 
     let mut scene = Scene::serving(seed, shape);
     scene.sim.cloud.config().terminated_shown = shown;
     let before = scene.generation();
-    let old = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().id;
+    let old = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap().id;
     let losing = Arc::new(AtomicBool::new(true));
     let lost = Arc::clone(&losing);
     let launches = move |c: &Command| c.action() == "RunInstances" && lost.load(Relaxed);
@@ -106,7 +106,7 @@ fn many(count: usize) -> Tags {
 /// A user's volume with so many tags, attached to a node that serves.
 fn with_a_volume(seed: u64, count: usize) -> (Scene, VolumeId) {
     let mut scene = Scene::serving(seed, WHOLE);
-    let holder = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap();
+    let holder = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap();
     let make = Command::CreateVolume {
         token: Token::from("mine"),
         zone: holder.market.zone.clone(),
@@ -129,7 +129,11 @@ fn with_a_volume(seed: u64, count: usize) -> (Scene, VolumeId) {
 
 fn has(scene: &Scene, volume: &VolumeId) -> bool {
     let record = scene.sim.record(&scene.node).unwrap();
-    record.data.iter().any(|d| matches!(&d.head, DataHead::Volume { id, .. } if id == volume))
+    record
+        .identity
+        .data
+        .iter()
+        .any(|d| matches!(&d.head, DataHead::Volume { id, .. } if id == volume))
 }
 
 #[test]
@@ -168,7 +172,7 @@ fn a_node_with_as_many_tags_as_a_user_may_give_is_replaced_paused_and_given_up()
         scene.wait_for_end(kind, before);
         scene.judge(kind);
     }
-    let holder = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().id;
+    let holder = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap().id;
     let shown = scene.sim.cloud.truly(holder.as_str()).unwrap().tags().len();
     assert_eq!(shown, MAX_TAGS, "all of the user's and ours");
     scene.trigger(Kind::Delete, WHOLE);

@@ -49,14 +49,14 @@ fn a_launch_is_done_only_when_every_new_volume_is_made_whichever_is_answered_las
         }
         scene.create(ROAMING);
         scene.wait("launched", |s, n| {
-            s.record(n).and_then(|r| r.replacement.clone()).is_some_and(|r| r.is_done(Row::Launch))
+            s.record(n).and_then(|r| r.work.clone()).is_some_and(|r| r.is_done(Row::Launch))
         });
         let record = scene.sim.record(&scene.node).unwrap();
         let made = |data: &holdfast_model::record::DataVolume| match &data.head {
             DataHead::Volume { id, .. } => scene.sim.cloud.truly(id.as_str()).is_some(),
             DataHead::Fresh => false,
         };
-        assert!(record.data.iter().all(made), "{late}: {:?}", record.data);
+        assert!(record.identity.data.iter().all(made), "{late}: {:?}", record.identity.data);
         scene.wait_for_end(Kind::Create, 0);
         nobody_was_asked(&scene);
         scene.judge(Kind::Create);
@@ -82,7 +82,7 @@ fn an_interface_that_is_deleted_before_it_was_used_is_made_again_and_holds_up_no
         let record = scene.sim.record(&scene.node).unwrap();
         let mut calls = record.row(Row::Launch).unwrap().calls.values();
         assert!(calls.all(|call| matches!(call.state, CallState::Done { .. })), "{record:?}");
-        assert!(record.interface.is_none(), "{record:?}");
+        assert!(record.identity.interface.is_none(), "{record:?}");
         let (now, first) = (scene.sim.now, first_interface(&scene));
         scene.sim.cloud.delete_behind(now, &first);
         scene.sim.run_for(5 * MINUTE);
@@ -133,7 +133,7 @@ fn deletions_that_meet_something_in_use_leave_the_node_its_calls() {
     in_use.store(false, Ordering::Relaxed);
     scene.wait_for_end(Kind::Lost, before);
     scene.wait("tidied up", |s, n| {
-        s.record(n).is_some_and(|r| r.replacement.is_none() && r.superseded.is_empty())
+        s.record(n).is_some_and(|r| r.work.is_none() && r.kept.pending_deletion.is_empty())
     });
     scene.judge(Kind::Lost);
 }
@@ -191,23 +191,23 @@ fn an_instance_that_gets_well_after_it_was_given_up_unready_is_replaced_all_the_
     for attempt in 1..=6 {
         scene.wait("an instance that is not ready", |s, n| {
             s.record(n).is_some_and(|r| {
-                let launched = r.replacement.as_ref().is_some_and(|p| p.is_done(Row::Launch));
-                r.generation == first + attempt && launched
+                let launched = r.work.as_ref().is_some_and(|p| p.is_done(Row::Launch));
+                r.generations.number() == first + attempt && launched
             })
         });
-        let holder = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap();
+        let holder = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap();
         scene.sim.cloud.set_health(scene.sim.now, &holder.id, Health::Impaired);
         scene.wait("given up", |s, n| {
             let record = s.record(n).unwrap();
-            let lost = record.history.iter().rev().take_while(|h| h.lost_again).count();
+            let lost = record.memory.history.iter().rev().take_while(|h| h.lost_again).count();
             lost as u64 == attempt
         });
     }
-    scene.wait("resting", |s, n| s.record(n).is_some_and(|r| r.replacement.is_none()));
-    let holder = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap();
+    scene.wait("resting", |s, n| s.record(n).is_some_and(|r| r.work.is_none()));
+    let holder = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap();
     scene.sim.cloud.set_health(scene.sim.now, &holder.id, Health::Ok);
     scene.wait_for_end(Kind::Unhealthy, first + 6);
-    let next = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap();
+    let next = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap();
     assert_ne!(next.id, holder.id);
     scene.judge(Kind::Unhealthy);
 }
@@ -231,7 +231,7 @@ fn with_a_set_while_tidying(seed: u64) -> (Scene, usize) {
     until_called(&mut scene, "CreateSnapshots", taken + 1);
     next.store(true, Ordering::Relaxed);
     scene.wait("tidying up", |s, n| {
-        let replacement = s.record(n).and_then(|r| r.replacement.clone());
+        let replacement = s.record(n).and_then(|r| r.work.clone());
         replacement.is_some_and(|r| r.kind == Kind::Tidy)
     });
     (scene, taken + 1)
@@ -245,7 +245,7 @@ fn faults_of_the_next_set(scene: &mut Scene) {
 #[test]
 fn snapshots_that_meet_something_in_use_leave_the_node_its_calls_and_no_set_is_taken_twice() {
     let (mut scene, taken) = with_a_set_while_tidying(86);
-    scene.wait("tidied up", |s, n| s.record(n).is_some_and(|r| r.replacement.is_none()));
+    scene.wait("tidied up", |s, n| s.record(n).is_some_and(|r| r.work.is_none()));
     scene.wait("taken", |s, n| s.record(n).is_some_and(|r| r.upkeep.pending.is_none()));
     assert_eq!(made(&scene, "CreateSnapshots"), taken, "{}", scene.sim.told());
     assert!(scene.sim.story.iter().all(|e| e.code != "snapshots-failed"), "{}", scene.sim.told());
@@ -292,7 +292,8 @@ fn a_root_that_is_kept_no_longer_while_no_market_fits_is_not_left_over() {
     scene.trigger(Kind::Lost, WHOLE);
     scene.wait("fenced, and without a market", |s, n| {
         let record = s.record(n).unwrap();
-        record.stuck.is_some() && record.replacement.as_ref().is_some_and(|r| r.is_done(Row::Fence))
+        record.blocked.decision().is_some()
+            && record.work.as_ref().is_some_and(|r| r.is_done(Row::Fence))
     });
     let shape = Shape { root: false, ..WHOLE };
     scene.expect(shape);

@@ -38,7 +38,7 @@ pub fn shape_of(golden: &Value) -> Shape {
 
 /// Whether a row of a kind of replacement is under way.
 fn is_in(record: &Record, kind: Kind, row: Row) -> bool {
-    record.replacement.as_ref().is_some_and(|r| {
+    record.work.as_ref().is_some_and(|r| {
         let state = r.rows.get(&row);
         r.kind == kind && state.is_some_and(|s| s.started_at.is_some() && s.done_at.is_none())
     })
@@ -56,7 +56,7 @@ fn caught(
     let mut begun = false;
     let found = scene.sim.run_until(LIMIT, |s| match s.record(&node) {
         Some(record) => {
-            begun |= record.replacement.is_some();
+            begun |= record.work.is_some();
             is_it(&record) || is_over(&record)
         }
         None => begun,
@@ -72,7 +72,7 @@ fn caught(
     Some(json!({
         "holdfast": env!("CARGO_PKG_VERSION"),
         "shape": shape,
-        "kind": record.replacement.as_ref().map(|r| r.kind.name()),
+        "kind": record.work.as_ref().map(|r| r.kind.name()),
         "row": row,
         "record": *record,
         "standing": standing,
@@ -99,9 +99,9 @@ fn in_row(shape: &str, kind: Kind, row: Row) -> Option<Value> {
             }
         }
     }
-    let number = scene.sim.record(&scene.node).map_or(0, |r| r.replacements);
+    let number = scene.sim.record(&scene.node).map_or(0, |r| r.memory.replacements);
     scene.trigger(kind, of);
-    let is_over = move |r: &Record| r.replacements > number && r.replacement.is_none();
+    let is_over = move |r: &Record| r.memory.replacements > number && r.work.is_none();
     caught(scene, (shape, row.name()), |record| is_in(record, kind, row), is_over)
 }
 
@@ -131,14 +131,14 @@ fn interface_again() -> Option<Value> {
     scene.wait("behind the fence", |s, node| {
         s.record(node).is_some_and(|r| is_in(&r, Kind::Recycle, Row::Capture))
     });
-    let kept = scene.sim.record(&scene.node)?.interface.clone()?;
+    let kept = scene.sim.record(&scene.node)?.identity.interface.clone()?;
     let now = scene.sim.now;
     scene.sim.cloud.delete_behind(now, kept.id.as_str());
     let again = format!("again:{}", kept.id);
     let is_it = move |record: &Record| {
         record.row(Row::Launch).is_some_and(|row| row.calls.contains_key(&again))
     };
-    caught(scene, ("whole", Row::Launch.name()), is_it, |record| record.replacement.is_none())
+    caught(scene, ("whole", Row::Launch.name()), is_it, |record| record.work.is_none())
 }
 
 #[test]

@@ -12,7 +12,10 @@ use holdfast_cloud_sim::{SimConfig, Violation};
 use holdfast_controller::{Departure, Effect, FleetConfig};
 use holdfast_model::command::Launch;
 use holdfast_model::facts::Fact;
-use holdfast_model::record::{DataHead, Final, Goal, Holder, NeedsDecision, RootHead, SnapshotSet};
+use holdfast_model::record::{
+    DataHead, FinalSnapshot, NeedsDecision, NodeLifecycle, Question, RootHead, ServingInstance,
+    SnapshotSet,
+};
 use holdfast_model::time::{HOUR, MINUTE, SECOND};
 use holdfast_model::user::{Choice, Deallocation, UserCommand};
 use holdfast_model::{
@@ -112,9 +115,9 @@ pub fn writes(scene: &mut Scene, change: impl FnOnce(&mut Record)) {
 fn writes_with(scene: &mut Scene, events: Vec<Event>, change: impl FnOnce(&mut Record)) {
     let node = scene.node.clone();
     let mut record = (**scene.sim.durable(&node).expect("a record")).clone();
-    let expected = record.revision;
+    let expected = record.revision.expect("committed");
     change(&mut record);
-    record.revision += 1;
+    record.revision = record.revision.map(|r| r + 1);
     let record = Some(Arc::new(record));
     scene.sim.pretend(Effect::Commit { id: u64::MAX, node, expected, record, events });
 }
@@ -140,7 +143,7 @@ pub fn record(scene: &Scene) -> Arc<Record> {
 }
 
 fn holder(scene: &Scene) -> InstanceId {
-    record(scene).holder.clone().expect("an instance").id
+    record(scene).instance.clone().expect("an instance").id
 }
 
 /// A launch like that of the node's instance, by a token of its own.
@@ -166,14 +169,14 @@ fn given_up(seed: u64) -> Scene {
     let deallocation = Deallocation::default();
     scene.sim.say(UserCommand::Delete { id: scene.node.clone(), deallocation });
     scene.wait("deallocated", |s, n| {
-        s.record(n).is_some_and(|r| r.deallocated && r.replacement.is_none())
+        s.record(n).is_some_and(|r| r.lifecycle.is_deleted() && r.work.is_none())
     });
     scene
 }
 
 /// A data volume of the node.
 pub fn data_volume(record: &Record) -> VolumeId {
-    let was = record.given_up.as_ref().map_or(&record.data, |was| &was.data);
+    let was = record.lifecycle.tombstone().as_ref().map_or(&record.identity.data, |was| &was.data);
     match was.first().map(|d| &d.head) {
         Some(DataHead::Volume { id, .. }) => id.clone(),
         other => panic!("{other:?}"),
@@ -183,7 +186,7 @@ pub fn data_volume(record: &Record) -> VolumeId {
 #[test]
 fn a_snapshot_to_which_a_node_can_return_is_told_when_its_deletion_leaves() {
     let mut scene = paused(903);
-    let snapshot = record(&scene).finals[0].snapshot.clone();
+    let snapshot = record(&scene).kept.final_snapshots[0].snapshot.clone();
     departs(&mut scene, Command::DeleteSnapshot { snapshot });
     told(&scene, Invariant::LastCopyKept, "to which its node can return");
 }
@@ -235,17 +238,18 @@ fn more_snapshots_than_the_rules_allow_are_told() {
     writes(&mut scene, |r| r.upkeep.sets = vec![set; 4]);
     told(&scene, Invariant::WithinLimits, "4 snapshots while it ran");
     let mut scene = paused(908);
-    let last = record(&scene).finals[0].clone();
-    let holder: Holder = record(&Scene::serving(908, WHOLE)).holder.clone().expect("an instance");
+    let last = record(&scene).kept.final_snapshots[0].clone();
+    let holder: ServingInstance =
+        record(&Scene::serving(908, WHOLE)).instance.clone().expect("an instance");
     writes(&mut scene, |r| {
         // Beside the one that the root begins with.
-        let more = (0..5).map(|n| Final {
+        let more = (0..5).map(|n| FinalSnapshot {
             snapshot: SnapshotId(format!("snap-{n:017x}")),
             image: None,
             ..last.clone()
         });
-        r.finals = more.chain([last.clone()]).collect();
-        r.holder = Some(holder);
+        r.kept.final_snapshots = more.chain([last.clone()]).collect();
+        r.instance = Some(holder);
     });
     told(&scene, Invariant::WithinLimits, "5 final snapshots");
 }
@@ -253,7 +257,7 @@ fn more_snapshots_than_the_rules_allow_are_told() {
 #[test]
 fn a_node_that_waits_and_does_not_say_for_what_is_told() {
     let mut scene = Scene::serving(910, WHOLE);
-    writes(&mut scene, |r| r.holder = None);
+    writes(&mut scene, |r| r.instance = None);
     scene.sim.look_later(6 * MINUTE);
     told(&scene, Invariant::UserTold, "does not say why");
 }
@@ -444,19 +448,19 @@ fn one_whose_volumes_were_set_to_die_just_after_all_was_right_is_not_told() {
 fn an_undelete_that_does_not_name_a_loss_is_told() {
     type Forgets = fn(&mut Record);
     let forgets: [(Forgets, &str); 3] = [
-        (|r| r.data.remove(0).device.clear(), "vol-"),
-        (|r| r.interface = None, "eni-"),
-        (|r| r.root = RootHead::Fresh, "snap-"),
+        (|r| r.identity.data.remove(0).device.clear(), "vol-"),
+        (|r| r.identity.interface = None, "eni-"),
+        (|r| r.identity.root = RootHead::Fresh, "snap-"),
     ];
     for (forget, what) in forgets {
         let mut scene = given_up(923);
-        let was = record(&scene).given_up.clone().expect("what it was");
+        let was = record(&scene).lifecycle.tombstone().cloned().expect("what it was");
         let said = event(&scene, EventCode::UndeleteAsked, "the deletion was taken back");
         writes_with(&mut scene, vec![said], |r| {
-            r.goal = Goal::Paused;
-            (r.deallocated, r.deallocation, r.given_up) = (false, None, None);
-            (r.root, r.data, r.interface) = (was.root, was.data, was.interface);
-            r.finals = was.finals;
+            r.lifecycle = NodeLifecycle::Paused;
+            (r.identity.root, r.identity.data, r.identity.interface) =
+                (was.root, was.data, was.interface);
+            r.kept.final_snapshots = was.final_snapshots;
             forget(r);
         });
         told(&scene, Invariant::LossesNamed, what);
@@ -474,13 +478,13 @@ fn an_undelete_that_accepts_a_loss_names_it_again() {
         ..Deallocation::default()
     };
     let (volume, interface) =
-        (data_volume(&record(&scene)), record(&scene).interface.clone().expect("kept").id);
+        (data_volume(&record(&scene)), record(&scene).identity.interface.clone().expect("kept").id);
     scene.sim.say(UserCommand::Delete { id: node.clone(), deallocation });
     scene.wait("deallocated", |s, n| {
-        s.record(n).is_some_and(|r| r.deallocated && r.replacement.is_none())
+        s.record(n).is_some_and(|r| r.lifecycle.is_deleted() && r.work.is_none())
     });
     scene.sim.say(UserCommand::Undelete { id: node, accept_loss: true });
-    scene.wait("back", |s, n| s.record(n).is_some_and(|r| !r.deallocated));
+    scene.wait("back", |s, n| s.record(n).is_some_and(|r| !r.lifecycle.is_deleted()));
     let said = scene.sim.story.iter().find(|e| e.code == "undelete-asked").expect("it is told");
     assert!(said.message.contains(volume.as_str()), "{}", said.message);
     assert!(said.message.contains(interface.as_str()), "{}", said.message);
@@ -496,12 +500,11 @@ fn a_choice_that_is_offered_and_refused_is_told() {
         // A server that starts finds the question in its store.
         scene.sim.kill_controller();
         writes(&mut scene, |r| {
-            r.stuck = Some(NeedsDecision {
+            r.blocked.ask(NeedsDecision {
                 row: Row::Capture,
                 since,
                 why: "it is a test".to_owned(),
-                choices: vec![choice],
-                restore: <_>::default(),
+                question: Question::Asked { choices: vec![choice], restore: <_>::default() },
             });
         });
         scene.sim.run_for(MINUTE);

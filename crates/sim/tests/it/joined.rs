@@ -11,11 +11,11 @@ use serde_json::{Map, json};
 const DEVICE: &str = "/dev/xvdf";
 
 fn zone(scene: &Scene) -> Zone {
-    scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().market.zone
+    scene.sim.record(&scene.node).unwrap().instance.clone().unwrap().market.zone
 }
 
 fn holder(scene: &Scene) -> InstanceId {
-    scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().id
+    scene.sim.record(&scene.node).unwrap().instance.clone().unwrap().id
 }
 
 fn as_user(scene: &mut Scene, command: &Command) {
@@ -54,7 +54,7 @@ fn detach(scene: &mut Scene, volume: &VolumeId) {
 /// The volume that the node has under the device, if it has one.
 fn head(scene: &Scene) -> Option<VolumeId> {
     let record = scene.sim.record(&scene.node).unwrap();
-    record.data.iter().find(|d| d.device == DEVICE).and_then(|d| match &d.head {
+    record.identity.data.iter().find(|d| d.device == DEVICE).and_then(|d| match &d.head {
         DataHead::Volume { id, .. } => Some(id.clone()),
         DataHead::Fresh => None,
     })
@@ -236,8 +236,8 @@ fn a_controller_that_died_meanwhile_finds_it_on_the_instance() {
 fn a_rollback_with_data_takes_it_back_too_and_names_what_was_not_saved_then() {
     let (mut scene, _) = joined(12, SNAPSHOTS);
     let saved = scene.sim.record(&scene.node).unwrap();
-    let to = saved.generation - 1;
-    let wanted = saved.finals.iter().find(|f| f.generation == to && f.of == DEVICE);
+    let to = saved.generations.number() - 1;
+    let wanted = saved.kept.final_snapshots.iter().find(|f| f.generation == to && f.of == DEVICE);
     let wanted = wanted.expect("it was saved when that generation ended").snapshot.clone();
     // Another one joins, of which nothing was saved then.
     let other = volume(&mut scene, "later", tags::Tags::new());

@@ -97,7 +97,7 @@ fn many_leftovers_that_are_each_deleted_once_are_no_flood_of_calls() {
 #[test]
 fn the_root_and_the_interface_of_an_instance_that_stood_by_in_vain_are_known_by_it() {
     let mut scene = Scene::serving(94, LIGHT);
-    let holder = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().id;
+    let holder = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap().id;
     // It cannot be ended for a while: its node is at rest meanwhile.
     let ends = move |c: &Command| match c {
         Command::TerminateInstances { instance } => instance != &holder,
@@ -108,7 +108,7 @@ fn the_root_and_the_interface_of_an_instance_that_stood_by_in_vain_are_known_by_
     scene.wait("standing by", |s, n| s.cloud.living(n).len() == 2);
     scene.trigger(Kind::Pause, LIGHT);
     scene.wait("at rest", |s, n| {
-        let at_rest = s.record(n).is_some_and(|r| r.replacement.is_none() && r.holder.is_none());
+        let at_rest = s.record(n).is_some_and(|r| r.work.is_none() && r.instance.is_none());
         at_rest && s.cloud.living(n).len() == 1
     });
     nothing_is_wrong(&scene);

@@ -15,7 +15,8 @@ fn round(scene: &mut Scene, first: u64) {
         scene.sim.say(UserCommand::Create { id: id.clone(), document: WHOLE.spec() });
     }
     scene.sim.run_for(10 * MINUTE);
-    let serving = ids.iter().filter(|id| scene.sim.record(id).is_some_and(|r| r.holder.is_some()));
+    let serving =
+        ids.iter().filter(|id| scene.sim.record(id).is_some_and(|r| r.instance.is_some()));
     assert_eq!(serving.count() as u64, NODES, "{}", scene.sim.told());
     let deallocation = Deallocation {
         should_delete_images: true,

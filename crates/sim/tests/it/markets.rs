@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 fn lifecycle(scene: &Scene) -> Option<Lifecycle> {
     let record = scene.sim.record(&scene.node)?;
-    record.holder.as_ref().map(|h| h.market.lifecycle)
+    record.instance.as_ref().map(|h| h.market.lifecycle)
 }
 
 fn told(scene: &Scene, code: &str) -> Vec<String> {
@@ -22,12 +22,12 @@ fn told(scene: &Scene, code: &str) -> Vec<String> {
 #[test]
 fn a_dry_zone_leads_to_the_next_and_dry_spot_to_on_demand_and_back() {
     let mut scene = Scene::serving(11, ROAMING);
-    let home = scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).expect("serves");
+    let home = scene.sim.record(&scene.node).and_then(|r| r.instance.clone()).expect("serves");
     scene.drought(Some(Lifecycle::Spot), Some(home.market.zone.as_str()), true);
     let before = scene.generation();
     scene.trigger(Kind::Lost, ROAMING);
     scene.wait_for_end(Kind::Lost, before);
-    let moved = scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).expect("serves");
+    let moved = scene.sim.record(&scene.node).and_then(|r| r.instance.clone()).expect("serves");
     assert_ne!(moved.market.zone, home.market.zone);
     assert_eq!(moved.market.lifecycle, Lifecycle::Spot);
     assert!(moved.why.contains("moving zones"), "{}", moved.why);
@@ -37,7 +37,7 @@ fn a_dry_zone_leads_to_the_next_and_dry_spot_to_on_demand_and_back() {
     scene.trigger(Kind::Lost, ROAMING);
     scene.wait_for_end(Kind::Lost, before);
     assert_eq!(lifecycle(&scene), Some(Lifecycle::OnDemand));
-    let dear = scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).expect("serves");
+    let dear = scene.sim.record(&scene.node).and_then(|r| r.instance.clone()).expect("serves");
     assert!(dear.why.contains("better ones refused lately"), "{}", dear.why);
 
     scene.drought(Some(Lifecycle::Spot), None, false);
@@ -58,9 +58,13 @@ fn while_spot_is_dry_a_node_on_demand_is_left_alone() {
     let before = scene.sim.record(&scene.node).expect("it is there");
     scene.sim.run_for(3 * HOUR);
     let after = scene.sim.record(&scene.node).expect("it is there");
-    assert_eq!(before.holder, after.holder, "{}", scene.sim.told());
+    assert_eq!(before.instance, after.instance, "{}", scene.sim.told());
     assert!(!told(&scene, "revert-postponed").is_empty(), "people are told that it was asked");
-    assert_eq!(before.history.len(), after.history.len(), "what was not begun is no history");
+    assert_eq!(
+        before.memory.history.len(),
+        after.memory.history.len(),
+        "what was not begun is no history"
+    );
     scene.judge(Kind::Revert);
 }
 
@@ -70,7 +74,7 @@ fn a_market_that_dries_up_after_it_was_asked_leads_back_to_on_demand() {
     scene.trigger(Kind::Revert, WHOLE);
     scene.wait("asked", |s, n| {
         let probed = |r: &holdfast_model::Replacement| r.is_done(holdfast_model::Row::Probe);
-        s.record(n).is_some_and(|r| r.replacement.as_ref().is_some_and(probed))
+        s.record(n).is_some_and(|r| r.work.as_ref().is_some_and(probed))
     });
     scene.drought(Some(Lifecycle::Spot), None, true);
     let before = scene.generation();
@@ -84,7 +88,7 @@ fn a_pause_during_the_question_wins() {
     let mut scene = Scene::prepare(Kind::Revert, 14, WHOLE);
     scene.trigger(Kind::Revert, WHOLE);
     scene.wait("asking", |s, n| {
-        s.record(n).is_some_and(|r| r.replacement.as_ref().is_some_and(|r| r.kind == Kind::Revert))
+        s.record(n).is_some_and(|r| r.work.as_ref().is_some_and(|r| r.kind == Kind::Revert))
     });
     scene.sim.say(UserCommand::Pause(scene.node.clone()));
     scene.wait_for_end(Kind::Pause, 0);
@@ -101,12 +105,12 @@ fn what_a_question_to_a_market_needed_is_no_matter_once_it_is_given_up() {
     let never_answered = When::Matches(Arc::new(probes), u32::MAX);
     scene.sim.cloud.faults().add(never_answered, Fault::conflict());
     scene.trigger(Kind::Revert, WHOLE);
-    scene.wait("a decision", |s, n| s.record(n).is_some_and(|r| r.stuck.is_some()));
+    scene.wait("a decision", |s, n| s.record(n).is_some_and(|r| r.blocked.decision().is_some()));
     scene.drought(Some(Lifecycle::Spot), None, true);
     silent.store(false, Ordering::Relaxed);
-    scene.wait("given up", |s, n| s.record(n).is_some_and(|r| r.replacement.is_none()));
+    scene.wait("given up", |s, n| s.record(n).is_some_and(|r| r.work.is_none()));
     let record = scene.sim.record(&scene.node).expect("it is there");
-    assert_eq!(record.stuck, None, "{}", scene.sim.told());
+    assert_eq!(record.blocked.decision(), None, "{}", scene.sim.told());
     assert_eq!(scene.status(), "ACTIVE");
 }
 
@@ -119,7 +123,8 @@ fn what_was_learnt_of_a_market_outlives_the_controller() {
         scene.wait_for_end(Kind::Lost, before);
         scene.sim.run_for(10 * MINUTE);
     }
-    let lives = |scene: &Scene| scene.sim.record(&scene.node).map(|r| r.lives.len());
+    let lives =
+        |scene: &Scene| scene.sim.record(&scene.node).map(|r| r.memory.spot_lifetimes.len());
     assert_eq!(lives(&scene), Some(6));
     let learnt = scene.sim.fleet().survival().clone();
     scene.sim.kill_controller();
@@ -146,7 +151,7 @@ fn the_way_back_is_braked_once_the_fleet_has_used_up_its_hour_and_a_loss_is_not(
     scene.wait("ACTIVE", |s, n| s.record(n).is_some_and(|r| r.status() == "ACTIVE"));
     let began = |scene: &Scene| {
         let record = scene.sim.record(&scene.node).expect("it is there");
-        let reverts = record.history.iter().filter(|h| h.kind == Kind::Revert);
+        let reverts = record.memory.history.iter().filter(|h| h.kind == Kind::Revert);
         reverts.map(|h| h.started_at).collect::<Vec<_>>()
     };
     for round in 0..2 {

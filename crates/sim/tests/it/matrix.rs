@@ -41,14 +41,15 @@ struct Seen {
 fn seen(scene: &Scene) -> Seen {
     use holdfast_model::facts::Fact;
     let record = scene.sim.record(&scene.node).unwrap();
-    let holder = record.holder.clone().unwrap();
-    let data = record.data.iter().find(|d| d.device == DEVICE).map(|d| d.head.clone());
+    let holder = record.instance.clone().unwrap();
+    let data = record.identity.data.iter().find(|d| d.device == DEVICE).map(|d| d.head.clone());
     let (image, private_ip) = match scene.sim.cloud.truly(holder.id.as_str()) {
         Some(Fact::Instance(i)) => (i.image.0.clone(), i.private_ip.clone()),
         other => panic!("{other:?}"),
     };
     // A kept interface may be attached beside the instance's own: then that has its address.
-    let kept = record.interface.as_ref().and_then(|i| scene.sim.cloud.truly(i.id.as_str()));
+    let kept =
+        record.identity.interface.as_ref().and_then(|i| scene.sim.cloud.truly(i.id.as_str()));
     let private_ip = match kept {
         Some(Fact::Interface(i)) => {
             assert_eq!(i.attached_to, Some(holder.id), "{}", i.id);
@@ -70,8 +71,13 @@ fn seen(scene: &Scene) -> Seen {
 fn finals(scene: &Scene) -> usize {
     let record = scene.sim.record(&scene.node).unwrap();
     // A launch that was refused may have used up a number in between.
-    let replaced = record.history.last().unwrap().from_generation;
-    record.finals.iter().filter(|f| f.of == DEVICE && f.generation == replaced).count()
+    let replaced = record.memory.history.last().unwrap().from_generation.unwrap();
+    record
+        .kept
+        .final_snapshots
+        .iter()
+        .filter(|f| f.of == DEVICE && f.generation == replaced)
+        .count()
 }
 
 fn replace(scene: &mut Scene, kind: Kind, shape: Shape) {

@@ -66,7 +66,7 @@ fn an_elastic_ip_on_a_kept_interface_costs_a_replacement_no_call() {
 #[test]
 fn a_second_interface_pins_the_zone() {
     let (mut scene, _) = networked(2, ROAMING);
-    let zone = |s: &Scene| s.sim.record(&s.node).unwrap().holder.clone().unwrap().market.zone;
+    let zone = |s: &Scene| s.sim.record(&s.node).unwrap().instance.clone().unwrap().market.zone;
     let home = zone(&scene);
     scene.drought(None, Some(home.as_str()), true);
     scene.trigger(Kind::Lost, ROAMING);
@@ -83,7 +83,7 @@ fn what_the_spec_no_longer_keeps_is_given_back_at_the_next_replacement() {
     let (mut scene, address) = networked(3, WHOLE);
     let node = scene.node.clone();
     let before = scene.sim.record(&node).unwrap();
-    let old: Vec<String> = before.interfaces().map(|i| i.id.0.clone()).collect();
+    let old: Vec<String> = before.identity.interfaces().map(|i| i.id.0.clone()).collect();
     assert_eq!(old.len(), 2);
     update(
         &mut scene,
@@ -98,12 +98,16 @@ fn what_the_spec_no_longer_keeps_is_given_back_at_the_next_replacement() {
     let shape = Shape { private_ip: false, ..WHOLE };
     scene.expect(shape);
     scene.sim.run_for(5 * MINUTE);
-    assert_eq!(scene.sim.record(&node).unwrap().interfaces().count(), 2, "only at a replacement");
+    assert_eq!(
+        scene.sim.record(&node).unwrap().identity.interfaces().count(),
+        2,
+        "only at a replacement"
+    );
     replace(&mut scene, Kind::Recycle, shape);
     scene.judge(Kind::Recycle);
     let record = scene.sim.record(&node).unwrap();
-    assert_eq!(record.interfaces().count(), 0);
-    assert_eq!(record.elastic_ip, None);
+    assert_eq!(record.identity.interfaces().count(), 0);
+    assert_eq!(record.identity.elastic_ip, None);
     for id in old {
         assert!(scene.sim.cloud.truly(&id).is_none(), "{id} is left");
     }
@@ -123,7 +127,7 @@ fn an_elastic_ip_that_leads_elsewhere_is_not_taken_and_the_user_is_told() {
     scene.node = "smi-00000002".into();
     scene.sim.say(UserCommand::Create { id: scene.node.clone(), document });
     scene.wait("ERROR", |s, node| s.record(node).is_some_and(|r| r.status() == "ERROR"));
-    let why = scene.sim.record(&scene.node).unwrap().stuck.clone().unwrap().why;
+    let why = scene.sim.record(&scene.node).unwrap().blocked.decision().cloned().unwrap().why;
     assert!(why.contains("Resource.AlreadyAssociated"), "{why}");
     assert!(why.contains(address.as_str()), "{why}");
 }
@@ -150,7 +154,7 @@ fn without_interfaces(scene: &mut Scene, shape: Shape) -> Vec<(String, String)> 
     replace(scene, Kind::Pause, shape);
     let record = scene.sim.record(&scene.node).unwrap();
     let held: Vec<_> =
-        record.interfaces().map(|i| (i.id.0.clone(), i.private_ip.clone())).collect();
+        record.identity.interfaces().map(|i| (i.id.0.clone(), i.private_ip.clone())).collect();
     let now = scene.sim.now;
     for (id, _) in &held {
         scene.sim.cloud.delete_behind(now, id);
@@ -170,7 +174,7 @@ fn kept_interfaces_that_were_deleted_from_outside_are_made_again_with_their_addr
         replace(&mut scene, Kind::Resume, WHOLE);
         scene.judge(Kind::Resume);
         let record = scene.sim.record(&node).unwrap();
-        let after: Vec<_> = record.interfaces().collect();
+        let after: Vec<_> = record.identity.interfaces().collect();
         for ((old, address), new) in before.iter().zip(&after) {
             assert_eq!(&new.private_ip, address, "seed {seed}");
             assert_ne!(&new.id.0, old, "seed {seed}");
@@ -217,7 +221,7 @@ fn a_node_whose_address_somebody_else_took_meanwhile_asks_a_person() {
     scene.trigger(Kind::Resume, WHOLE);
     scene.sim.run_for(60 * MINUTE);
     let record = scene.sim.record(&scene.node).unwrap();
-    let stuck = record.stuck.clone().expect("a decision");
+    let stuck = record.blocked.decision().cloned().expect("a decision");
     assert!(format!("{stuck:?}").contains(&address), "{stuck:?}");
     assert!(scene.sim.cloud.truth().serving(&scene.node).is_empty(), "not with another address");
 
@@ -229,7 +233,7 @@ fn a_node_whose_address_somebody_else_took_meanwhile_asks_a_person() {
     scene.sim.say(UserCommand::Decide { id: scene.node.clone(), choice });
     scene.wait_for_end(Kind::Resume, 1);
     assert_eq!(
-        scene.sim.record(&scene.node).unwrap().interface.as_ref().unwrap().private_ip,
+        scene.sim.record(&scene.node).unwrap().identity.interface.as_ref().unwrap().private_ip,
         address
     );
 }
@@ -247,7 +251,7 @@ fn a_chosen_address_decides_in_which_subnet_the_node_runs() {
     assert!(scene.sim.answers[&word].is_ok());
     scene.sim.run_for(2 * MINUTE);
     let record = scene.sim.record(&scene.node).unwrap();
-    let held = record.interface.clone().unwrap();
+    let held = record.identity.interface.clone().unwrap();
     assert_eq!((held.private_ip.as_str(), held.zone.as_str()), ("10.1.0.77", "sim-1b"));
     replace(&mut scene, Kind::Lost, ROAMING);
     scene.judge(Kind::Lost);
@@ -256,7 +260,7 @@ fn a_chosen_address_decides_in_which_subnet_the_node_runs() {
 #[test]
 fn an_address_that_no_listed_subnet_has_is_refused_and_gives_up_no_instance() {
     let mut scene = Scene::serving(10, WHOLE);
-    let running = scene.sim.record(&scene.node).unwrap().holder.clone();
+    let running = scene.sim.record(&scene.node).unwrap().instance.clone();
     for address in ["10.1.0.77", "10.0.0.3", "10.0.255.255"] {
         let mut document = WHOLE.spec();
         document["compute"]["privateIp"] = json!(address);
@@ -273,7 +277,7 @@ fn an_address_that_no_listed_subnet_has_is_refused_and_gives_up_no_instance() {
         }
     }
     let record = scene.sim.record(&scene.node).unwrap();
-    assert_eq!((record.status(), &record.holder), ("ACTIVE", &running));
+    assert_eq!((record.status(), &record.instance), ("ACTIVE", &running));
 }
 
 #[test]
@@ -281,21 +285,21 @@ fn a_new_node_leaves_the_zone_that_has_no_capacity_and_the_interface_that_was_ma
     let shape = Shape { zones: 3, ..WHOLE };
     // Where it would go.
     let mut first = Scene::serving(11, shape);
-    let home = first.sim.record(&first.node).unwrap().holder.clone().unwrap().market.zone;
+    let home = first.sim.record(&first.node).unwrap().instance.clone().unwrap().market.zone;
     first.judge(Kind::Create);
     let mut scene = Scene::empty(11, shape);
     scene.drought(None, Some(home.as_str()), true);
     scene.create(shape);
     scene.wait("ACTIVE", |s, node| s.record(node).is_some_and(|r| r.status() == "ACTIVE"));
     let record = scene.sim.record(&scene.node).unwrap();
-    let zone = record.holder.clone().unwrap().market.zone;
+    let zone = record.instance.clone().unwrap().market.zone;
     assert_ne!(zone, home);
-    let kept = record.interface.clone().expect("its address is kept");
+    let kept = record.identity.interface.clone().expect("its address is kept");
     assert_eq!(kept.zone, zone, "no instance can have an interface of another zone");
     let made = scene.sim.calls.iter().filter(|c| **c == "CreateNetworkInterface").count();
     assert_eq!(made, 2, "one for each zone: {}", scene.sim.told());
     scene.wait("tidied up", |s, n| {
-        s.record(n).is_some_and(|r| r.replacement.is_none() && r.superseded.is_empty())
+        s.record(n).is_some_and(|r| r.work.is_none() && r.kept.pending_deletion.is_empty())
     });
     scene.judge(Kind::Create);
 }

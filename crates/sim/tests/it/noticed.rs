@@ -19,7 +19,7 @@ fn given_up(grace: u64) -> (Scene, BTreeSet<String>) {
     let deallocation = Deallocation { should_terminate_instance: true, ..Deallocation::default() };
     scene.sim.say(UserCommand::Delete { id: scene.node.clone(), deallocation });
     scene.wait("deallocated", |s, n| {
-        s.record(n).is_some_and(|r| r.deallocated && r.replacement.is_none())
+        s.record(n).is_some_and(|r| r.lifecycle.is_deleted() && r.work.is_none())
     });
     scene.sim.run_for(3 * MINUTE);
     let ids = kept(&scene);
@@ -167,7 +167,7 @@ fn nothing_is_adopted_before_everything_has_been_looked_at_for_a_whole_window() 
     scene.trigger(Kind::Recycle, WHOLE);
     scene.wait_for_end(Kind::Recycle, before);
     scene.sim.restore(backup);
-    scene.wait("quarantined", |s, n| s.record(n).is_some_and(|r| r.quarantine.is_some()));
+    scene.wait("quarantined", |s, n| s.record(n).is_some_and(|r| r.blocked.quarantine().is_some()));
     let began = scene.sim.now;
     let mut refused = 0;
     loop {
@@ -198,7 +198,7 @@ fn a_time_of_grace_begins_when_it_is_given_however_long_the_node_has_served() {
     scene.sim.run_for(3 * HOUR);
     let deallocation = Deallocation { should_terminate_instance: true, ..Deallocation::default() };
     scene.sim.say(UserCommand::Delete { id: scene.node.clone(), deallocation });
-    scene.wait("deallocated", |s, n| s.record(n).is_some_and(|r| r.deallocated));
+    scene.wait("deallocated", |s, n| s.record(n).is_some_and(|r| r.lifecycle.is_deleted()));
     let ids = kept(&scene);
     assert!(ids.len() >= 4, "a root, two volumes, an interface: {ids:?}");
     scene.sim.run_for(4 * HOUR - 10 * MINUTE);

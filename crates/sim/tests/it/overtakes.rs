@@ -32,7 +32,7 @@ fn deletions_are_lost(scene: &mut Scene) -> Arc<AtomicBool> {
 }
 
 fn in_flight(scene: &Scene) -> Option<Kind> {
-    scene.sim.record(&scene.node)?.replacement.as_ref().map(|r| r.kind)
+    scene.sim.record(&scene.node)?.work.as_ref().map(|r| r.kind)
 }
 
 /// Something happens: its replacement is under way soon, and all ends well once deletions arrive.
@@ -42,7 +42,7 @@ fn begins_at_once(mut scene: Scene, kind: Kind, lost: &AtomicBool) {
     // A deletion without an answer is left to later after five minutes: nothing waits for that.
     let soon = scene.sim.now.plus(3 * MINUTE);
     scene.wait("begun", |s, n| {
-        let kind_now = s.record(n).and_then(|r| r.replacement.as_ref().map(|r| r.kind));
+        let kind_now = s.record(n).and_then(|r| r.work.as_ref().map(|r| r.kind));
         s.now <= soon && kind_now == Some(kind)
     });
     lost.store(false, Ordering::Relaxed);
@@ -57,9 +57,7 @@ fn a_node_that_serves_and_still_deletes_what_it_was_takes_up_whatever_happens() 
         let lost = deletions_are_lost(&mut scene);
         scene.trigger(Kind::Lost, SNAPSHOTS);
         let retires = |r: &Record| {
-            r.replacement
-                .as_ref()
-                .is_some_and(|r| r.is_done(Row::Ready) && r.has_called(Row::Retire))
+            r.work.as_ref().is_some_and(|r| r.is_done(Row::Ready) && r.has_called(Row::Retire))
         };
         scene.wait("retiring", |s, n| s.record(n).is_some_and(|r| retires(&r)));
         begins_at_once(scene, kind, &lost);
@@ -75,10 +73,10 @@ fn a_node_that_only_tidies_up_takes_up_whatever_happens() {
         let before = scene.generation();
         scene.trigger(Kind::Lost, SNAPSHOTS);
         scene.wait_for_end(Kind::Lost, before);
-        scene.wait("left to later", |s, n| s.record(n).is_some_and(|r| r.replacement.is_none()));
+        scene.wait("left to later", |s, n| s.record(n).is_some_and(|r| r.work.is_none()));
         let lost = deletions_are_lost(&mut scene);
         scene.wait("tidying", |s, n| {
-            s.record(n).and_then(|r| r.replacement.as_ref().map(|r| r.kind)) == Some(Kind::Tidy)
+            s.record(n).and_then(|r| r.work.as_ref().map(|r| r.kind)) == Some(Kind::Tidy)
         });
         begins_at_once(scene, kind, &lost);
     }
@@ -90,7 +88,7 @@ fn a_paused_node_whose_volume_is_being_deleted_resumes_at_once() {
     scene.trigger(Kind::Pause, WHOLE);
     scene.wait_for_end(Kind::Pause, 1);
     let record = scene.sim.record(&scene.node).unwrap();
-    let volume = record.data.iter().find_map(|d| match &d.head {
+    let volume = record.identity.data.iter().find_map(|d| match &d.head {
         DataHead::Volume { id, .. } => Some(id.clone()),
         DataHead::Fresh => None,
     });
@@ -115,12 +113,12 @@ fn a_launch_that_every_market_refuses_follows_the_spec_that_its_user_mends() {
     scene.sim.cloud.faults().add(When::Matches(Arc::new(of_old), u32::MAX), Fault::refused());
     let before = scene.generation();
     scene.trigger(Kind::Lost, SNAPSHOTS);
-    scene.wait("a question", |s, n| s.record(n).is_some_and(|r| r.stuck.is_some()));
+    scene.wait("a question", |s, n| s.record(n).is_some_and(|r| r.blocked.decision().is_some()));
     let patch =
         json!({"compute": {"launchSpecification": {"instanceTypes": {"types": ["r5.large"]}}}});
     scene.sim.say(UserCommand::Update { id: scene.node.clone(), patch });
     scene.wait_for_end(Kind::Lost, before);
-    let holder = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap();
+    let holder = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap();
     assert_eq!(holder.market.instance_type, "r5.large");
     scene.judge(Kind::Lost);
 }

@@ -10,7 +10,7 @@ use holdfast_model::{InstanceId, Kind, Row};
 
 fn holder(scene: &Scene) -> InstanceId {
     let record = scene.sim.record(&scene.node).expect("a node");
-    record.holder.as_ref().expect("an instance").id.clone()
+    record.instance.as_ref().expect("an instance").id.clone()
 }
 
 /// Lets the node be replaced so many times, and judges each.
@@ -120,7 +120,7 @@ fn a_kept_root_outlives_an_instance_that_is_lost() {
 fn six_replacements_keep_no_more_snapshots_than_the_rules_allow() {
     let scene = replaced(WHOLE, Kind::Recycle, 6);
     let record = scene.sim.record(&scene.node).expect("a node");
-    let kept = record.finals.iter().filter(|f| f.of == "root").count();
+    let kept = record.kept.final_snapshots.iter().filter(|f| f.of == "root").count();
     assert!(kept <= FINALS_KEPT + SET_ASIDE_KEPT, "{kept} of the root are kept");
 }
 
@@ -154,7 +154,7 @@ fn what_an_overtaken_launch_has_made_is_not_forgotten() {
     let mut scene = Scene::serving(41, SNAPSHOTS);
     scene.trigger(Kind::Lost, SNAPSHOTS);
     scene.wait("new volumes", |s, n| {
-        s.record(n).and_then(|r| r.replacement.clone()).is_some_and(|r| {
+        s.record(n).and_then(|r| r.work.clone()).is_some_and(|r| {
             let launch = r.rows.get(&Row::Launch);
             launch.is_some_and(|row| row.calls.values().any(|c| c.command.makes().is_some()))
         })

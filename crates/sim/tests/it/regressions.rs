@@ -14,7 +14,7 @@ use std::sync::Arc;
 fn until_called(scene: &mut Scene, row: Row) {
     scene.wait("calling", move |s, n| {
         s.record(n).is_some_and(|r| {
-            r.replacement.as_ref().is_some_and(|p| {
+            r.work.as_ref().is_some_and(|p| {
                 let calls = p.rows.get(&row).map(|state| &state.calls);
                 calls.is_some_and(|c| c.values().any(|c| c.state == CallState::Started))
             })
@@ -69,14 +69,14 @@ fn a_mass_interruption_of_nodes_without_kept_addresses_does_not_freeze_the_fleet
     let nodes: Vec<_> = scene.sim.fleet().nodes().cloned().collect();
     let now = scene.sim.now;
     for node in &nodes {
-        let holder = scene.sim.record(node).and_then(|r| r.holder.clone()).expect("an instance");
+        let holder = scene.sim.record(node).and_then(|r| r.instance.clone()).expect("an instance");
         scene.sim.cloud.kill(now, &holder.id);
     }
     scene.sim.run_for(10 * MINUTE);
     assert_eq!(scene.sim.fleet().frozen(), None);
     for node in nodes {
         let record = scene.sim.record(&node).expect("it serves");
-        assert_eq!((record.status(), record.generation), ("ACTIVE", 2), "{node}");
+        assert_eq!((record.status(), record.generations.number()), ("ACTIVE", 2), "{node}");
     }
     scene.node = first;
 }
@@ -91,8 +91,8 @@ fn a_deletion_that_selects_nothing_keeps_a_paused_nodes_data_for_its_grace() {
     scene.sim.run_for(HOUR);
     let record = scene.sim.record(&scene.node).expect("its leftovers wait for their grace");
     assert_eq!(record.status(), "DEALLOCATED");
-    assert!(record.superseded.iter().any(|s| s.id.starts_with("vol-") && s.grace_ms > 0));
-    assert!(record.superseded.iter().any(|s| s.id.starts_with("eni-") && s.grace_ms > 0));
+    assert!(record.kept.pending_deletion.iter().any(|s| s.id.starts_with("vol-") && !s.is_due()));
+    assert!(record.kept.pending_deletion.iter().any(|s| s.id.starts_with("eni-") && !s.is_due()));
     scene.judge(Kind::Pause);
 }
 
@@ -140,7 +140,10 @@ fn a_kept_root_may_be_asked_for_later() {
     }
     scene.judge(Kind::Lost);
     let record = scene.sim.record(&scene.node).expect("it serves");
-    assert!(record.finals.iter().any(|f| f.of == "root"), "from then on it is captured");
+    assert!(
+        record.kept.final_snapshots.iter().any(|f| f.of == "root"),
+        "from then on it is captured"
+    );
 }
 
 #[test]
@@ -163,7 +166,8 @@ fn a_volume_deleted_from_outside_stops_its_node_and_nothing_is_made_in_its_place
     scene.trigger(Kind::Pause, WHOLE);
     scene.wait_for_end(Kind::Pause, 0);
     let record = scene.sim.record(&scene.node).expect("paused");
-    let holdfast_model::record::DataHead::Volume { id, .. } = record.data[0].head.clone() else {
+    let holdfast_model::record::DataHead::Volume { id, .. } = record.identity.data[0].head.clone()
+    else {
         panic!("it has a data volume");
     };
     let now = scene.sim.now;
@@ -189,8 +193,8 @@ fn launches_that_are_never_ready_end_with_a_question_and_do_not_pile_up() {
     while scene.status() != "ERROR" {
         scene.sim.run_for(SECOND);
         let record = scene.sim.record(&scene.node).expect("it is there");
-        let ready = record.replacement.is_none();
-        if let (Some(holder), false) = (&record.holder, ready) {
+        let ready = record.work.is_none();
+        if let (Some(holder), false) = (&record.instance, ready) {
             let now = scene.sim.now;
             scene.sim.cloud.kill(now, &holder.id);
         }
@@ -198,7 +202,11 @@ fn launches_that_are_never_ready_end_with_a_question_and_do_not_pile_up() {
         assert!(rounds < 20_000, "nobody is asked: {}", scene.sim.told());
     }
     let record = scene.sim.record(&scene.node).expect("it is there");
-    assert!(record.finals.len() + record.superseded.len() < 40, "{:#?}", record.superseded);
+    assert!(
+        record.kept.final_snapshots.len() + record.kept.pending_deletion.len() < 40,
+        "{:#?}",
+        record.kept.pending_deletion
+    );
     let before = scene.generation();
     let choice = Choice::Retry;
     scene.sim.say(UserCommand::Decide { id: scene.node.clone(), choice });
@@ -207,8 +215,12 @@ fn launches_that_are_never_ready_end_with_a_question_and_do_not_pile_up() {
     let record = scene.sim.record(&scene.node).expect("it serves");
     // The good generation was not pushed out; of those that never became ready, only what the
     // instance was launched from is there.
-    assert!(record.finals.iter().any(|f| f.generation == 1 && f.ready), "{:#?}", record.finals);
-    assert_eq!(record.finals.len(), 2, "{:#?}", record.finals);
+    assert!(
+        record.kept.final_snapshots.iter().any(|f| f.generation == 1 && f.ready),
+        "{:#?}",
+        record.kept.final_snapshots
+    );
+    assert_eq!(record.kept.final_snapshots.len(), 2, "{:#?}", record.kept.final_snapshots);
 }
 
 #[test]
@@ -217,11 +229,11 @@ fn a_recycle_of_an_instance_that_is_never_ready_replaces_it() {
     let before = scene.generation();
     scene.trigger(Kind::Lost, WHOLE);
     scene.wait("launched again", |s, n| {
-        s.record(n).is_some_and(|r| r.generation > before && r.holder.is_some())
+        s.record(n).is_some_and(|r| r.generations.number() > before && r.instance.is_some())
     });
     // Its agent never answers: it will never be ready.
     let record = scene.sim.record(&scene.node).expect("it is there");
-    let first = record.holder.clone().expect("an instance").id;
+    let first = record.instance.clone().expect("an instance").id;
     let dumb = first.clone();
     let its_gate = move |command: &holdfast_model::Command| matches!(command, holdfast_model::Command::OpenGate { instance, .. } if instance == &dumb);
     let when = holdfast_cloud_sim::When::Matches(std::sync::Arc::new(its_gate), u32::MAX);
@@ -231,8 +243,8 @@ fn a_recycle_of_an_instance_that_is_never_ready_replaces_it() {
     scene.trigger(Kind::Recycle, WHOLE);
     scene.wait_for_end(Kind::Recycle, before + 1);
     let record = scene.sim.record(&scene.node).expect("it serves");
-    assert_ne!(record.holder.as_ref().map(|h| &h.id), Some(&first));
-    assert_eq!(record.generation, before + 2);
+    assert_ne!(record.instance.as_ref().map(|h| &h.id), Some(&first));
+    assert_eq!(record.generations.number(), before + 2);
     scene.judge(Kind::Recycle);
 }
 
@@ -244,7 +256,7 @@ fn a_commit_conflict_stops_its_node_once_and_is_not_tried_again_and_again() {
     // Another process writes the record behind this one's back.
     let stored = scene.sim.store.load().expect("the store").pop().expect("a record");
     let mut record = holdfast_model::versions::read(&stored.json).expect("readable");
-    record.revision += 1;
+    record.revision = record.revision.map(|r| r + 1);
     let write = Write {
         node: stored.node,
         expected: stored.revision,
@@ -309,16 +321,18 @@ fn a_launch_that_ended_before_it_ran_and_took_its_root_volume_along_does_not_los
     let before = scene.generation();
     scene.trigger(Kind::Lost, WHOLE);
     scene.wait("launched again", |s, n| {
-        s.record(n).is_some_and(|r| r.generation > before && r.holder.is_some())
+        s.record(n).is_some_and(|r| r.generations.number() > before && r.instance.is_some())
     });
-    let holder = scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).expect("an instance");
+    let holder =
+        scene.sim.record(&scene.node).and_then(|r| r.instance.clone()).expect("an instance");
     let now = scene.sim.now;
     scene.sim.cloud.kill(now, &holder.id);
     scene.wait("its root was seen", |s, n| {
-        s.record(n).is_some_and(|r| matches!(r.root, RootHead::Live { volume: Some(_), .. }))
+        s.record(n)
+            .is_some_and(|r| matches!(r.identity.root, RootHead::Live { volume: Some(_), .. }))
     });
     let record = scene.sim.record(&scene.node).expect("it is there");
-    let RootHead::Live { volume: Some(root), .. } = record.root.clone() else {
+    let RootHead::Live { volume: Some(root), .. } = record.identity.root.clone() else {
         panic!("{record:?}")
     };
     let now = scene.sim.now;
@@ -335,7 +349,8 @@ fn what_could_not_be_deleted_at_once_is_deleted_later_without_another_replacemen
     let before = scene.generation();
     scene.trigger(Kind::Lost, SNAPSHOTS);
     scene.wait_for_end(Kind::Lost, before);
-    let left = |s: &Simulation, n: &NodeId| s.record(n).map_or(0, |r| r.superseded.len());
+    let left =
+        |s: &Simulation, n: &NodeId| s.record(n).map_or(0, |r| r.kept.pending_deletion.len());
     assert!(left(&scene.sim, &scene.node) > 0, "{}", scene.sim.told());
     scene.wait("tidied up", |s, n| left(s, n) == 0);
     assert_eq!((scene.status(), scene.generation()), ("ACTIVE", before + 1));
@@ -397,7 +412,7 @@ fn a_controller_that_stood_still_stops_no_node_for_what_it_saw_before() {
     // Somewhere in here the second instance has been seen, and not for long enough.
     for after in (5..60).step_by(5) {
         let mut scene = Scene::serving(3, ROAMING);
-        let holder = scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).expect("it");
+        let holder = scene.sim.record(&scene.node).and_then(|r| r.instance.clone()).expect("it");
         let mut twin = scene.sim.cloud.launch_of(&holder.id).expect("it was launched").clone();
         twin.token = Token::from("twin");
         let now = scene.sim.now;
@@ -421,11 +436,11 @@ fn a_controller_that_stood_still_stops_no_node_for_what_it_saw_before() {
 fn spoil_next(scene: &mut Scene, after: u64) {
     scene.wait("an instance that is not ready", move |s, n| {
         s.record(n).is_some_and(|r| {
-            let replacement = r.replacement.as_ref();
-            r.generation > after && replacement.is_some_and(|p| p.is_done(Row::Launch))
+            let replacement = r.work.as_ref();
+            r.generations.number() > after && replacement.is_some_and(|p| p.is_done(Row::Launch))
         })
     });
-    let holder = scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).expect("a holder");
+    let holder = scene.sim.record(&scene.node).and_then(|r| r.instance.clone()).expect("a holder");
     scene.sim.cloud.set_health(scene.sim.now, &holder.id, Health::Impaired);
 }
 
@@ -450,15 +465,15 @@ fn an_instance_that_was_given_up_before_it_was_ready_does_not_stay_when_it_gets_
     for attempt in 0..4 {
         spoil_next(&mut scene, first + attempt);
         scene.wait("given up", |s, n| {
-            s.record(n).is_some_and(|r| r.history.last().is_some_and(|h| h.lost_again))
+            s.record(n).is_some_and(|r| r.memory.history.last().is_some_and(|h| h.lost_again))
         });
     }
-    scene.wait("resting", |s, n| s.record(n).is_some_and(|r| r.replacement.is_none()));
-    let holder = scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).expect("a holder");
+    scene.wait("resting", |s, n| s.record(n).is_some_and(|r| r.work.is_none()));
+    let holder = scene.sim.record(&scene.node).and_then(|r| r.instance.clone()).expect("a holder");
     scene.sim.cloud.set_health(scene.sim.now, &holder.id, Health::Ok);
     scene.wait("serving", |s, n| s.record(n).is_some_and(|r| r.status() == "ACTIVE"));
     assert_ne!(
-        scene.sim.record(&scene.node).and_then(|r| r.holder.clone()).map(|h| h.id),
+        scene.sim.record(&scene.node).and_then(|r| r.instance.clone()).map(|h| h.id),
         Some(holder.id)
     );
     scene.judge(Kind::Lost);

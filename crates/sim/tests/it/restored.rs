@@ -60,7 +60,7 @@ fn a_store_older_than_the_cloud_stops_its_node_as_it_is_and_says_why() {
             touches_nothing_for(&mut scene, 3 * HOUR);
             assert_eq!(scene.status(), "ERROR", "{shape:?} {since:?}");
             let record = scene.sim.record(&scene.node).expect("it is there");
-            let quarantine = record.quarantine.clone().expect("it is in quarantine");
+            let quarantine = record.blocked.quarantine().cloned().expect("it is in quarantine");
             assert!(quarantine.why.contains("holdfast adopt"), "{}", quarantine.why);
             assert!(scene.sim.story.iter().any(|e| e.code == "quarantined"));
         }
@@ -80,7 +80,7 @@ fn a_replacement_in_flight_in_the_backup_that_is_long_over_is_not_taken_up_again
         loop {
             let known = effects;
             let is_over = |s: &holdfast_sim::Simulation, n: &NodeId| {
-                let over = |r: &Record| r.replacement.is_none() && r.generation > before;
+                let over = |r: &Record| r.work.is_none() && r.generations.number() > before;
                 s.record(n).is_some_and(|r| over(&r))
             };
             scene.wait("another effect", |s, n| s.effects > known || is_over(s, n));

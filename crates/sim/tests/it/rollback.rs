@@ -32,7 +32,7 @@ fn roll_back(scene: &mut Scene, to: u64, data: Option<bool>) {
 
 /// The image that the instance runs from.
 fn image_in_use(scene: &Scene) -> String {
-    let holder = record(scene).holder.clone().expect("an instance");
+    let holder = record(scene).instance.clone().expect("an instance");
     match scene.sim.cloud.truly(holder.id.as_str()) {
         Some(Fact::Instance(i)) => i.image.0.clone(),
         other => panic!("{other:?}"),
@@ -40,7 +40,7 @@ fn image_in_use(scene: &Scene) -> String {
 }
 
 fn image_of(scene: &Scene, generation: u64) -> String {
-    let finals = record(scene).finals.clone();
+    let finals = record(scene).kept.final_snapshots.clone();
     let found = finals.iter().find(|f| f.generation == generation && f.of == "root");
     found.and_then(|f| f.image.clone()).expect("a root that is kept").0
 }
@@ -63,7 +63,7 @@ fn a_rollback_boots_the_generations_root_and_can_be_taken_back() {
 fn a_rollback_of_data_in_snapshots_brings_the_data_back_too() {
     let mut scene = Scene::serving(32, SNAPSHOTS);
     recycle(&mut scene);
-    let finals = record(&scene).finals.clone();
+    let finals = record(&scene).kept.final_snapshots.clone();
     let wanted = finals.iter().find(|f| f.generation == 1 && f.of == "/dev/xvdb").expect("it");
     roll_back(&mut scene, 1, None);
     let volume = scene.sim.cloud.resources(&scene.node).into_iter().find_map(|fact| match fact {
@@ -107,8 +107,8 @@ fn a_rollback_said_at_any_moment_of_a_replacement_ends_in_that_generation() {
         scene.sim.say(UserCommand::Rollback { id, to, data: None });
         scene.wait("rolled back and ACTIVE", |s, n| {
             s.record(n).is_some_and(|r| {
-                let done = r.history.last().is_some_and(|h| h.kind == Kind::Rollback);
-                r.status() == "ACTIVE" && done && r.rollback.is_none()
+                let done = r.memory.history.last().is_some_and(|h| h.kind == Kind::Rollback);
+                r.status() == "ACTIVE" && done && r.identity.rollback.is_none()
             })
         });
         assert_eq!(image_in_use(&scene), wanted, "said after {moment} s");
@@ -129,7 +129,9 @@ fn another_image_in_the_spec_begins_the_root_anew_and_the_old_one_is_kept_to_rol
     recycle(&mut scene);
     assert_eq!(image_in_use(&scene), other);
     assert!(scene.sim.story.iter().any(|e| e.code == "image-changed"));
-    let RootHead::Live { origin, .. } = record(&scene).root.clone() else { panic!("it serves") };
+    let RootHead::Live { origin, .. } = record(&scene).identity.root.clone() else {
+        panic!("it serves")
+    };
     assert_eq!(origin.expect("known").0, other);
     // From now on it is a root like any other.
     recycle(&mut scene);
@@ -138,7 +140,9 @@ fn another_image_in_the_spec_begins_the_root_anew_and_the_old_one_is_kept_to_rol
     roll_back(&mut scene, 2, None);
     assert_eq!(image_in_use(&scene), old);
     recycle(&mut scene);
-    let RootHead::Live { origin, .. } = record(&scene).root.clone() else { panic!("it serves") };
+    let RootHead::Live { origin, .. } = record(&scene).identity.root.clone() else {
+        panic!("it serves")
+    };
     assert_ne!(origin.expect("known").0, other, "it is registered like the image it began with");
     scene.judge(Kind::Recycle);
 }
@@ -149,7 +153,7 @@ fn what_gives_way_to_an_earlier_generation_is_saved_first_and_set_aside_and_noth
     recycle(&mut scene);
     let now = scene.generation();
     roll_back(&mut scene, 1, None);
-    let finals = record(&scene).finals.clone();
+    let finals = record(&scene).kept.final_snapshots.clone();
     let of = |generation: u64, aside: bool| -> Vec<String> {
         let of = finals.iter().filter(|f| f.generation == generation && f.set_aside == aside);
         let mut of: Vec<String> = of.map(|f| f.of.clone()).collect();

@@ -13,7 +13,7 @@ use holdfast_model::{CallState, Kind, Lifecycle, Row};
 fn moving(seed: u64, shape: Shape, of: &str) -> (Scene, String, String) {
     let mut scene = Scene::serving(seed, shape);
     let record = scene.sim.record(&scene.node).unwrap();
-    let zone = record.holder.clone().unwrap().market.zone;
+    let zone = record.instance.clone().unwrap().market.zone;
     let call = if of == "root" { "root-snapshot".to_owned() } else { format!("snapshot:{of}") };
     scene.drought(Some(Lifecycle::Spot), Some(zone.as_str()), true);
     scene.trigger(Kind::Lost, shape);
@@ -23,9 +23,9 @@ fn moving(seed: u64, shape: Shape, of: &str) -> (Scene, String, String) {
         state.is_some_and(|call| matches!(call.state, CallState::Done { .. }))
     });
     let record = scene.sim.record(&scene.node).unwrap();
-    let volume = match (of, &record.root) {
+    let volume = match (of, &record.identity.root) {
         ("root", RootHead::Live { volume: Some(volume), .. }) => volume.clone(),
-        _ => match &record.data.iter().find(|d| d.device == of).unwrap().head {
+        _ => match &record.identity.data.iter().find(|d| d.device == of).unwrap().head {
             DataHead::Volume { id, .. } => id.clone(),
             DataHead::Fresh => panic!("{of} has a volume"),
         },
@@ -103,8 +103,12 @@ fn what_a_pause_kept_can_be_returned_to_and_nothing_of_it_is_left_over() {
     scene.sim.run_for(15 * MINUTE);
     let record = scene.sim.record(&scene.node).unwrap();
     assert_eq!(record.status(), "PAUSED");
-    assert!(record.finals.iter().any(|f| f.snapshot.as_str() == snapshot), "{:?}", record.finals);
-    let (id, before) = (scene.node.clone(), record.generation);
+    assert!(
+        record.kept.final_snapshots.iter().any(|f| f.snapshot.as_str() == snapshot),
+        "{:?}",
+        record.kept.final_snapshots
+    );
+    let (id, before) = (scene.node.clone(), record.generations.number());
     scene.sim.cloud.truth_mut().returns(&id);
     let to = Target::Generation(before);
     scene.sim.say(UserCommand::Rollback { id, to, data: Some(true) });

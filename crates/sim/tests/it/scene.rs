@@ -78,7 +78,7 @@ impl Scene {
     }
 
     pub fn generation(&self) -> u64 {
-        self.sim.record(&self.node).map_or(0, |r| r.generation)
+        self.sim.record(&self.node).map_or(0, |r| r.generations.number())
     }
 
     pub fn status(&self) -> &'static str {
@@ -94,7 +94,7 @@ impl Scene {
                 "seed {}: not {wish}: {stuck:?}\n{}\n{:#?}",
                 self.seed,
                 self.sim.told(),
-                record.and_then(|r| r.replacement.clone())
+                record.and_then(|r| r.work.clone())
             );
         }
     }
@@ -134,7 +134,7 @@ impl Scene {
     /// Brings about the replacement itself.
     pub fn trigger(&mut self, kind: Kind, shape: Shape) {
         let node = self.node.clone();
-        let holder = self.sim.record(&node).and_then(|r| r.holder.clone()).map(|h| h.id);
+        let holder = self.sim.record(&node).and_then(|r| r.instance.clone()).map(|h| h.id);
         let now = self.sim.now;
         match (kind, holder) {
             (Kind::Create, _) => self.create(shape),
@@ -146,7 +146,12 @@ impl Scene {
             (Kind::Revert, _) => self.drought(Some(Lifecycle::Spot), None, false),
             (Kind::Rollback, _) => {
                 let record = self.sim.record(&node).expect("a node");
-                let to = record.finals.first().expect("a generation that is kept").generation;
+                let to = record
+                    .kept
+                    .final_snapshots
+                    .first()
+                    .expect("a generation that is kept")
+                    .generation;
                 self.sim.cloud.truth_mut().returns(&node);
                 let to = Target::Generation(to);
                 self.sim.say(UserCommand::Rollback { id: node, to, data: None });
@@ -166,14 +171,15 @@ impl Scene {
     pub fn wait_for_end(&mut self, kind: Kind, before: u64) {
         match kind {
             Kind::Pause => self.wait("PAUSED", |s, n| {
-                s.record(n).is_some_and(|r| r.status() == "PAUSED" && r.replacement.is_none())
+                s.record(n).is_some_and(|r| r.status() == "PAUSED" && r.work.is_none())
             }),
             Kind::Delete => self.wait("gone", |s, n| s.record(n).is_none()),
             Kind::Tidy => self.wait("tidied up", |s, n| {
-                s.record(n).is_some_and(|r| r.superseded.is_empty() && r.replacement.is_none())
+                s.record(n).is_some_and(|r| r.kept.pending_deletion.is_empty() && r.work.is_none())
             }),
             _ => self.wait("ACTIVE again", |s, n| {
-                s.record(n).is_some_and(|r| r.generation > before && r.status() == "ACTIVE")
+                s.record(n)
+                    .is_some_and(|r| r.generations.number() > before && r.status() == "ACTIVE")
             }),
         }
     }
@@ -184,8 +190,8 @@ impl Scene {
         let mut known: Vec<String> = known(&record, &self.sim.cloud).into_iter().collect();
         // A paused node has no retire row: what is superseded goes at the next resume, but for
         // an instance.
-        if record.holder.is_none() {
-            known.extend(record.superseded.iter().map(|s| s.id.clone()));
+        if record.instance.is_none() {
+            known.extend(record.kept.pending_deletion.iter().map(|s| s.id.clone()));
         }
         known
     }

@@ -72,7 +72,7 @@ fn carries(scene: &Scene, pick: impl Fn(&Fact) -> bool) -> bool {
 
 fn check(scene: &Scene) {
     let record = scene.sim.record(&scene.node).unwrap();
-    let holder = record.holder.clone().unwrap();
+    let holder = record.instance.clone().unwrap();
     let launch = scene.sim.cloud.launch_of(&holder.id).unwrap();
     assert_eq!(launch.settings, passed_on());
     assert_eq!(launch.user_data.as_deref(), Some(SCRIPT));
@@ -82,9 +82,9 @@ fn check(scene: &Scene) {
     assert_eq!(Value::Object(launch.root_settings.clone()), root);
     assert!(!launch.root_delete_on_termination, "a kept root never dies with its instance");
     assert_eq!(launch.tags.get("team").map(String::as_str), Some("db"));
-    assert_eq!(launch.tags.get(tags::GENERATION), Some(&record.generation.to_string()));
+    assert_eq!(launch.tags.get(tags::GENERATION), Some(&record.generations.number().to_string()));
     let settings = |device: &str| {
-        let head = record.data.iter().find(|d| d.device == device).map(|d| d.head.clone());
+        let head = record.identity.data.iter().find(|d| d.device == device).map(|d| d.head.clone());
         match head {
             Some(DataHead::Volume { id, .. }) => {
                 Value::Object(scene.sim.cloud.settings_of(&id).unwrap().clone())
@@ -98,7 +98,7 @@ fn check(scene: &Scene) {
     assert!(carries(scene, |f| matches!(f, Fact::Instance(_))));
     assert!(carries(scene, |f| matches!(f, Fact::Volume(_))), "shouldTag: true");
     assert!(!carries(scene, |f| matches!(f, Fact::Interface(_))), "false is the default");
-    if record.generation > 1 {
+    if record.generations.number() > 1 {
         assert!(!carries(scene, |f| matches!(f, Fact::Snapshot(_))), "shouldTag: false");
         assert!(carries(scene, |f| matches!(f, Fact::Image(_))), "true is the default");
     }
@@ -129,7 +129,7 @@ fn every_setting_of_the_launch_arrives_in_every_generation() {
     scene.trigger(Kind::Resume, SHAPE);
     scene.wait_for_end(Kind::Resume, before);
     check(&scene);
-    let zone = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().market.zone;
+    let zone = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap().market.zone;
     scene.drought(None, Some(zone.as_str()), true);
     let before = scene.generation();
     scene.trigger(Kind::Lost, SHAPE);

@@ -23,7 +23,7 @@ fn until_one_stands_by(scene: &mut Scene) -> (InstanceId, InstanceId) {
     });
     let record = scene.sim.record(&scene.node).unwrap();
     let next = InstanceId::from(standing_by::instance(&record).unwrap());
-    (next, record.holder.clone().unwrap().id)
+    (next, record.instance.clone().unwrap().id)
 }
 
 /// How many instances were launched in all.
@@ -33,7 +33,7 @@ fn launches(scene: &Scene) -> usize {
 
 fn last_rows(scene: &Scene) -> Vec<(Row, u64, u64)> {
     let record = scene.sim.record(&scene.node).unwrap();
-    let rows = &record.history.last().unwrap().rows;
+    let rows = &record.memory.history.last().unwrap().rows;
     rows.iter().map(|(row, from, to)| (*row, from.0, to.unwrap().0)).collect()
 }
 
@@ -55,8 +55,8 @@ fn the_next_instance_runs_before_the_old_one_is_given_up_and_becomes_the_nodes()
         );
         scene.wait_for_end(kind, before);
         let record = scene.sim.record(&scene.node).unwrap();
-        assert_eq!(record.holder.as_ref().unwrap().id, next, "{kind:?}");
-        assert_eq!(record.generation, before + 1, "{kind:?}");
+        assert_eq!(record.instance.as_ref().unwrap().id, next, "{kind:?}");
+        assert_eq!(record.generations.number(), before + 1, "{kind:?}");
         let probes = usize::from(kind == Kind::Revert);
         assert_eq!(launches(&scene) - launched, 1 + probes, "{kind:?}");
         scene.sim.run_for(MINUTE);
@@ -97,7 +97,7 @@ fn a_kept_root_and_an_instance_that_has_ended_already_go_the_ordinary_way() {
     kept.trigger(Kind::Recycle, WHOLE);
     kept.wait_for_end(Kind::Recycle, before);
     let mut ended = Scene::serving(23, LIGHT);
-    let old = ended.sim.record(&ended.node).unwrap().holder.clone().unwrap().id;
+    let old = ended.sim.record(&ended.node).unwrap().instance.clone().unwrap().id;
     let now = ended.sim.now;
     ended.sim.cloud.kill(now, &old);
     // Nobody looks before it is over.
@@ -113,7 +113,7 @@ fn a_kept_root_and_an_instance_that_has_ended_already_go_the_ordinary_way() {
     for (scene, kind) in [(&mut kept, Kind::Recycle), (&mut ended, Kind::Lost)] {
         scene.sim.run_for(MINUTE);
         let record = scene.sim.record(&scene.node).unwrap();
-        assert_eq!(record.standby_generation, 0, "{kind:?}");
+        assert_eq!(record.generations.promised(), None, "{kind:?}");
         assert_eq!(launches(scene) - launched, 1, "{kind:?}");
         scene.judge(kind);
     }
@@ -123,7 +123,7 @@ fn a_kept_root_and_an_instance_that_has_ended_already_go_the_ordinary_way() {
 fn a_refused_launch_leaves_the_ordinary_order_and_cools_no_market() {
     let mut scene = Scene::serving(24, LIGHT);
     let before = scene.generation();
-    let market = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().market;
+    let market = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap().market;
     // Room for one instance in each: the next one has none before the old one is gone.
     for price in scene.sim.cloud.catalogue().prices {
         let here = price.market == market;
@@ -132,8 +132,8 @@ fn a_refused_launch_leaves_the_ordinary_order_and_cools_no_market() {
     scene.trigger(Kind::Recycle, LIGHT);
     scene.wait_for_end(Kind::Recycle, before);
     let record = scene.sim.record(&scene.node).unwrap();
-    assert_eq!(record.holder.as_ref().unwrap().market, market);
-    assert!(record.cooled.is_empty(), "{:?}", record.cooled);
+    assert_eq!(record.instance.as_ref().unwrap().market, market);
+    assert!(record.memory.market_backoff.is_empty(), "{:?}", record.memory.market_backoff);
     assert!(scene.sim.story.iter().any(|e| e.code == "standby-refused"), "{}", scene.sim.told());
     scene.judge(Kind::Recycle);
 }
@@ -143,18 +143,26 @@ fn where_the_cloud_takes_the_room_for_itself_another_market_is_asked_at_once() {
     for kind in [Kind::Lost, Kind::Notice] {
         let mut scene = Scene::serving(35, LIGHT);
         let (before, asked) = (scene.generation(), launches(&scene));
-        let first = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().market;
+        let first = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap().market;
         scene.sim.cloud.set_capacity(&first, Some(0));
         scene.trigger(kind, LIGHT);
         scene.wait_for_end(kind, before);
         scene.sim.run_for(MINUTE);
         let record = scene.sim.record(&scene.node).unwrap();
-        let holder = record.holder.as_ref().unwrap();
+        let holder = record.instance.as_ref().unwrap();
         assert_ne!(holder.market, first, "{kind:?}");
         assert!(holder.why.contains("; a better one refused lately"), "{kind:?}: {}", holder.why);
-        assert!(record.cooled.is_empty(), "{kind:?}: {:?}", record.cooled);
+        assert!(
+            record.memory.market_backoff.is_empty(),
+            "{kind:?}: {:?}",
+            record.memory.market_backoff
+        );
         assert_eq!(launches(&scene) - asked, 2, "{kind:?}: {}", scene.sim.told());
-        assert_eq!(record.generation, before + 1, "{kind:?}: nothing came of the first launch");
+        assert_eq!(
+            record.generations.number(),
+            before + 1,
+            "{kind:?}: nothing came of the first launch"
+        );
         let rows = last_rows(&scene);
         let told = |code: &str| scene.sim.story.iter().find(|e| e.code == code).map(|e| e.at.0);
         let elsewhere = told("standby-elsewhere").unwrap();
@@ -205,7 +213,7 @@ fn an_old_instance_that_is_lost_at_any_moment_leaves_the_node_to_the_next_one() 
         for moment in 0..30 {
             let mut scene = Scene::prepare(kind, 26, LIGHT);
             let before = scene.generation();
-            let old = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().id;
+            let old = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap().id;
             scene.trigger(kind, LIGHT);
             scene.sim.run_for(moment * 2 * SECOND);
             let now = scene.sim.now;
@@ -247,7 +255,7 @@ fn a_notice_during_a_recycle_is_heard_while_one_stands_by() {
     scene.sim.run_for(3 * SECOND);
     scene.trigger(Kind::Notice, LIGHT);
     scene.wait("told", |s, n| {
-        s.record(n).is_some_and(|r| r.replacement.as_ref().is_some_and(|r| r.deadline.is_some()))
+        s.record(n).is_some_and(|r| r.work.as_ref().is_some_and(|r| r.deadline.is_some()))
     });
     scene.wait_for_end(Kind::Recycle, before);
     scene.judge(Kind::Recycle);
@@ -291,7 +299,7 @@ fn an_instance_that_is_lost_while_the_old_one_ends_is_replaced_and_not_missed() 
         for moment in (0..60).step_by(3) {
             let mut scene = Scene::serving(30, LIGHT);
             let before = scene.generation();
-            let old = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().id;
+            let old = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap().id;
             scene.trigger(kind, LIGHT);
             scene.sim.run_for(moment * SECOND);
             let now = scene.sim.now;
@@ -327,7 +335,7 @@ fn a_word_at_any_moment_after_a_loss_leaves_no_instance_that_stands_by() {
 fn after_a_loss_a_refused_launch_is_asked_for_again_once_the_old_instance_has_ended() {
     let mut scene = Scene::serving(34, LIGHT);
     let before = scene.generation();
-    let market = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().market;
+    let market = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap().market;
     for price in scene.sim.cloud.catalogue().prices {
         let here = price.market == market;
         scene.sim.cloud.set_capacity(&price.market, Some(u32::from(here)));
@@ -345,7 +353,7 @@ fn a_kept_interface_that_is_deleted_before_it_could_move_is_made_again_with_its_
         for moment in 0..120 {
             let mut scene = Scene::serving(37, LIGHT);
             let before = scene.generation();
-            let kept = scene.sim.record(&scene.node).unwrap().interface.clone().unwrap();
+            let kept = scene.sim.record(&scene.node).unwrap().identity.interface.clone().unwrap();
             scene.trigger(kind, LIGHT);
             scene.sim.run_for(moment * 700);
             let now = scene.sim.now;
@@ -356,7 +364,7 @@ fn a_kept_interface_that_is_deleted_before_it_could_move_is_made_again_with_its_
             scene.sim.cloud.delete_behind(now, kept.id.as_str());
             scene.wait_for_end(kind, before);
             let record = scene.sim.record(&scene.node).unwrap();
-            let new = record.interface.clone().unwrap();
+            let new = record.identity.interface.clone().unwrap();
             assert_ne!(new.id, kept.id, "{kind:?} at {moment}");
             assert_eq!(new.private_ip, kept.private_ip, "{kind:?} at {moment}");
             let asked = scene.sim.story.iter().any(|e| e.code == "needs-decision");
@@ -413,7 +421,7 @@ fn one_that_stands_by_is_no_second_writer_unless_it_holds_something_of_the_node(
     }
     // Nothing in the record speaks of it.
     let mut stranger = (*record).clone();
-    stranger.replacement.as_mut().unwrap().rows.remove(&Row::Standby);
+    stranger.work.as_mut().unwrap().rows.remove(&Row::Standby);
     assert!(several(&stranger, facts));
 }
 
@@ -425,6 +433,10 @@ fn a_notice_that_is_over_when_it_is_heard_leaves_no_launch_unanswered() {
     scene.sim.wrong_clock(10 * MINUTE as i64);
     scene.trigger(Kind::Notice, LIGHT);
     scene.wait_for_end(Kind::Notice, before);
-    assert!(scene.sim.record(&scene.node).unwrap().stuck.is_none(), "{}", scene.sim.told());
+    assert!(
+        scene.sim.record(&scene.node).unwrap().blocked.decision().is_none(),
+        "{}",
+        scene.sim.told()
+    );
     scene.judge(Kind::Notice);
 }

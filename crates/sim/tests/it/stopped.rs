@@ -57,7 +57,7 @@ fn is_stopped(mut scene: Scene, other: &NodeId, which: Invariant) {
     scene.sim.say(UserCommand::Recycle(other.clone()));
     scene.node = other.clone();
     scene.wait("replaced", |s, n| {
-        s.record(n).is_some_and(|r| r.generation == 2 && r.status() == "ACTIVE")
+        s.record(n).is_some_and(|r| r.generations.number() == 2 && r.status() == "ACTIVE")
     });
 }
 
@@ -76,7 +76,7 @@ pub fn a_node_whose_address_is_another_one_is_stopped() {
         let (mut scene, other) = two(932);
         scene.sim.kill_controller();
         writes(&mut scene, |r| {
-            let held = r.interface.as_mut().expect("it is kept");
+            let held = r.identity.interface.as_mut().expect("it is kept");
             if let Some(mac) = mac {
                 mac.clone_into(&mut held.mac);
             } else {
@@ -129,12 +129,20 @@ fn paused(seed: u64) -> Scene {
 pub fn a_deletion_of_what_its_node_needs_does_not_leave() {
     let mut scene = paused(933);
     let known = record(&scene);
-    let root = known.finals.iter().find(|f| f.of == "root").expect("its root is kept").clone();
+    let root = known
+        .kept
+        .final_snapshots
+        .iter()
+        .find(|f| f.of == "root")
+        .expect("its root is kept")
+        .clone();
     for command in [
         Command::DeleteVolume { volume: data_volume(&known) },
         Command::DeleteSnapshot { snapshot: root.snapshot },
         Command::DeregisterImage { image: root.image.expect("an image") },
-        Command::DeleteNetworkInterface { interface: known.interface.clone().expect("kept").id },
+        Command::DeleteNetworkInterface {
+            interface: known.identity.interface.clone().expect("kept").id,
+        },
     ] {
         is_refused(&mut scene, command, Invariant::LastCopyKept);
     }
@@ -176,7 +184,7 @@ pub fn a_deletion_of_what_is_in_its_grace_does_not_leave() {
     let deallocation = Deallocation::default();
     scene.sim.say(UserCommand::Delete { id: scene.node.clone(), deallocation });
     scene.wait("deallocated", |s, n| {
-        s.record(n).is_some_and(|r| r.deallocated && r.replacement.is_none())
+        s.record(n).is_some_and(|r| r.lifecycle.is_deleted() && r.work.is_none())
     });
     let volume = data_volume(&record(&scene));
     is_refused(&mut scene, Command::DeleteVolume { volume }, Invariant::GraceKept);
@@ -210,5 +218,9 @@ pub fn a_launch_with_the_number_of_an_instance_that_lives_does_not_leave() {
     scene.sim.run_for(5 * MINUTE);
     assert_eq!(scene.sim.calls[calls..], [] as [&str; 0], "{}", scene.sim.told());
     assert_eq!(scene.sim.cloud.living(&scene.node), [second]);
-    assert!(record(&scene).quarantine.is_some(), "a person is asked\n{}", scene.sim.told());
+    assert!(
+        record(&scene).blocked.quarantine().is_some(),
+        "a person is asked\n{}",
+        scene.sim.told()
+    );
 }

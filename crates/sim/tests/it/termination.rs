@@ -16,7 +16,7 @@ const SETS: &str = "ModifyInstanceAttribute";
 const ENDS: &str = "TerminateInstances";
 
 fn holder(scene: &Scene) -> InstanceId {
-    scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().id
+    scene.sim.record(&scene.node).unwrap().instance.clone().unwrap().id
 }
 
 /// Somebody sets that every volume dies with this instance. Nothing happens if it ends already.
@@ -149,7 +149,7 @@ fn a_termination_that_did_not_get_through_is_not_repeated_before_it_is_set_again
                 let node = scene.node.clone();
                 let asked = move |s: &holdfast_sim::Simulation| {
                     let record = s.record(&node);
-                    let gone = record.is_none_or(|r| r.replacement.is_none());
+                    let gone = record.is_none_or(|r| r.work.is_none());
                     gone || s.calls.iter().filter(|c| **c == ENDS).count() >= nth
                 };
                 scene.sim.run_until(10 * MINUTE, asked).unwrap();

@@ -15,7 +15,8 @@ const WINDOW: u64 = 30 * SECOND;
 /// The address by which the node is known, and the instance that holds it.
 fn address(scene: &Scene) -> (String, bool) {
     let record = scene.sim.record(&scene.node).unwrap();
-    let (kept, holder) = (record.interface.clone().unwrap(), record.holder.clone().unwrap());
+    let (kept, holder) =
+        (record.identity.interface.clone().unwrap(), record.instance.clone().unwrap());
     match scene.sim.cloud.truly(kept.id.as_str()) {
         Some(Fact::Interface(i)) => (i.private_ip.clone(), i.attached_to == Some(holder.id)),
         other => panic!("{other:?}"),
@@ -33,19 +34,21 @@ fn an_instance_that_is_not_seen_yet_after_a_restart_gets_the_kept_interface_befo
     scene.trigger(Kind::Recycle, LIGHT);
     scene.wait("all but the interface attached", |s, node| {
         let record = s.record(node).unwrap();
-        let Some(holder) = record.holder.clone().filter(|_| record.generation > generation) else {
+        let Some(holder) =
+            record.instance.clone().filter(|_| record.generations.number() > generation)
+        else {
             return false;
         };
-        record.data.iter().all(|data| {
+        record.identity.data.iter().all(|data| {
             let DataHead::Volume { id, .. } = &data.head else { return false };
             matches!(s.cloud.truly(id.as_str()), Some(Fact::Volume(v)) if v.attachment_settled
                 && v.attached_to.as_ref().is_some_and(|(instance, _)| instance == &holder.id))
         })
     });
     let record = scene.sim.record(&scene.node).unwrap();
-    let holder = record.holder.clone().unwrap().id;
-    let stood_by = record.standby_generation;
-    assert_eq!(stood_by, record.generation, "its primary interface is not the kept one");
+    let holder = record.instance.clone().unwrap().id;
+    let stood_by = record.generations.promised();
+    assert_eq!(stood_by, record.generations.current(), "its primary interface is not the kept one");
     let now = scene.sim.now;
     scene.sim.cloud.hide(now, holder.as_str(), now.plus(WINDOW - SECOND));
     scene.sim.kill_controller();
@@ -58,7 +61,7 @@ fn an_instance_that_is_not_seen_yet_after_a_restart_gets_the_kept_interface_befo
 /// that instance.
 pub fn given_up_unseen(seed: u64, shape: Shape) -> (Scene, InstanceId) {
     let mut scene = Scene::serving(seed, shape);
-    let holder = scene.sim.record(&scene.node).unwrap().holder.clone().unwrap().id;
+    let holder = scene.sim.record(&scene.node).unwrap().instance.clone().unwrap().id;
     let now = scene.sim.now;
     scene.sim.cloud.hide(now, holder.as_str(), now.plus(WINDOW - SECOND));
     scene.sim.kill_controller();
@@ -73,10 +76,10 @@ pub fn given_up_unseen(seed: u64, shape: Shape) -> (Scene, InstanceId) {
 fn an_instance_that_is_not_seen_yet_is_not_let_go_before_it_is_seen_to_live() {
     let (mut scene, holder) = given_up_unseen(42, LIGHT);
     let record = scene.sim.record(&scene.node).unwrap();
-    let replacement = record.replacement.clone().unwrap();
+    let replacement = record.work.clone().unwrap();
     assert_eq!(replacement.kind, Kind::Delete);
     assert!(!replacement.is_done(Row::Stop), "nobody knows whether it lives");
-    scene.wait("let go", |s, node| s.record(node).is_none_or(|r| r.let_go));
+    scene.wait("let go", |s, node| s.record(node).is_none_or(|r| r.lifecycle.is_handed_over()));
     scene.sim.run_for(5 * MINUTE);
     assert_eq!(scene.sim.cloud.truth().serving(&scene.node), [holder], "without Holdfast");
 }

@@ -112,7 +112,7 @@ fn a_set_that_shows_up_after_it_was_given_up_is_deleted() {
         scene.sim.run_for(HOUR);
         let mut known = scene.known();
         let record = record(&scene);
-        known.extend(record.superseded.iter().map(|s| s.id.clone()));
+        known.extend(record.kept.pending_deletion.iter().map(|s| s.id.clone()));
         known.extend(record.upkeep.pending.iter().flat_map(|set| {
             let of_set = |f: &Fact| matches!(f, Fact::Snapshot(s) if s.started_at >= set.begun_at);
             scene
@@ -162,9 +162,9 @@ fn a_node_returns_to_what_was_saved_while_it_ran() {
 #[test]
 fn a_root_that_was_deleted_from_outside_is_restored_if_a_person_accepts_the_named_loss() {
     let mut scene = with_sets(76, WHOLE);
-    let holder = record(&scene).holder.clone().expect("an instance");
+    let holder = record(&scene).instance.clone().expect("an instance");
     let holdfast_model::record::RootHead::Live { volume: Some(root), .. } =
-        record(&scene).root.clone()
+        record(&scene).identity.root.clone()
     else {
         panic!("it serves")
     };
@@ -180,8 +180,8 @@ fn a_root_that_was_deleted_from_outside_is_restored_if_a_person_accepts_the_name
         }
     }
     scene.wait("asked", |s, n| {
-        s.record(n).and_then(|r| r.stuck.clone()).is_some_and(|stuck| {
-            stuck.choices.contains(&Choice::Restore) && stuck.why.contains("minutes before")
+        s.record(n).and_then(|r| r.blocked.decision().cloned()).is_some_and(|stuck| {
+            stuck.choices().contains(&Choice::Restore) && stuck.why.contains("minutes before")
         })
     });
     let node = scene.node.clone();
@@ -205,11 +205,19 @@ fn deleted_while_paused(scene: &mut Scene, shape: Shape, ids: impl Fn(&Record) -
 }
 
 fn final_of(record: &Record, of: &str) -> String {
-    record.finals.iter().rfind(|f| f.of == of).expect("it is paused").snapshot.0.clone()
+    record
+        .kept
+        .final_snapshots
+        .iter()
+        .rfind(|f| f.of == of)
+        .expect("it is paused")
+        .snapshot
+        .0
+        .clone()
 }
 
 fn volume_of(record: &Record, device: &str) -> String {
-    match record.data.iter().find(|d| d.device == device).map(|d| &d.head) {
+    match record.identity.data.iter().find(|d| d.device == device).map(|d| &d.head) {
         Some(DataHead::Volume { id, .. }) => id.0.clone(),
         other => panic!("{other:?}"),
     }
@@ -231,11 +239,14 @@ fn of_several_volumes_only_the_one_that_was_lost_is_restored_and_the_others_stay
         vec![final_of(r, "/dev/xvdc"), volume_of(r, "/dev/xvdc")]
     });
     scene.wait("asked", |s, n| {
-        let choices = s.record(n).and_then(|r| r.stuck.clone()).map(|stuck| stuck.choices);
+        let choices = s
+            .record(n)
+            .and_then(|r| r.blocked.decision().cloned())
+            .map(|stuck| stuck.choices().to_vec());
         choices.is_some_and(|choices| choices.contains(&Choice::Restore))
     });
-    assert!(record(&scene).holder.is_none(), "nothing is launched without it");
-    let kept = record(&scene).finals.clone();
+    assert!(record(&scene).instance.is_none(), "nothing is launched without it");
+    let kept = record(&scene).kept.final_snapshots.clone();
     let node = scene.node.clone();
     scene.sim.cloud.truth_mut().returns(&node);
     scene.sim.say(UserCommand::Decide { id: node, choice: Choice::Restore });
@@ -243,7 +254,7 @@ fn of_several_volumes_only_the_one_that_was_lost_is_restored_and_the_others_stay
     scene.wait_for_end(Kind::Rollback, before);
     let of = |device: &str| {
         let record = record(&scene);
-        let held = record.data.iter().find(|d| d.device == device).expect("a volume");
+        let held = record.identity.data.iter().find(|d| d.device == device).expect("a volume");
         let DataHead::Volume { id, .. } = &held.head else { panic!("{held:?}") };
         match scene.sim.cloud.truly(id.as_str()) {
             Some(Fact::Volume(v)) => v.snapshot.clone().expect("made from one"),
@@ -263,7 +274,7 @@ fn what_is_deleted_while_the_next_instance_is_launched_already_can_be_restored_t
     scene.wait_for_end(Kind::Pause, 0);
     scene.trigger(Kind::Resume, SNAPSHOTS);
     scene.wait("captured", |s, n| {
-        let replacement = s.record(n).and_then(|r| r.replacement.clone());
+        let replacement = s.record(n).and_then(|r| r.work.clone());
         replacement.is_some_and(|r| r.is_done(Row::Capture))
     });
     let now = scene.sim.now;
@@ -271,7 +282,10 @@ fn what_is_deleted_while_the_next_instance_is_launched_already_can_be_restored_t
     scene.sim.cloud.delete_behind(now, &final_of(&saved, "/dev/xvdb"));
     scene.sim.cloud.delete_behind(now, &volume_of(&saved, "/dev/xvdb"));
     scene.wait("asked", |s, n| {
-        let choices = s.record(n).and_then(|r| r.stuck.clone()).map(|stuck| stuck.choices);
+        let choices = s
+            .record(n)
+            .and_then(|r| r.blocked.decision().cloned())
+            .map(|stuck| stuck.choices().to_vec());
         choices.is_some_and(|choices| choices.contains(&Choice::Restore))
     });
     let node = scene.node.clone();
@@ -285,7 +299,7 @@ fn what_is_deleted_while_the_next_instance_is_launched_already_can_be_restored_t
 #[test]
 fn an_image_that_was_deleted_from_outside_is_made_again_from_its_snapshot() {
     let mut scene = with_sets(78, WHOLE);
-    deleted_while_paused(&mut scene, WHOLE, |r| match &r.root {
+    deleted_while_paused(&mut scene, WHOLE, |r| match &r.identity.root {
         RootHead::Captured { image, .. } => vec![image.0.clone()],
         other => panic!("{other:?}"),
     });
@@ -296,11 +310,11 @@ fn an_image_that_was_deleted_from_outside_is_made_again_from_its_snapshot() {
 #[test]
 fn a_volume_of_which_nothing_is_left_is_asked_about_before_anything_is_launched() {
     let mut scene = with_sets(79, WHOLE);
-    deleted_while_paused(&mut scene, WHOLE, |r| vec![volume_of(r, &r.data[0].device)]);
-    scene.wait("asked", |s, n| s.record(n).is_some_and(|r| r.stuck.is_some()));
-    let stuck = record(&scene).stuck.clone().expect("asked");
-    assert_eq!(stuck.choices, [Choice::Wait, Choice::Retry], "{}", stuck.why);
-    assert!(record(&scene).holder.is_none());
+    deleted_while_paused(&mut scene, WHOLE, |r| vec![volume_of(r, &r.identity.data[0].device)]);
+    scene.wait("asked", |s, n| s.record(n).is_some_and(|r| r.blocked.decision().is_some()));
+    let stuck = record(&scene).blocked.decision().cloned().expect("asked");
+    assert_eq!(stuck.choices(), [Choice::Wait, Choice::Retry], "{}", stuck.why);
+    assert!(record(&scene).instance.is_none());
     let word = UserCommand::Decide { id: scene.node.clone(), choice: Choice::Restore };
     let word = scene.sim.say(word);
     scene.sim.run_for(SECOND);
@@ -310,7 +324,7 @@ fn a_volume_of_which_nothing_is_left_is_asked_about_before_anything_is_launched(
 #[test]
 fn an_instance_that_is_unwell_pushes_out_none_of_what_was_saved_before() {
     let mut scene = with_sets(80, SNAPSHOTS);
-    let holder = record(&scene).holder.clone().expect("an instance");
+    let holder = record(&scene).instance.clone().expect("an instance");
     let patch = serde_json::json!({"healthCheck": {"autoHealing": false}});
     scene.sim.say(UserCommand::Update { id: scene.node.clone(), patch });
     let now = scene.sim.now;
@@ -332,7 +346,7 @@ fn snapshots_that_were_not_begun_before_a_replacement_are_given_up_for_it() {
     let due = record(&scene).upkeep.last_at.plus(5 * MINUTE);
     scene.sim.run_for(due.since(scene.sim.now) - 2 * SECOND);
     // Somebody else's snapshot, after which EBS takes no other one of this volume for a while.
-    let DataHead::Volume { id, .. } = record(&scene).data[0].head.clone() else {
+    let DataHead::Volume { id, .. } = record(&scene).identity.data[0].head.clone() else {
         panic!("a volume")
     };
     let command = Command::CreateSnapshot { volume: id, tags: Tags::new() };

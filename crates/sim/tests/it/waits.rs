@@ -25,7 +25,7 @@ fn rewritten(scene: &mut Scene, change: impl FnOnce(&mut Record)) {
     let stored = scene.sim.store.load().unwrap().pop().unwrap();
     let mut record = versions::read(&stored.json).unwrap();
     change(&mut record);
-    record.revision += 1;
+    record.revision = record.revision.map(|r| r + 1);
     let write = Write {
         node: stored.node,
         expected: stored.revision,
@@ -36,7 +36,7 @@ fn rewritten(scene: &mut Scene, change: impl FnOnce(&mut Record)) {
 }
 
 fn volumes(record: &Record) -> Vec<String> {
-    let ids = record.data.iter().filter_map(|data| match &data.head {
+    let ids = record.identity.data.iter().filter_map(|data| match &data.head {
         DataHead::Volume { id, .. } => Some(id.0.clone()),
         DataHead::Fresh => None,
     });
@@ -55,8 +55,8 @@ fn a_gate_waits_for_a_filesystem_that_is_not_known() {
         row.is_some_and(|row| row.calls.contains_key("gate"))
     });
     rewritten(&mut scene, |record| {
-        record.data.iter_mut().for_each(|data| data.fs_uuid = None);
-        record.replacement.as_mut().unwrap().rows.remove(&Row::Ready);
+        record.identity.data.iter_mut().for_each(|data| data.fs_uuid = None);
+        record.work.as_mut().unwrap().rows.remove(&Row::Ready);
     });
     let now = scene.sim.now;
     let record = scene.sim.record(&scene.node).unwrap();
@@ -98,9 +98,10 @@ fn a_rollback_waits_for_an_image_that_is_not_seen() {
     scene.wait_for_end(Kind::Recycle, before);
     scene.sim.run_for(MINUTE);
     let record = scene.sim.record(&node).unwrap();
-    let RootHead::Live { root_device, .. } = &record.root else { panic!("it serves") };
+    let RootHead::Live { root_device, .. } = &record.identity.root else { panic!("it serves") };
     assert_eq!(root_device.as_deref(), Some("/dev/sda1"));
-    let kept = record.finals.iter().find(|f| f.generation == 1 && f.of == "root").unwrap();
+    let kept =
+        record.kept.final_snapshots.iter().find(|f| f.generation == 1 && f.of == "root").unwrap();
     let image = kept.image.clone().unwrap();
 
     let to = Target::Generation(1);
@@ -115,12 +116,17 @@ fn a_rollback_waits_for_an_image_that_is_not_seen() {
         let seen = s.cloud.truly(&id);
         matches!(seen, Some(Fact::Image(i)) if i.state == ImageState::Available)
     });
-    assert!(scene.sim.record(&scene.node).unwrap().rollback.is_some(), "it is not in place yet");
+    assert!(
+        scene.sim.record(&scene.node).unwrap().identity.rollback.is_some(),
+        "it is not in place yet"
+    );
     let now = scene.sim.now;
     scene.sim.cloud.hide(now, image.as_str(), now.plus(WINDOW - SECOND));
     scene.sim.kill_controller();
-    scene.wait("in place", |s, n| s.is_up() && s.record(n).is_some_and(|r| r.rollback.is_none()));
-    match &scene.sim.record(&scene.node).unwrap().root {
+    scene.wait("in place", |s, n| {
+        s.is_up() && s.record(n).is_some_and(|r| r.identity.rollback.is_none())
+    });
+    match &scene.sim.record(&scene.node).unwrap().identity.root {
         RootHead::Captured { root_device, image: begins, .. } => {
             assert_eq!((root_device, begins), (&first, &image));
         }
@@ -137,7 +143,7 @@ fn what_can_no_longer_be_let_go_is_ended_and_fenced_before_anything_is_given_up(
     let (mut scene, holder) = given_up_unseen(97, WHOLE);
     // The rows that end an instance are done, because it was to be let go; and then it fails.
     rewritten(&mut scene, |record| {
-        let replacement = record.replacement.as_mut().unwrap();
+        let replacement = record.work.as_mut().unwrap();
         assert_eq!(replacement.kind, Kind::Delete);
         let at = Some(replacement.started_at);
         for row in [Row::Drain, Row::Stop, Row::Fence] {
@@ -149,7 +155,9 @@ fn what_can_no_longer_be_let_go_is_ended_and_fenced_before_anything_is_given_up(
     let now = scene.sim.now;
     scene.sim.cloud.kill(now, &holder);
     let record = scene.sim.durable(&scene.node).unwrap().clone();
-    scene.wait("given up", |s, n| s.is_up() && s.record(n).is_some_and(|r| r.deallocated));
+    scene.wait("given up", |s, n| {
+        s.is_up() && s.record(n).is_some_and(|r| r.lifecycle.is_deleted())
+    });
     for id in volumes(&record) {
         match scene.sim.cloud.truly(&id) {
             Some(Fact::Volume(v)) => assert_eq!(v.attached_to, None, "{}", scene.sim.told()),

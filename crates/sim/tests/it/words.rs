@@ -54,7 +54,7 @@ fn an_instance_lost_at_any_moment_of_a_replacement_is_replaced_again() {
         let before = scene.generation();
         scene.trigger(Kind::Lost, WHOLE);
         scene.sim.run_for(moment * SECOND);
-        let holder = scene.sim.record(&scene.node).and_then(|r| r.holder.clone());
+        let holder = scene.sim.record(&scene.node).and_then(|r| r.instance.clone());
         if let Some(holder) = holder {
             let now = scene.sim.now;
             scene.sim.cloud.interrupt(now, &holder.id, None);
@@ -72,7 +72,7 @@ fn without_spot_capacity_anywhere_the_node_goes_on_demand_and_is_told() {
     scene.trigger(Kind::Lost, WHOLE);
     scene.wait_for_end(Kind::Lost, before);
     let record = scene.sim.record(&scene.node).expect("it serves");
-    let holder = record.holder.clone().expect("an instance");
+    let holder = record.instance.clone().expect("an instance");
     assert_eq!(holder.market.lifecycle, Lifecycle::OnDemand);
     assert!(scene.sim.story.iter().any(|e| e.code == "market-refused"));
     scene.judge(Kind::Lost);
@@ -99,7 +99,7 @@ fn a_node_moves_to_a_zone_with_capacity_with_all_its_data() {
     let mut scene = Scene::serving(8, ROAMING);
     let zone = |scene: &Scene| {
         let record = scene.sim.record(&scene.node).expect("it serves");
-        record.holder.clone().expect("an instance").market.zone
+        record.instance.clone().expect("an instance").market.zone
     };
     let home = zone(&scene);
     scene.drought(None, Some(home.as_str()), true);
@@ -119,7 +119,7 @@ fn a_changed_spec_takes_effect_at_the_next_replacement_and_not_before() {
     scene.sim.run_for(MINUTE);
     let kind_of = |scene: &Scene| {
         let record = scene.sim.record(&scene.node).expect("it serves");
-        record.holder.clone().expect("an instance").market.instance_type
+        record.instance.clone().expect("an instance").market.instance_type
     };
     assert_eq!(kind_of(&scene), "m5.large");
     let before = scene.generation();

@@ -32,8 +32,8 @@ fn fifty_replacements_in_a_row_lose_nothing_and_keep_no_more_than_the_rules_allo
     }
     scene.judge(Kind::Lost);
     let record = scene.sim.record(&scene.node).expect("it serves");
-    assert_eq!(record.finals.len(), holdfast_engine::parts::retention::FINALS_KEPT);
-    assert!(record.history.len() <= holdfast_model::record::MAX_HISTORY);
+    assert_eq!(record.kept.final_snapshots.len(), holdfast_engine::parts::retention::FINALS_KEPT);
+    assert!(record.memory.history.len() <= holdfast_model::record::MAX_HISTORY);
 }
 
 #[test]

@@ -10,16 +10,17 @@ use holdfast_model::record::HeldInterface;
 
 /// Every interface that the spec keeps.
 pub(super) fn interfaces(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
-    let mut before: Vec<HeldInterface> = work.record.interface.take().into_iter().collect();
-    before.append(&mut work.record.secondary);
+    let mut before: Vec<HeldInterface> =
+        work.record.identity.interface.take().into_iter().collect();
+    before.append(&mut work.record.identity.secondary);
     let primary = work.spec.persistence.private_ip.then_some(0);
     for index in primary.into_iter().chain(work.spec.secondary.clone()) {
         let known = before.iter().find(|held| held.device_index == index);
         let Some(kept) = interface(work, holder, index, known) else { continue };
         if index == 0 {
-            work.record.interface = Some(kept);
+            work.record.identity.interface = Some(kept);
         } else {
-            work.record.secondary.push(kept);
+            work.record.identity.secondary.push(kept);
         }
     }
     elastic_ip(work);
@@ -72,7 +73,7 @@ fn interface(
         }));
     }
     // A further interface may have been asked for and not made yet.
-    let never_made = before.is_none() && (work.record.generation == 0 || device_index > 0);
+    let never_made = before.is_none() && (work.record.generations.is_first() || device_index > 0);
     if !(candidates.is_empty() && never_made) {
         let why = if candidates.is_empty() {
             format!("none is left; --head {part}=fresh gives the node another address")
@@ -92,6 +93,6 @@ fn elastic_ip(work: &mut Work<'_>) {
         _ => false,
     });
     if leads_here {
-        work.record.elastic_ip = Some(wanted);
+        work.record.identity.elastic_ip = Some(wanted);
     }
 }

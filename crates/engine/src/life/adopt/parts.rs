@@ -7,7 +7,7 @@ use holdfast_model::adoption::{Candidate, FRESH};
 use holdfast_model::facts::{
     Fact, ImageFact, ImageState, InstanceFact, SnapshotFact, SnapshotState, VolumeFact, VolumeState,
 };
-use holdfast_model::record::{DataHead, DataVolume, Final, Record, RootHead};
+use holdfast_model::record::{DataHead, DataVolume, FinalSnapshot, Record, RootHead};
 use holdfast_model::tags::{GENERATION, ROLE, Tags};
 use holdfast_model::time::MINUTE;
 use holdfast_model::{ImageId, Known, SnapshotId, Time, VolumeId};
@@ -78,11 +78,11 @@ fn is_free(work: &mut Work<'_>, part: &str, volume: &VolumeFact) -> bool {
 /// Where the root's newest content is.
 pub(super) fn root(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
     if let Some(instance) = holder {
-        work.record.root = root_of(work, instance);
+        work.record.identity.root = root_of(work, instance);
         return;
     }
     if !work.spec.persistence.root {
-        work.record.root = RootHead::Fresh;
+        work.record.identity.root = RootHead::Fresh;
         return;
     }
     let live: Vec<&VolumeFact> =
@@ -96,16 +96,16 @@ pub(super) fn root(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
     }));
     let chosen = work.head("root").or_else(|| newest_root(work, &live, &saved));
     match chosen.as_deref() {
-        Some(FRESH) => work.record.root = RootHead::Fresh,
+        Some(FRESH) => work.record.identity.root = RootHead::Fresh,
         Some(id) => {
             if let Some(volume) = live.iter().find(|v| v.id.as_str() == id) {
                 if is_free(work, "root", volume) {
-                    work.record.root = live_root(work, volume);
+                    work.record.identity.root = live_root(work, volume);
                 }
             } else if let Some(image) = saved.iter().find(|i| i.id.as_str() == id)
                 && let Some(snapshot) = image.snapshot.clone()
             {
-                work.record.root = RootHead::Captured {
+                work.record.identity.root = RootHead::Captured {
                     snapshot,
                     image: image.id.clone(),
                     root_device: image.root_device.clone(),
@@ -114,8 +114,8 @@ pub(super) fn root(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
                 work.ask("root", format!("{id} is none of its candidates"), candidates);
             }
         }
-        None if candidates.is_empty() && work.record.generation == 0 => {
-            work.record.root = RootHead::Fresh;
+        None if candidates.is_empty() && work.record.generations.is_first() => {
+            work.record.identity.root = RootHead::Fresh;
         }
         None => {
             let why = if candidates.is_empty() {
@@ -132,7 +132,7 @@ pub(super) fn root(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
 /// The root's newest content, if that is certain: it is in the only thing of the node's newest
 /// generation. A volume that is older than its own image has been captured in it.
 fn newest_root(work: &Work<'_>, live: &[&VolumeFact], saved: &[&ImageFact]) -> Option<String> {
-    let newest = work.record.generation;
+    let newest = work.record.generations.number();
     let volumes: Vec<_> = live.iter().filter(|v| number(&v.tags) == newest).collect();
     let images: Vec<_> = saved.iter().filter(|i| number(&i.tags) == newest).collect();
     match (volumes.as_slice(), images.as_slice()) {
@@ -178,7 +178,7 @@ fn root_of(work: &Work<'_>, instance: &InstanceFact) -> RootHead {
 /// Where the data's newest content is, device by device.
 pub(super) fn data(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
     let persisted = work.spec.persistence.data.is_some();
-    let before = std::mem::take(&mut work.record.data);
+    let before = std::mem::take(&mut work.record.identity.data);
     for wanted in work.spec.data.clone() {
         let device = wanted.device;
         let known = before.iter().find(|d| d.device == device);
@@ -199,7 +199,13 @@ pub(super) fn data(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
             Newest::Snapshot(id) => (DataHead::Fresh, None, Some(id)),
             Newest::Nowhere => (DataHead::Fresh, None, None),
         };
-        work.record.data.push(DataVolume { device, head, fs_uuid, joined: None, restore });
+        work.record.identity.data.push(DataVolume {
+            device,
+            head,
+            fs_uuid,
+            user_attached: None,
+            restore,
+        });
     }
     // What the spec no longer names is kept as it was, if it is still there.
     let shown: Vec<&VolumeId> = volumes(work).into_iter().map(|v| &v.id).collect();
@@ -208,7 +214,7 @@ pub(super) fn data(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
             && matches!(&d.head, DataHead::Volume { id, .. } if shown.contains(&id))
     });
     let others: Vec<DataVolume> = others.collect();
-    work.record.data.extend(others);
+    work.record.identity.data.extend(others);
 }
 
 /// Where a data volume's newest content is.
@@ -244,7 +250,7 @@ fn free_data<'a>(work: &mut Work<'a>, device: &str) -> Newest<'a> {
         }
         None => match (candidates.as_slice(), later) {
             ([volume], None) => if_free(work, device, volume),
-            ([], None) if work.record.generation == 0 => Newest::Nowhere,
+            ([], None) if work.record.generations.is_first() => Newest::Nowhere,
             ([], later) => {
                 let what = match later {
                     Some(_) if !copies.is_empty() => format!(
@@ -324,8 +330,8 @@ fn later_copy(work: &Work<'_>, wanted: &str, volumes: &[&VolumeFact]) -> Option<
 /// Final snapshots that are kept from now on. Of data only those of earlier generations: the
 /// newest content is in the volumes, and is captured from there.
 pub(super) fn finals(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
-    let newest = work.record.generation;
-    let mut finals: Vec<Final> = Vec::new();
+    let newest = work.record.generations.number();
+    let mut finals: Vec<FinalSnapshot> = Vec::new();
     let chosen = |work: &Work<'_>, of: &str| work.heads.contains_key(of);
     if !chosen(work, "root") {
         for image in images(work) {
@@ -336,7 +342,7 @@ pub(super) fn finals(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
                 finals.push(final_of(of, "root", snapshot, Some(image.id.clone())));
             }
         }
-    } else if let RootHead::Captured { snapshot, image, .. } = &work.record.root {
+    } else if let RootHead::Captured { snapshot, image, .. } = &work.record.identity.root {
         finals.push(final_of(newest, "root", snapshot.clone(), Some(image.clone())));
     }
     for fact in &work.facts {
@@ -348,11 +354,16 @@ pub(super) fn finals(work: &mut Work<'_>, holder: Option<&InstanceFact>) {
         }
     }
     finals.sort_by(|a, b| (a.generation, &a.snapshot).cmp(&(b.generation, &b.snapshot)));
-    work.record.finals = finals;
+    work.record.kept.final_snapshots = finals;
 }
 
-fn final_of(generation: u64, of: &str, snapshot: SnapshotId, image: Option<ImageId>) -> Final {
-    Final {
+fn final_of(
+    generation: u64,
+    of: &str,
+    snapshot: SnapshotId,
+    image: Option<ImageId>,
+) -> FinalSnapshot {
+    FinalSnapshot {
         generation,
         of: of.to_owned(),
         snapshot,
@@ -367,18 +378,18 @@ fn final_of(generation: u64, of: &str, snapshot: SnapshotId, image: Option<Image
 
 /// Where everything is, as a sentence.
 pub(super) fn told(record: &Record) -> String {
-    let root = match &record.root {
+    let root = match &record.identity.root {
         RootHead::Fresh => "root begins with the spec's image".to_owned(),
         RootHead::Captured { image, .. } => format!("root is in {image}"),
         RootHead::Live { volume: Some(volume), .. } => format!("root is in {volume}"),
         RootHead::Live { volume: None, .. } => "root is not known".to_owned(),
     };
-    let data = record.data.iter().map(|d| match (&d.head, &d.restore) {
+    let data = record.identity.data.iter().map(|d| match (&d.head, &d.restore) {
         (_, Some(snapshot)) => format!("{} in {snapshot}", d.device),
         (DataHead::Volume { id, .. }, None) => format!("{} in {id}", d.device),
         (DataHead::Fresh, None) => format!("{} begins anew", d.device),
     });
-    let address = record.interface.iter().map(|i| format!("address {}", i.private_ip));
+    let address = record.identity.interface.iter().map(|i| format!("address {}", i.private_ip));
     let all: Vec<String> = std::iter::once(root).chain(data).chain(address).collect();
     all.join(", ")
 }

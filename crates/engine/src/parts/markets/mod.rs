@@ -108,7 +108,7 @@ fn choose_among(desk: &Desk<'_>, lifecycles: &[Lifecycle]) -> Choice {
     let mut next = None;
     let mut passed_over = 0;
     for candidate in candidates {
-        match desk.record.cooled.get(&candidate.market.to_string()) {
+        match desk.record.memory.market_backoff.get(&candidate.market.to_string()) {
             Some(until) if *until > desk.scene.now => {
                 passed_over += 1;
                 next = Some(next.map_or(*until, |n: Time| n.min(*until)));
@@ -204,12 +204,17 @@ fn lifecycles(desk: &Desk<'_>) -> Vec<Lifecycle> {
 
 /// A kept address pins the node to its zone, once an instance has had it.
 fn pinned_zone(desk: &Desk<'_>) -> Option<Zone> {
-    desk.record.interfaces().next().filter(|_| desk.record.generation > 0).map(|i| i.zone.clone())
+    desk.record
+        .identity
+        .interfaces()
+        .next()
+        .filter(|_| !desk.record.generations.is_first())
+        .map(|i| i.zone.clone())
 }
 
 /// The zone in which the data lies.
 fn home_zone(desk: &Desk<'_>) -> Option<Zone> {
-    desk.record.data.iter().find_map(|d| match &d.head {
+    desk.record.identity.data.iter().find_map(|d| match &d.head {
         DataHead::Volume { zone, .. } => Some(zone.clone()),
         DataHead::Fresh => None,
     })
@@ -218,10 +223,10 @@ fn home_zone(desk: &Desk<'_>) -> Option<Zone> {
 /// Keeps a market from being asked again for a while. Quota counts for its whole family.
 pub fn cool(desk: &mut Desk<'_>, market: &Market, class: ErrorClass) {
     let now = desk.scene.now;
-    desk.record.cooled.retain(|_, until| *until > now);
+    desk.record.memory.market_backoff.retain(|_, until| *until > now);
     if class != ErrorClass::Quota {
         let until = now.plus(desk.scene.tuning.capacity_cooldown);
-        desk.record.cooled.insert(market.to_string(), until);
+        desk.record.memory.market_backoff.insert(market.to_string(), until);
         return;
     }
     let until = now.plus(desk.scene.tuning.quota_cooldown);
@@ -235,7 +240,7 @@ pub fn cool(desk: &mut Desk<'_>, market: &Market, class: ErrorClass) {
                 subnet: subnet.clone(),
                 lifecycle: market.lifecycle,
             };
-            desk.record.cooled.insert(twin.to_string(), until);
+            desk.record.memory.market_backoff.insert(twin.to_string(), until);
         }
     }
 }

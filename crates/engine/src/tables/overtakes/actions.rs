@@ -13,10 +13,10 @@ use holdfast_model::{EventCode, Kind, Row};
 
 /// Moves the replacement in flight to the history.
 pub(super) fn close(desk: &mut Desk<'_>, end: End) {
-    let Some(replacement) = desk.record.replacement.take() else { return };
+    let Some(replacement) = desk.record.work.take() else { return };
     let now = desk.scene.now;
     // Whatever it asked a person about, nobody waits for any more.
-    desk.record.stuck = None;
+    desk.record.blocked.goes_on();
     finals::keep_saved(desk, replacement.from_generation, &replacement.rows);
     deallocation::supersede_unrecorded(desk, &replacement.rows);
     if end == End::NotBegun {
@@ -31,7 +31,7 @@ pub(super) fn close(desk: &mut Desk<'_>, end: End) {
         .collect();
     let length = now.since(replacement.started_at);
     let name = replacement.kind.name();
-    let generation = desk.record.generation;
+    let generation = desk.record.generations.number();
     if end == End::Completed {
         let message = match replacement.kind {
             Kind::Pause => format!("paused after {length} ms"),
@@ -43,21 +43,21 @@ pub(super) fn close(desk: &mut Desk<'_>, end: End) {
         let message = format!("{name} was overtaken after {length} ms");
         desk.tell(EventCode::ReplacementOvertaken, message);
     }
-    desk.record.history.push(Finished {
+    desk.record.memory.history.push(Finished {
         number: replacement.number,
         kind: replacement.kind,
         reason: replacement.reason,
         started_at: replacement.started_at,
         finished_at: now,
         from_generation: replacement.from_generation,
-        to_generation: generation,
+        to_generation: desk.record.generations.current(),
         market: replacement.market,
         rows,
         completed: end == End::Completed,
         lost_again: end == End::LostAgain,
     });
-    let excess = desk.record.history.len().saturating_sub(MAX_HISTORY);
-    desk.record.history.drain(..excess);
+    let excess = desk.record.memory.history.len().saturating_sub(MAX_HISTORY);
+    desk.record.memory.history.drain(..excess);
 }
 
 /// The replacement goes on under another kind; rows that are done stay done.
@@ -67,8 +67,8 @@ pub(super) fn turn_into(desk: &mut Desk<'_>, kind: Kind) {
         _ => "the user asked for a pause",
     };
     desk.tell(EventCode::Begun(kind), why.to_owned());
-    desk.record.stuck = None;
-    if let Some(r) = desk.record.replacement.as_mut() {
+    desk.record.blocked.goes_on();
+    if let Some(r) = desk.record.work.as_mut() {
         r.kind = kind;
         r.reason = why.to_owned();
         r.market = None;
@@ -87,7 +87,7 @@ pub(super) fn turn_into(desk: &mut Desk<'_>, kind: Kind) {
 
 /// If the root of a launch that is lost was ever seen, the record must know it before it goes on.
 pub(super) fn learn_root(desk: &mut Desk<'_>) {
-    let Some(holder) = &desk.record.holder else { return };
+    let Some(holder) = &desk.record.instance else { return };
     if let Some(Fact::Instance(instance)) = desk.scene.world.last_seen(holder.id.as_str()) {
         stop::learn_root(desk, instance);
     }
@@ -95,11 +95,12 @@ pub(super) fn learn_root(desk: &mut Desk<'_>) {
 
 /// A definite refusal: the launch has not left, so the head is where it was.
 pub(super) fn take_back(desk: &mut Desk<'_>) {
-    if let RootHead::Live { volume: None, generation, .. } = &desk.record.root
-        && *generation == desk.record.generation
+    if let RootHead::Live { volume: None, generation, .. } = &desk.record.identity.root
+        && *generation == desk.record.generations.number()
     {
-        desk.record.root = desk.record.root.before_launch();
-        desk.record.generation = desk.replacement().map_or(0, |r| r.from_generation);
+        desk.record.identity.root = desk.record.identity.root.before_launch();
+        let before = desk.replacement().and_then(|r| r.from_generation);
+        desk.record.generations.take_back(before);
     }
 }
 
@@ -107,7 +108,7 @@ pub(super) fn take_back(desk: &mut Desk<'_>) {
 /// stands in the record, so nothing is captured twice.
 pub(super) fn back_to_place(desk: &mut Desk<'_>) {
     let name = desk.launch_name();
-    if let Some(r) = desk.record.replacement.as_mut() {
+    if let Some(r) = desk.record.work.as_mut() {
         r.market = None;
         for row in [Row::Place, Row::Capture] {
             if let Some(state) = r.rows.get_mut(&row) {
@@ -126,7 +127,7 @@ pub(super) fn back_to_place(desk: &mut Desk<'_>) {
 
 /// Another spot market is chosen, and asked before anything is given up.
 pub(super) fn probe_anew(desk: &mut Desk<'_>) {
-    if let Some(r) = desk.record.replacement.as_mut() {
+    if let Some(r) = desk.record.work.as_mut() {
         r.market = None;
         r.markets_refused += 1;
         r.rows.remove(&Row::Place);
@@ -135,7 +136,7 @@ pub(super) fn probe_anew(desk: &mut Desk<'_>) {
 
 /// Says that the instance that was taken for lost is there.
 pub(super) fn tell_found(desk: &mut Desk<'_>) {
-    let id = desk.record.holder.as_ref().map(|h| h.id.to_string()).unwrap_or_default();
+    let id = desk.record.instance.as_ref().map(|h| h.id.to_string()).unwrap_or_default();
     let message = format!("{id} shows again and runs: it was hidden, and is not replaced");
     desk.tell(EventCode::FoundAgain, message);
 }

@@ -14,7 +14,9 @@ pub(super) fn phase(desk: &Desk<'_>) -> Option<Phase> {
         Kind::Delete => Phase::Deleting,
         Kind::Tidy => Phase::Tidying,
         _ if replacement.is_done(Row::Ready) => Phase::Serving,
-        _ if replacement.has_called(Row::Launch) && desk.record.holder.is_some() => Phase::Launched,
+        _ if replacement.has_called(Row::Launch) && desk.record.instance.is_some() => {
+            Phase::Launched
+        }
         Kind::Pause => Phase::Pausing,
         _ => Phase::Before,
     })
@@ -24,14 +26,14 @@ pub(super) fn phase(desk: &Desk<'_>) -> Option<Phase> {
 /// a line asks.
 pub(super) fn happens(desk: &mut Desk<'_>, when: When, failing: &mut Option<Option<Kind>>) -> bool {
     let record = &desk.record;
-    let runs = record.goal == Goal::Running;
+    let runs = record.lifecycle.goal() == Goal::Running;
     let kind = match when {
-        When::Pause => return record.goal == Goal::Paused,
-        When::Delete => return record.goal == Goal::Deleted,
-        When::Undelete => return record.goal != Goal::Deleted,
-        When::Recycle => return runs && record.recycle_wanted,
-        When::Rollback => return runs && record.rollback.is_some(),
-        When::Resume => return runs && record.holder.is_none(),
+        When::Pause => return record.lifecycle.goal() == Goal::Paused,
+        When::Delete => return record.lifecycle.goal() == Goal::Deleted,
+        When::Undelete => return record.lifecycle.goal() != Goal::Deleted,
+        When::Recycle => return runs && record.lifecycle.wants_recycle(),
+        When::Rollback => return runs && record.identity.rollback.is_some(),
+        When::Resume => return runs && record.instance.is_none(),
         When::Reappearance => return runs_again(desk),
         When::Loss => Kind::Lost,
         When::Notice => Kind::Notice,
@@ -45,7 +47,7 @@ pub(super) fn happens(desk: &mut Desk<'_>, when: When, failing: &mut Option<Opti
 pub(super) fn holds(desk: &Desk<'_>, provided: If) -> bool {
     match provided {
         If::Always => true,
-        If::HasInstance => desk.record.holder.is_some(),
+        If::HasInstance => desk.record.instance.is_some(),
         If::Untouched => is_untouched(desk),
         If::NoCreationOpen => !has_open_creations(desk),
         If::NotCompletedFirst => !has_open_creations(desk) && !completes_first(desk),
@@ -59,8 +61,8 @@ pub(super) fn is_refused(desk: &Desk<'_>) -> bool {
     let refused =
         matches!(desk.standing(Row::Launch, &desk.launch_name()), Some(Asked::Refused { .. }));
     let head_left = matches!(
-        &desk.record.root,
-        RootHead::Live { volume: None, generation, .. } if *generation == desk.record.generation
+        &desk.record.identity.root,
+        RootHead::Live { volume: None, generation, .. } if *generation == desk.record.generations.number()
     );
     refused && head_left
 }
@@ -68,7 +70,7 @@ pub(super) fn is_refused(desk: &Desk<'_>) -> bool {
 /// Whether the instance that was taken for lost runs: whoever looked with the wrong credentials did
 /// not see it.
 fn runs_again(desk: &Desk<'_>) -> bool {
-    let Some(holder) = desk.record.holder.as_ref() else { return false };
+    let Some(holder) = desk.record.instance.as_ref() else { return false };
     desk.kind() == Some(Kind::Lost)
         && matches!(
             desk.scene.world.instance(holder.id.as_str()),
@@ -84,17 +86,17 @@ fn is_untouched(desk: &Desk<'_>) -> bool {
 
 /// An instance that is to be let go gets its volumes first, as long as nothing is stuck.
 fn completes_first(desk: &Desk<'_>) -> bool {
-    desk.record.goal == Goal::Deleted
-        && desk.record.stuck.is_none()
-        && desk.record.deallocation.is_some_and(|d| !d.should_terminate_instance)
+    desk.record.lifecycle.goal() == Goal::Deleted
+        && desk.record.blocked.decision().is_none()
+        && desk.record.lifecycle.deallocation().is_some_and(|d| !d.should_terminate_instance)
 }
 
 /// A notice that comes while the instance is drained for another reason leaves less time.
 pub(super) fn take_over_deadline(desk: &mut Desk<'_>) {
-    let Some(holder) = desk.record.holder.as_ref().map(|h| h.id.clone()) else { return };
+    let Some(holder) = desk.record.instance.as_ref().map(|h| h.id.clone()) else { return };
     let Known::Present(instance) = desk.scene.world.instance(holder.as_str()) else { return };
     let announced = instance.interruption_at;
-    if let Some(replacement) = desk.record.replacement.as_mut()
+    if let Some(replacement) = desk.record.work.as_mut()
         && replacement.deadline.is_none()
         && [Row::Standby, Row::Drain].iter().any(|row| replacement.rows.contains_key(row))
         && !replacement.is_done(Row::Drain)
@@ -107,7 +109,8 @@ pub(super) fn take_over_deadline(desk: &mut Desk<'_>) {
 /// be forgotten.
 fn has_open_creations(desk: &Desk<'_>) -> bool {
     use holdfast_model::Command as C;
-    let keeps_address = desk.spec.persistence.private_ip && desk.record.interface.is_none();
+    let keeps_address =
+        desk.spec.persistence.private_ip && desk.record.identity.interface.is_none();
     desk.replacement().is_some_and(|r| {
         r.rows.values().flat_map(|row| row.calls.values()).any(|call| match call.state {
             CallState::Started => call.command.makes().is_some(),
