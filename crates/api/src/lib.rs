@@ -8,6 +8,7 @@
 //! log.rs       /aws/ec2/group/{id}/logs                  shown.rs      what the cloud shows, for the wire
 //! body.rs      what is sent                              shape.rs      the document's members
 //! own.rs, live.rs, health.rs   what Holdfast adds        limits.rs     every limit
+//! metrics.rs   /metrics
 //! fleet.rs     the fleet as a whole, adoption
 //! generations.rs   what a node can return to             deallocation.rs   after a deletion
 //! auth.rs      the token                                 serve.rs      connections

@@ -12,6 +12,8 @@
 // The doors, by which the controller comes in.
 /// What may never happen, asked again when a call leaves.
 pub mod invariants;
+/// What must hold between a record and the one that takes its place.
+pub mod joints;
 /// One round of decisions for one node.
 pub mod plan;
 /// What an answer of the cloud does to a record.

@@ -33,6 +33,8 @@ pub struct Plan {
     pub forget: bool,
     /// Which lines of the table of what overtakes a replacement were followed.
     pub overtaken: Vec<Followed>,
+    /// Whether it came to rest: one that did not would go on for ever.
+    pub settled: bool,
 }
 
 /// Plans.
@@ -53,6 +55,7 @@ pub fn plan(record: Record, scene: &Scene<'_>) -> Plan {
                 watch: Vec::new(),
                 forget: false,
                 overtaken: Vec::new(),
+                settled: true,
             };
         }
     };
@@ -66,9 +69,11 @@ pub fn plan(record: Record, scene: &Scene<'_>) -> Plan {
             watch: Vec::new(),
             forget: false,
             overtaken: Vec::new(),
+            settled: true,
         };
     }
     let mut overtaken = Vec::new();
+    let mut settled = false;
     for _ in 0..MAX_ROUNDS {
         let before = desk.record.clone();
         // Only what the last round looks for is waited for: a node that watches something waits for
@@ -83,6 +88,7 @@ pub fn plan(record: Record, scene: &Scene<'_>) -> Plan {
         overtaken.extend(overtakes::finish(&mut desk));
         upkeep::step(&mut desk);
         if desk.record == before {
+            settled = true;
             break;
         }
     }
@@ -97,6 +103,7 @@ pub fn plan(record: Record, scene: &Scene<'_>) -> Plan {
         watch: desk.watch,
         forget,
         overtaken,
+        settled,
     }
 }
 

@@ -39,13 +39,21 @@ pub enum Invariant {
     ChoicesWork,
     /// Never a node that waits for what is so already.
     NoLostWake,
+    /// Never a plan that goes on and on without coming to rest.
+    PlanSettles,
+    /// Never a row done again after whose end the old generation is no more.
+    RowsStayDone,
+    /// Never a token used for another request while the first may have left.
+    TokenOnce,
+    /// Never a root's newest content said to be elsewhere before its instance can write no more.
+    HeadAfterFence,
     /// Once faults stop, every node reaches what its spec asks for, within a named time.
     Converges,
 }
 
 impl Invariant {
     /// Every invariant.
-    pub const ALL: [Invariant; 17] = [
+    pub const ALL: [Invariant; 21] = [
         Invariant::OneWriter,
         Invariant::NoWriteLost,
         Invariant::LastCopyKept,
@@ -62,6 +70,10 @@ impl Invariant {
         Invariant::LossesNamed,
         Invariant::ChoicesWork,
         Invariant::NoLostWake,
+        Invariant::PlanSettles,
+        Invariant::RowsStayDone,
+        Invariant::TokenOnce,
+        Invariant::HeadAfterFence,
         Invariant::Converges,
     ];
 
@@ -85,6 +97,10 @@ impl Invariant {
             Invariant::LossesNamed => "losses-named",
             Invariant::ChoicesWork => "choices-work",
             Invariant::NoLostWake => "no-lost-wake",
+            Invariant::PlanSettles => "plan-settles",
+            Invariant::RowsStayDone => "rows-stay-done",
+            Invariant::TokenOnce => "token-once",
+            Invariant::HeadAfterFence => "head-after-fence",
             Invariant::Converges => "converges",
         }
     }

@@ -4,14 +4,17 @@ use super::{Effect, Unreadable, adoption};
 use crate::handle::Refusal;
 use crate::offered;
 use holdfast_engine::context::refusal::NotDone;
+use holdfast_engine::invariants::Broken;
 use holdfast_engine::tables::overtakes::Followed;
 use holdfast_engine::words;
-use holdfast_engine::{Scene, invariants, plan, replies};
+use holdfast_engine::{Scene, invariants, joints, plan, replies};
 use holdfast_model::facts::ResourceKind;
 use holdfast_model::market::Catalogue;
 use holdfast_model::time::SECOND;
 use holdfast_model::user::UserCommand;
-use holdfast_model::{CloudError, Event, EventCode, Invariant, Record, Reply, Row, Time, Token};
+use holdfast_model::{
+    CloudError, Event, EventCode, Invariant, NodeId, Record, Reply, Row, Time, Token,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -186,6 +189,7 @@ impl Runner {
         }
         let mut forget = false;
         let mut overtaken = Vec::new();
+        let mut settled = true;
         if let Some(why) = held {
             self.waits_for = Some(why.to_owned());
         } else {
@@ -197,6 +201,10 @@ impl Runner {
             self.watch = planned.watch;
             forget = planned.forget;
             overtaken = planned.overtaken;
+            settled = planned.settled;
+        }
+        if let Some(broken) = wrong_with(&before, &record, settled) {
+            return self.give_way(&broken, before, heard, scene.now, effects);
         }
         self.watch_invariants(&record, scene, &mut events);
         if record == *before && !forget && before.revision.is_some() && events.is_empty() {
@@ -213,6 +221,31 @@ impl Runner {
             words: heard,
             replies: taken,
             overtaken,
+        })
+    }
+
+    /// What was planned would break an invariant: it is not written, and nothing more is done.
+    fn give_way(
+        &mut self,
+        broken: &Broken,
+        before: Arc<Record>,
+        words: Vec<u64>,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) -> Option<Draft> {
+        let event = stopped_by(broken, &before.id, now);
+        let why = format!("{}: {}", broken.name, broken.what);
+        self.waits_for = Some(why.clone());
+        self.stop(&why, words, effects);
+        let mut record = (*before).clone();
+        record.revision = Some(before.revision? + 1);
+        Some(Draft {
+            record: Some(Arc::new(record)),
+            before,
+            events: vec![event],
+            words: Vec::new(),
+            replies: Vec::new(),
+            overtaken: Vec::new(),
         })
     }
 
@@ -235,19 +268,29 @@ impl Runner {
                 continue;
             }
             let why = format!("{}: {}", b.name, b.what);
-            events.push(Event::new(
-                scene.now,
-                record.id.clone(),
-                EventCode::InvariantBroken,
-                format!(
-                    "{why}; nothing more is done with this node until the server is started again"
-                ),
-            ));
+            events.push(stopped_by(&b, &record.id, scene.now));
             self.waits_for = Some(why.clone());
             self.watch.clear();
             self.stopped = Some(why);
         }
     }
+}
+
+/// What is wrong with a record that is to be written, if anything is.
+fn wrong_with(before: &Record, after: &Record, settled: bool) -> Option<Broken> {
+    let restless = (!settled).then(|| Broken {
+        name: Invariant::PlanSettles,
+        what: format!("the plan of {} does not come to rest", before.id),
+    });
+    restless.or_else(|| joints::between(before, after).into_iter().next())
+}
+
+fn stopped_by(broken: &Broken, node: &NodeId, now: Time) -> Event {
+    let Broken { name, what } = broken;
+    let message = format!(
+        "{name}: {what}; nothing more is done with this node until the server is started again"
+    );
+    Event::new(now, node.clone(), EventCode::InvariantBroken, message)
 }
 
 fn hear(

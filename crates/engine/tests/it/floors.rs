@@ -2,7 +2,7 @@ use std::path::Path;
 
 /// The engine's floors, the highest first.
 const FLOORS: [&[&str]; 7] = [
-    &["invariants", "plan", "replies", "words"],
+    &["invariants", "joints", "plan", "replies", "words"],
     &["tables"],
     &["steps"],
     &["life"],

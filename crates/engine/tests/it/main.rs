@@ -15,6 +15,7 @@ mod fences;
 mod floors;
 mod interfaces;
 mod joined;
+mod joints;
 mod kinds;
 mod launches;
 mod looks;
