@@ -1,15 +1,15 @@
 //! How the rest of the server speaks to the controller: words go in, views come out. Nobody else
 //! writes records, and nobody waits for a cloud here.
 
-use crate::fleet::Belief;
 use crate::metrics::Metrics;
-use crate::orders::Order;
-use holdfast_model::facts::{ImageFact, InstanceFact, InterfaceFact, VolumeFact};
-use holdfast_model::market::Catalogue;
+use crate::orders::{MAX_WAITING_ORDERS, Order};
+use crate::refusal::Refusal;
+use crate::view::{NodeView, View};
+use holdfast_model::adoption::Stray;
+use holdfast_model::standing::MAX_REASON;
 use holdfast_model::user::UserCommand;
-use holdfast_model::{Event, FieldError, NodeId, Record, Shared, Standing};
+use holdfast_model::{Event, FieldError, NodeId, Record, Standing};
 use holdfast_store::{EventFilter, Store, StoreError, StoredEvent};
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
@@ -17,72 +17,6 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 pub const MAX_WAITING_WORDS: usize = 1_024;
 /// How many live events a slow reader may fall behind before it loses some (and is told).
 pub const MAX_EVENTS_BEHIND: usize = 4_096;
-
-/// Why a word is refused. Nothing was changed.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Refusal {
-    /// The spec has mistakes.
-    #[error("the spec has {} mistake(s): {}", .0.len(), first(.0))]
-    Invalid(Vec<FieldError>),
-    /// No such node (or it has been deleted).
-    #[error("there is no node {0}")]
-    NoSuchNode(NodeId),
-    /// The node's state forbids it.
-    #[error("{node}: {why}")]
-    Conflict {
-        /// Which node.
-        node: NodeId,
-        /// Why, and what would help.
-        why: String,
-    },
-    /// The server cannot take it now.
-    #[error("the server cannot take this now: {0}")]
-    Unavailable(String),
-}
-
-fn first(errors: &[FieldError]) -> String {
-    errors.first().map(ToString::to_string).unwrap_or_default()
-}
-
-/// A node as it can be seen: what was decided, and what the cloud shows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NodeView {
-    /// The committed record.
-    pub record: Arc<Record>,
-    /// The instance that holds the identity, if it has been seen.
-    pub instance: Option<Shared<InstanceFact>>,
-    /// The volumes of the identity that have been seen.
-    pub volumes: Vec<Shared<VolumeFact>>,
-    /// The interfaces of the instance, or of the identity, that have been seen.
-    pub interfaces: Vec<Shared<InterfaceFact>>,
-    /// The image that the instance was launched from, if it is one of ours.
-    pub image: Option<Shared<ImageFact>>,
-    /// What the node waits for, as a sentence, if it is not where its spec wants it.
-    pub waits_for: Option<String>,
-}
-
-/// Everything that can be seen without asking the controller.
-#[derive(Debug, Default)]
-pub struct View {
-    /// Nodes, also deallocated ones whose leftovers wait.
-    pub nodes: BTreeMap<NodeId, NodeView>,
-    /// Nodes whose record cannot be used, and why.
-    pub stopped: BTreeMap<NodeId, String>,
-    /// What the region offers.
-    pub catalogue: Arc<Catalogue>,
-    /// Which installation this is.
-    pub installation: String,
-    /// What concerns the fleet as a whole: its epoch, and why nothing is changed, if so.
-    pub standing: Standing,
-    /// Whether the first sweep has been completed.
-    pub ready: bool,
-    /// What is believed of the cloud's buckets for calls; empty where it has no limits.
-    pub beliefs: Vec<Belief>,
-    /// The most replacements in an hour by the fleet's own choice.
-    pub voluntary_per_hour: usize,
-    /// How many were begun within the last hour.
-    pub voluntary_begun: usize,
-}
 
 /// A word and where its answer goes.
 pub struct Ask {
@@ -121,6 +55,14 @@ impl Handle {
         (handle, receiver, view)
     }
 
+    /// A handle whose orders arrive at the returned receiver. For tests of what uses it.
+    #[must_use]
+    pub fn with_orders(mut self) -> (Handle, mpsc::Receiver<Order>) {
+        let (orders, receiver) = mpsc::channel(MAX_WAITING_ORDERS);
+        self.orders = orders;
+        (self, receiver)
+    }
+
     /// Says something to a node, and waits until it is durable (not until it is carried out).
     ///
     /// # Errors
@@ -137,6 +79,54 @@ impl Handle {
         })?;
         receiver.await.unwrap_or_else(|_| {
             Err(Refusal::Unavailable("it is shutting down; look whether it was done".to_owned()))
+        })
+    }
+
+    /// Stops every change until [`Handle::thaw`], through restarts. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`Refusal`]; the reason is missing or too long, or it could not be stored.
+    pub async fn freeze(&self, reason: String) -> Result<Standing, Refusal> {
+        if reason.trim().is_empty() || reason.len() > MAX_REASON {
+            return Err(Refusal::Invalid(vec![FieldError {
+                field: "reason".to_owned(),
+                problem: if reason.trim().is_empty() { "is missing" } else { "is too long" }
+                    .to_owned(),
+                allowed: format!("a sentence of at most {MAX_REASON} bytes"),
+                example: "{\"reason\": \"the network is being moved\"}".to_owned(),
+            }]));
+        }
+        self.order(|answer| Order::Freeze(reason, answer)).await?
+    }
+
+    /// Lifts what a person can lift. What is left stands in the answer.
+    ///
+    /// # Errors
+    /// [`Refusal`]; it could not be stored.
+    pub async fn thaw(&self) -> Result<Standing, Refusal> {
+        self.order(Order::Thaw).await?
+    }
+
+    /// What is in the cloud and no record accounts for, by node.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nobody has looked yet.
+    pub async fn strays(&self) -> Result<Vec<Stray>, Refusal> {
+        self.order(Order::Strays).await?
+    }
+
+    async fn order<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, Refusal> {
+        let (answer, receiver) = oneshot::channel();
+        self.orders.try_send(make(answer)).map_err(|e| {
+            Refusal::Unavailable(match e {
+                mpsc::error::TrySendError::Full(_) => {
+                    format!("{MAX_WAITING_ORDERS} orders wait already; try again in a second")
+                }
+                mpsc::error::TrySendError::Closed(_) => "it is shutting down".to_owned(),
+            })
+        })?;
+        receiver.await.map_err(|_| {
+            Refusal::Unavailable("it is shutting down; look whether it was done".to_owned())
         })
     }
 

@@ -10,14 +10,18 @@ pub mod handle;
 pub mod metrics;
 pub mod offered;
 pub mod orders;
+pub mod refusal;
 pub mod serve;
 pub mod standing;
 pub mod tap;
 mod trace;
+pub mod view;
 
 pub use fleet::{
     Belief, BucketSize, CallLimits, Departure, Effect, Fleet, FleetConfig, Input, Outcome,
     Unreadable,
 };
-pub use handle::{Ask, Handle, NodeView, Refusal, View};
+pub use handle::{Ask, Handle};
 pub use orders::Order;
+pub use refusal::Refusal;
+pub use view::{NodeView, View};

@@ -2,12 +2,14 @@
 //! come back as inputs.
 
 use crate::fleet::{Departure, Effect, Fleet, FleetConfig, Input, Outcome, Unreadable};
-use crate::handle::{Ask, Handle, MAX_EVENTS_BEHIND, MAX_WAITING_WORDS, Refusal, View};
+use crate::handle::{Ask, Handle, MAX_EVENTS_BEHIND, MAX_WAITING_WORDS};
 use crate::metrics::Metrics;
 use crate::orders::{MAX_WAITING_ORDERS, Order};
+use crate::refusal::Refusal;
 use crate::standing::{self, StandingError};
 use crate::tap::Tap;
 use crate::trace;
+use crate::view::View;
 use holdfast_cloud::Cloud;
 use holdfast_model::standing::Cause;
 use holdfast_model::versions::RecordError;

@@ -1,15 +1,15 @@
 //! Adoption: a person says that what the cloud shows of a node is to be taken up.
 
+use super::hearing::take_up;
 use super::runner::Runner;
 use super::{Effect, Fleet};
-use crate::handle::Refusal;
-use holdfast_engine::Scene;
+use crate::refusal::Refusal;
 use holdfast_engine::life::{adopt, strays};
 use holdfast_model::adoption::Stray;
 use holdfast_model::record::NodeLifecycle;
 use holdfast_model::standing::Cause;
 use holdfast_model::user::UserCommand;
-use holdfast_model::{CallState, Event, NodeId, Record, Spec, Time};
+use holdfast_model::{NodeId, Record, Spec, Time};
 use std::sync::Arc;
 
 impl Fleet {
@@ -90,7 +90,7 @@ impl Fleet {
                 });
             }
         };
-        hear(&mut record.clone(), word, &self.scene(now))?;
+        take_up(&mut record.clone(), word, &self.scene(now))?;
         Ok((record.revision.is_none()).then_some(record))
     }
 }
@@ -101,48 +101,4 @@ fn unknown(node: &NodeId, document: &serde_json::Value, now: Time) -> Record {
     let mut record = Record::new(node.clone(), document, now);
     record.lifecycle = NodeLifecycle::Paused;
     record
-}
-
-/// Takes up what the cloud shows.
-pub(super) fn hear(
-    record: &mut Record,
-    word: &UserCommand,
-    scene: &Scene<'_>,
-) -> Result<Event, Refusal> {
-    let node = record.id.clone();
-    let conflict = |why: &str| Refusal::Conflict { node: node.clone(), why: why.to_owned() };
-    let UserCommand::Adopt { document, heads, .. } = word else {
-        return Err(conflict("this is no adoption"));
-    };
-    let needed = record.blocked.quarantine().is_some()
-        || record.blocked.decision().is_some()
-        || record.revision.is_none();
-    if !needed {
-        return Err(conflict("there is nothing to adopt: its record is as new as the cloud"));
-    }
-    if record.blocked.quarantine().is_none() && has_open_creations(record) {
-        return Err(conflict("a call that makes something is not answered yet; try again later"));
-    }
-    let mut next = record.clone();
-    if let Some(document) = document {
-        let document = holdfast_model::document::without_nulls(document);
-        if next.revision.is_some() && *next.document != document {
-            next.spec_revision += 1;
-            next.updated_at = scene.now;
-        }
-        next.document = document.into();
-    }
-    let adopted = adopt::adopt(&next, heads, scene).map_err(|questions| {
-        let all: Vec<String> = questions.iter().map(ToString::to_string).collect();
-        conflict(&format!("it is not adopted and nothing was changed; {}", all.join(". -- ")))
-    })?;
-    let event = adopt::event(&adopted, scene);
-    *record = adopted.record;
-    Ok(event)
-}
-
-/// Whether what a call makes may still come into the world.
-fn has_open_creations(record: &Record) -> bool {
-    let mut calls = record.rows().flat_map(|(_, row)| row.calls.values());
-    calls.any(|c| c.state == CallState::Started && c.command.makes().is_some())
 }

@@ -1,9 +1,9 @@
 //! One node's runner: what waits to be planned, and what is being committed.
 
-use super::{Effect, Unreadable, adoption};
-use crate::handle::Refusal;
-use crate::offered;
-use holdfast_engine::context::refusal::NotDone;
+use super::hearing::{echo, hear, take_up};
+use super::messages::Effect;
+use super::unreadable::Unreadable;
+use crate::refusal::Refusal;
 use holdfast_engine::invariants::Broken;
 use holdfast_engine::tables::overtakes::Followed;
 use holdfast_engine::words;
@@ -170,7 +170,7 @@ impl Runner {
         let mut heard = Vec::new();
         while let Some((id, word)) = self.words.pop_front() {
             let told = if let UserCommand::Adopt { .. } = word {
-                adoption::hear(&mut record, &word, scene).map(|event| vec![event])
+                take_up(&mut record, &word, scene).map(|event| vec![event])
             } else {
                 let lost = words::losses(&record, &word);
                 let done = hear(&mut record, &word, catalogue, scene.now);
@@ -291,81 +291,4 @@ fn stopped_by(broken: &Broken, node: &NodeId, now: Time) -> Event {
         "{name}: {what}; nothing more is done with this node until the server is started again"
     );
     Event::new(now, node.clone(), EventCode::InvariantBroken, message)
-}
-
-fn hear(
-    record: &mut Record,
-    word: &UserCommand,
-    catalogue: &Catalogue,
-    now: Time,
-) -> Result<(), Refusal> {
-    if matches!(word, UserCommand::Create { .. }) && record.revision.is_none() {
-        return Ok(());
-    }
-    let mut next = record.clone();
-    words::apply(&mut next, word, now).map_err(|e| match e {
-        NotDone::Invalid(errors) => Refusal::Invalid(errors),
-        NotDone::Conflict(why) => Refusal::Conflict { node: record.id.clone(), why },
-    })?;
-    if let UserCommand::Update { .. } = word {
-        let spec = next.document.spec().map_err(Refusal::Invalid)?;
-        let errors = offered::check(&spec, catalogue);
-        if !errors.is_empty() {
-            return Err(Refusal::Invalid(errors));
-        }
-    }
-    *record = next;
-    Ok(())
-}
-
-/// What people are told of a word that was heard; `lost` is what it does not bring back.
-fn echo(
-    record: &Record,
-    word: &UserCommand,
-    lost: &[String],
-    catalogue: &Catalogue,
-    now: Time,
-) -> Vec<Event> {
-    let (code, message) = match word {
-        UserCommand::Create { .. } => (EventCode::Created, "the node was created".to_owned()),
-        UserCommand::Update { .. } => {
-            let revision = record.spec_revision;
-            let message =
-                format!("spec revision {revision}; it takes effect at the next replacement");
-            (EventCode::Updated, message)
-        }
-        UserCommand::Pause(_) => (EventCode::PauseAsked, "a pause was asked for".to_owned()),
-        UserCommand::Resume(_) => (EventCode::ResumeAsked, "a resume was asked for".to_owned()),
-        UserCommand::Recycle(_) => (EventCode::RecycleAsked, "a recycle was asked for".to_owned()),
-        UserCommand::Rollback { .. } => {
-            (EventCode::RollbackAsked, "a rollback was asked for".to_owned())
-        }
-        UserCommand::Delete { .. } => {
-            (EventCode::DeleteAsked, "the deletion was asked for".to_owned())
-        }
-        UserCommand::Undelete { .. } => {
-            let mut message = "the deletion was taken back; the node is paused".to_owned();
-            if !lost.is_empty() {
-                message.push_str(&format!("; this is lost: {}", lost.join("; ")));
-            }
-            (EventCode::UndeleteAsked, message)
-        }
-        UserCommand::DeleteVolume { volume, .. } => (
-            EventCode::VolumeDeleted,
-            format!("{volume} is deleted, with what is on it, as was asked"),
-        ),
-        UserCommand::Adopt { .. } => return Vec::new(),
-        UserCommand::Decide { choice, .. } => {
-            (EventCode::Decided, format!("a person chose: {choice:?}"))
-        }
-    };
-    let mut events = vec![Event::new(now, record.id.clone(), code, message)];
-    if let UserCommand::Create { .. } | UserCommand::Update { .. } = word
-        && let Ok(spec) = record.document.spec()
-    {
-        for (code, message) in offered::remarks(&spec, catalogue) {
-            events.push(Event::new(now, record.id.clone(), code, message));
-        }
-    }
-    events
 }

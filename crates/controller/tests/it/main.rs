@@ -5,6 +5,7 @@ mod adoption;
 mod brake;
 mod buckets;
 mod commits;
+mod floors;
 mod looking;
 mod memory;
 mod metrics;
