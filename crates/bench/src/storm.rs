@@ -13,7 +13,7 @@ mod report;
 mod script;
 pub(crate) mod stage;
 
-pub use bound::Bound;
+pub use bound::{Bound, Bucket, Counts, buckets};
 pub use report::{StormReport, StormRow};
 
 use crate::clone::Original;

@@ -34,4 +34,5 @@ pub use config::{SimConfig, Span};
 pub use faults::{Class, Fault, Faults, Hit, Scripted, When};
 pub use handle::SimCloudHandle;
 pub use latency::Latency;
+pub use rules::throttle::{instance_bucket, request_bucket};
 pub use truth::{Truth, Violation};

@@ -24,6 +24,7 @@ use super::{Flow, chance};
 use holdfast_cloud_sim::latency::subject;
 use holdfast_cloud_sim::{Latency, SimCloud};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Tails are compared at so many of their quantiles.
 const QUANTILES: usize = 64;
@@ -62,18 +63,55 @@ impl Job {
     }
 }
 
-/// EC2's published capacity and refill a second (EC2 developer guide, "Request throttling").
-fn bucket(action: &str) -> (f64, f64) {
-    match action {
-        // Of instances, not of requests: one request ends up to a thousand of them.
-        "TerminateInstances" => (1_000.0, 20.0),
-        "RunInstances" => (5.0, 2.0),
-        "CreateSnapshot" | "CreateVolume" => (100.0, 5.0),
-        _ => (50.0, 5.0),
+/// What a bucket gives a token for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counts {
+    /// Each request.
+    Requests,
+    /// Each instance that requests name.
+    Instances,
+}
+
+/// A bucket that the bound counts with, as EC2 publishes it (EC2 API reference, "Request throttling
+/// for the Amazon EC2 API").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bucket {
+    /// EC2's name of the action.
+    pub action: &'static str,
+    /// What takes a token.
+    pub counts: Counts,
+    /// Tokens that it holds.
+    pub capacity: u32,
+    /// Tokens that it gets each second.
+    pub refill: u32,
+}
+
+impl Bucket {
+    const fn new(action: &'static str, counts: Counts, capacity: u32, refill: u32) -> Bucket {
+        Bucket { action, counts, capacity, refill }
     }
 }
 
+// Of instances, not of requests: one request ends up to a thousand of them.
+const TERMINATE: Bucket = Bucket::new("TerminateInstances", Counts::Instances, 1_000, 20);
+const RUN: Bucket = Bucket::new("RunInstances", Counts::Requests, 5, 2);
+const SNAPSHOT: Bucket = Bucket::new("CreateSnapshot", Counts::Requests, 100, 5);
+const REGISTER: Bucket = Bucket::new("RegisterImage", Counts::Requests, 50, 5);
+const VOLUME: Bucket = Bucket::new("CreateVolume", Counts::Requests, 100, 5);
+const ATTACH: Bucket = Bucket::new("AttachVolume", Counts::Requests, 50, 5);
+
+/// Every bucket that the bound counts with. They are taken from the calls of a node that makes all of
+/// them, so none is left out.
+#[must_use]
+pub fn buckets() -> BTreeSet<Bucket> {
+    let node = Times { data: vec![Data::default()], ..Times::default() };
+    let mut calls = Vec::new();
+    jobs(&node, Flow::Snapshot, &mut calls);
+    calls.into_iter().map(|(bucket, _)| bucket).collect()
+}
+
 /// What a node's steps take, in seconds.
+#[derive(Default)]
 struct Times {
     notice: f64,
     terminated: f64,
@@ -85,6 +123,7 @@ struct Times {
     data: Vec<Data>,
 }
 
+#[derive(Default)]
 struct Data {
     snapshot: f64,
     creating: f64,
@@ -116,8 +155,8 @@ fn times(cloud: &SimCloud, node: &Node) -> Times {
     }
 }
 
-/// The calls of one node by action, and the length of its path.
-fn jobs(t: &Times, flow: Flow, into: &mut Vec<(&'static str, Job)>) -> f64 {
+/// The calls of one node by the bucket that they pass, and the length of its path.
+fn jobs(t: &Times, flow: Flow, into: &mut Vec<(Bucket, Job)>) -> f64 {
     let moves = flow == Flow::Snapshot;
     let most = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
     let free = t.notice + t.terminated + t.free;
@@ -129,19 +168,19 @@ fn jobs(t: &Times, flow: Flow, into: &mut Vec<(&'static str, Job)>) -> f64 {
     let volumes = most(&mut t.data.iter().map(|d| t.pending.max(made(d)) + d.attaching));
     let after_launch = (t.pending + t.boot).max(volumes);
     let path = launch + after_launch;
-    into.push(("TerminateInstances", Job::new(t.notice, path - t.notice)));
+    into.push((TERMINATE, Job::new(t.notice, path - t.notice)));
     let tail = captured + after_launch;
-    into.push(("CreateSnapshot", Job { head: free, tail, chance: t.root }));
-    into.push(("RegisterImage", Job::new(free + t.root, t.image + after_launch)));
-    into.push(("RunInstances", Job::new(launch, after_launch)));
+    into.push((SNAPSHOT, Job { head: free, tail, chance: t.root }));
+    into.push((REGISTER, Job::new(free + t.root, t.image + after_launch)));
+    into.push((RUN, Job::new(launch, after_launch)));
     for d in &t.data {
         if moves {
             let tail = d.snapshot + after_launch;
-            into.push(("CreateSnapshot", Job { head: free, tail, chance: d.snapshot }));
-            into.push(("CreateVolume", Job::new(launch, d.creating + d.attaching)));
+            into.push((SNAPSHOT, Job { head: free, tail, chance: d.snapshot }));
+            into.push((VOLUME, Job::new(launch, d.creating + d.attaching)));
         }
         let head = launch + t.pending.max(made(d));
-        into.push(("AttachVolume", Job::new(head, d.attaching)));
+        into.push((ATTACH, Job::new(head, d.attaching)));
     }
     path
 }
@@ -178,16 +217,16 @@ pub(super) fn bound(cloud: &SimCloud, nodes: &[Node], flow: Flow, percent: u32) 
         arithmetic: format!("the longest of {} nodes' own paths takes {path:.1} s", nodes.len()),
     };
     let (mut foresight, mut chance) = (path.clone(), path);
-    let actions: std::collections::BTreeSet<&str> = jobs_of_all.iter().map(|j| j.0).collect();
-    for action in actions {
+    let buckets: BTreeSet<Bucket> = jobs_of_all.iter().map(|j| j.0).collect();
+    for bucket in buckets {
         let mut jobs: Vec<Job> =
-            jobs_of_all.iter().filter(|j| j.0 == action).map(|j| j.1).collect();
+            jobs_of_all.iter().filter(|j| j.0 == bucket).map(|j| j.1).collect();
         jobs.sort_by(|a, b| b.tail.total_cmp(&a.tail));
         let part = f64::from(percent) / 100.0;
-        let (capacity, refill) = bucket(action);
-        let bucket = ((capacity * part).max(1.0), refill * part);
-        foresight.raise(with_foresight(action, &jobs, bucket));
-        chance.raise(by_chance(action, &jobs, bucket));
+        let capacity = (f64::from(bucket.capacity) * part).max(1.0);
+        let tokens = (capacity, f64::from(bucket.refill) * part);
+        foresight.raise(with_foresight(bucket.action, &jobs, tokens));
+        chance.raise(by_chance(bucket.action, &jobs, tokens));
     }
     // Who cannot foresee is no faster than who can.
     chance.raise(foresight.clone());

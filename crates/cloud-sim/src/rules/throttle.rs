@@ -20,6 +20,20 @@ enum Counted {
     Instances,
 }
 
+/// The bucket that an action's requests draw from: how many tokens it holds, and how many it gets
+/// each second. None for the agent's own calls.
+#[must_use]
+pub fn request_bucket(action: &str) -> Option<(u64, u64)> {
+    bucket(action, Counted::Requests)
+}
+
+/// The bucket that the instances which an action makes or ends draw from: how many tokens it holds,
+/// and how many it gets each second. None where they are not counted.
+#[must_use]
+pub fn instance_bucket(action: &str) -> Option<(u64, u64)> {
+    bucket(action, Counted::Instances)
+}
+
 /// Capacity and refill a second. The agent's own calls have none.
 fn bucket(action: &str, counted: Counted) -> Option<(u64, u64)> {
     Some(match (action, counted) {
@@ -34,12 +48,13 @@ fn bucket(action: &str, counted: Counted) -> Option<(u64, u64)> {
             | "CreateSnapshots"
             | "CreateVolume"
             | "DeleteSnapshot"
+            | "DeleteVolume"
             | "CreateNetworkInterface"
             | "DeleteNetworkInterface"
             | "DeregisterImage",
             _,
         ) => (100, 5),
-        ("CreateTags", _) => (100, 10),
+        ("CreateTags" | "DeleteTags", _) => (100, 10),
         (describe, _) if describe.starts_with("Describe") => (100, 20),
         _ => (50, 5),
     })

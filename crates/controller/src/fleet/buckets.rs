@@ -65,6 +65,20 @@ pub(super) enum Counted {
 }
 
 impl CallLimits {
+    /// The bucket that an action's requests draw from, in tokens and tokens a second: a token for
+    /// each request. None where nothing limits them.
+    #[must_use]
+    pub fn of_requests(self, action: &str) -> Option<BucketSize> {
+        self.size(action, Counted::Requests)
+    }
+
+    /// The bucket that the instances named in an action's requests draw from, in tokens and tokens a
+    /// second: a token for each instance. None where they are not counted.
+    #[must_use]
+    pub fn of_instances(self, action: &str) -> Option<BucketSize> {
+        self.size(action, Counted::Instances)
+    }
+
     /// The bucket of an action, if it has one. What the agent in a node does has none.
     fn size(self, action: &str, counted: Counted) -> Option<BucketSize> {
         use Counted::{Instances, Requests};
@@ -83,12 +97,13 @@ impl CallLimits {
                 | "CreateSnapshots"
                 | "CreateVolume"
                 | "DeleteSnapshot"
+                | "DeleteVolume"
                 | "CreateNetworkInterface"
                 | "DeleteNetworkInterface"
                 | "DeregisterImage",
                 Requests,
             ) => (100, 5),
-            ("CreateTags", Requests) => (100, 10),
+            ("CreateTags" | "DeleteTags", Requests) => (100, 10),
             (read, Requests) if read.starts_with("Describe") => (100, 20),
             (_, Requests) => (50, 5),
         };
