@@ -12,20 +12,17 @@ const FOR_GOOD: [Row; 2] = [Row::Stop, Row::Fence];
 
 /// What is wrong with the record that is to be written, beside the one that is.
 #[must_use]
-pub fn between(before: &Record, after: &Record) -> Vec<Broken> {
-    [done_again(before, after), token_again(before, after), head_too_early(before, after)]
-        .into_iter()
-        .flatten()
-        .collect()
+pub fn between(before: &Record, after: &Record) -> Option<Broken> {
+    done_again(before, after)
+        .or_else(|| token_again(before, after))
+        .or_else(|| head_too_early(before, after))
 }
 
 /// A row that was done for good is not done any more, within one replacement.
 fn done_again(before: &Record, after: &Record) -> Option<Broken> {
     let (was, is) = (before.work.as_ref()?, after.work.as_ref()?);
-    let row = FOR_GOOD
-        .into_iter()
-        .find(|row| was.number == is.number && has(is.kind, *row) && was.is_done(*row))
-        .filter(|row| !is.is_done(*row))?;
+    let again = |row: &Row| has(is.kind, *row) && was.is_done(*row) && !is.is_done(*row);
+    let row = FOR_GOOD.into_iter().find(|row| was.number == is.number && again(row))?;
     Some(Broken {
         name: Invariant::RowsStayDone,
         what: format!("{} of {} was done, and is to be done again", row.name(), after.id),
@@ -41,7 +38,8 @@ fn token_again(before: &Record, after: &Record) -> Option<Broken> {
     });
     let token = open.find_map(|(row, name, was)| {
         let is = after.row(row)?.calls.get(name)?;
-        (is.token == was.token && is.command != was.command).then(|| was.token.clone())
+        // Most calls are shared by both records, and are compared at once.
+        (is != was && is.token == was.token && is.command != was.command).then(|| &was.token)
     })?;
     Some(Broken {
         name: Invariant::TokenOnce,
@@ -61,14 +59,12 @@ fn head_too_early(before: &Record, after: &Record) -> Option<Broken> {
     );
     let blocked = before.blocked.quarantine().is_some() || before.blocked.decision().is_some();
     let adopted = blocked || before.revision.is_none();
-    let fenced = |record: &Record| {
-        let last = record.memory.history.last();
-        let ended = last.is_some_and(|last| {
-            last.rows.iter().any(|(row, _, done)| *row == Row::Fence && done.is_some())
-        });
-        ended || record.work.as_ref().is_some_and(|r| r.is_done(Row::Fence))
-    };
-    let may = adopted || after.lifecycle.is_deleted() || after.instance.is_none() || fenced(after);
+    let counted = before.memory.history.last().map_or(0, |last| last.number);
+    let ended = after.memory.history.iter().filter(|finished| finished.number > counted);
+    let mut rows = ended.flat_map(|finished| &finished.rows);
+    let fenced = rows.any(|(row, _, done)| *row == Row::Fence && done.is_some())
+        || after.work.as_ref().is_some_and(|r| r.is_done(Row::Fence));
+    let may = adopted || after.lifecycle.is_deleted() || after.instance.is_none() || fenced;
     (!stays && !may).then(|| Broken {
         name: Invariant::HeadAfterFence,
         what: format!(

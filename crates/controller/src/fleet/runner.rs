@@ -282,7 +282,7 @@ fn wrong_with(before: &Record, after: &Record, settled: bool) -> Option<Broken> 
         name: Invariant::PlanSettles,
         what: format!("the plan of {} does not come to rest", before.id),
     });
-    restless.or_else(|| joints::between(before, after).into_iter().next())
+    restless.or_else(|| joints::between(before, after))
 }
 
 fn stopped_by(broken: &Broken, node: &NodeId, now: Time) -> Event {

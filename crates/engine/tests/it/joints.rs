@@ -3,7 +3,7 @@
 use crate::launches::replacement;
 use holdfast_engine::joints::between;
 use holdfast_model::record::{NodeLifecycle, RootHead, ServingInstance};
-use holdfast_model::replacement::RowState;
+use holdfast_model::replacement::{Finished, RowState};
 use holdfast_model::{
     Call, CallState, Command, InstanceId, Invariant, Kind, Lifecycle, Market, NodeId, Record, Row,
     SubnetId, Time, Token, VolumeId, Zone,
@@ -71,6 +71,8 @@ fn what_the_fence_has_seen_stays_seen_while_its_replacement_lasts() {
         after.work.as_mut().unwrap().number = 2;
         assert_eq!(names(&before, &after), [], "another replacement");
     }
+    let both = |fence| record([(Row::Stop, row(true, &[])), (Row::Fence, row(fence, &[]))]);
+    assert_eq!(names(&both(true), &both(false)), [Invariant::RowsStayDone], "the second of two");
     let back = record([(Row::Capture, row(false, &[]))]);
     assert_eq!(names(&record([(Row::Capture, row(true, &[]))]), &back), [], "it is captured again");
 }
@@ -92,6 +94,25 @@ fn the_root_leaves_its_volume_only_when_its_instance_can_write_no_more() {
     let mut after = record([]);
     after.identity.root = RootHead::Fresh;
     assert_eq!(names(&before, &after), [Invariant::HeadAfterFence]);
+    let finished = |number| Finished {
+        number,
+        kind: Kind::Recycle,
+        reason: String::new(),
+        started_at: Time(1),
+        finished_at: Time(3),
+        from_generation: Some(1),
+        to_generation: Some(1),
+        market: None,
+        rows: vec![(Row::Fence, Time(1), Some(Time(2)))],
+        completed: true,
+        lost_again: false,
+    };
+    let mut earlier = before.clone();
+    earlier.memory.history.push(finished(1));
+    let mut later = after.clone();
+    later.memory.history.push(finished(1));
+    assert_eq!(names(&before, &later), [], "its replacement has ended since");
+    assert_eq!(names(&earlier, &later), [Invariant::HeadAfterFence], "another's fence");
     let mut fenced = record([(Row::Fence, row(true, &[]))]);
     fenced.identity.root = RootHead::Fresh;
     assert_eq!(names(&before, &fenced), []);
