@@ -2,7 +2,7 @@
 
 use super::arguments::{AdoptCommand, FleetCommand, FreezeCommand};
 use super::client::{Client, printable};
-use super::tables::{table, words};
+use super::tables::{or_dash, table, words};
 use super::{pool, spec};
 use holdfast_api::rfc3339;
 use holdfast_model::{Epoch, Time, tags};
@@ -143,7 +143,6 @@ fn tell(strays: &[Unaccounted]) -> String {
 
 fn row(resource: &Resource) -> Vec<String> {
     let tag = |name: &str| resource.tags().get(name).map(|t| printable(t));
-    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let epoch = tag(tags::EPOCH).and_then(|e| Epoch::read(&e));
     let made = match resource {
         Resource::Instance(instance) => Some(Time(instance.launched_at)),

@@ -2,7 +2,7 @@
 
 use super::arguments::WaitOptions;
 use super::client::{Client, printable};
-use super::tables;
+use super::tables::{or_dash, table};
 use super::wait::{self, Until};
 use holdfast_terminal::{Code, Failure, print, print_json};
 use holdfast_wire::{Generation, KeptVolume, RollbackRequest};
@@ -22,12 +22,11 @@ pub fn show(client: &Client, name: &str, as_json: bool) -> Result<(), Failure> {
         );
     }
     let header = ["GEN", "KIND", "TAKEN", "READY", "OF", "SIZE", "SNAPSHOT", "IMAGE"];
-    print(&tables::table(header.map(str::to_owned).to_vec(), rows))
+    print(&table(header.map(str::to_owned).to_vec(), rows))
 }
 
 /// One line for each volume of a generation.
 fn rows_of(generation: &Generation) -> Vec<Vec<String>> {
-    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let second = |text: &String| Some(format!("{} UTC", text.get(..19)?.replace('T', " ")));
     let line = |volume: &KeptVolume| {
         let mut kind = printable(&generation.kind);

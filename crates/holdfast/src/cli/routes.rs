@@ -1,13 +1,12 @@
 //! The server's routes that speak to this host's cloud: interruptions, and where a node runs.
 
-use super::host::{Local, MAX_NOTICE_MS, failed, instance};
+use super::host::{Local, MAX_NOTICE_MS, blocking, failed, instance};
 use super::{instance_routes, market_routes, pool_routes, unaccounted_routes, volume_routes};
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use holdfast_api::{Answer, Failure, Sent};
-use holdfast_cloud_local::{LocalCloud, LocalError};
+use holdfast_cloud_local::LocalCloud;
 use holdfast_controller::Handle;
-use holdfast_model::{ErrorClass, NodeId};
+use holdfast_model::NodeId;
 use holdfast_wire::Answered;
 use holdfast_wire::local::{Interruption, InterruptionRequest, Place};
 use std::time::Duration;
@@ -50,25 +49,10 @@ async fn interrupt(
     }
     let instance = instance(&local.handle, &NodeId(id))?;
     let notice = asked.notice_ms.map(Duration::from_millis);
-    let (cloud, cut) = (local.cloud, instance.clone());
-    let done = tokio::task::spawn_blocking(move || cloud.interrupt(&cut, notice)).await;
-    match done {
-        Ok(Ok(())) => {
-            let item = Interruption { instance_id: instance.0 };
-            Ok(Answer::item("holdfast:interruption", item))
-        }
-        Ok(Err(LocalError::Refused(e))) if e.class != ErrorClass::OutcomeUnknown => {
-            Err(Failure::new(StatusCode::CONFLICT, "REFUSED", e.to_string()))
-        }
-        Ok(Err(error)) => {
-            tracing::error!(%instance, %error, "an interruption failed");
-            Err(failed(&error.to_string()))
-        }
-        Err(error) => {
-            tracing::error!(%instance, %error, "an interruption ended early");
-            Err(failed("the server failed; see its log for what happened"))
-        }
-    }
+    let cut = instance.clone();
+    blocking(local.cloud, move |cloud| cloud.interrupt(&cut, notice)).await?;
+    let item = Interruption { instance_id: instance.0 };
+    Ok(Answer::item("holdfast:interruption", item))
 }
 
 /// Where a node runs: on this host it can be entered there.

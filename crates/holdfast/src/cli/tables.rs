@@ -39,6 +39,7 @@ pub fn title(node: &NodeSummary) -> String {
     if node.name.is_empty() { node.id.clone() } else { printable(&node.name) }
 }
 
+/// A cell: the text, or a dash where there is none.
 pub fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
