@@ -11,7 +11,7 @@
 //!
 //! **Invariant:** a label is on the disk before the row that it repeats is committed.
 
-use crate::rows::{Row, kind_name};
+use crate::rows::Row;
 use crate::storage::Pool;
 use crate::sums::digest;
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ impl Label {
     /// The row of that type, if the label is of its kind.
     pub(crate) fn read_row<T: Row>(&self) -> Option<T> {
         let row: T = serde_json::from_value(self.row.clone()).ok()?;
-        (self.kind == kind_name(T::KIND) && row.id() == self.id).then_some(row)
+        (self.kind == T::KIND.name() && row.id() == self.id).then_some(row)
     }
 
     fn text(&self) -> io::Result<String> {

@@ -242,14 +242,3 @@ impl Row for InterfaceRow {
         self.fact.attached_to.as_ref()
     }
 }
-
-/// A kind as it stands in rows and labels.
-pub(crate) fn kind_name(kind: ResourceKind) -> &'static str {
-    match kind {
-        ResourceKind::Instance => "instance",
-        ResourceKind::Volume => "volume",
-        ResourceKind::Snapshot => "snapshot",
-        ResourceKind::Image => "image",
-        ResourceKind::Interface => "interface",
-    }
-}

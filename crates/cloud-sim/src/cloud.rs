@@ -1,7 +1,6 @@
 //! [`SimCloud`]: the simulated EC2 as its driver sees it.
 
 use crate::config::SimConfig;
-use crate::describe;
 use crate::faults::{Class, Fault, Faults};
 use crate::latency::Latency;
 use crate::refusal::{error, throttled, unknown_outcome};
@@ -149,7 +148,7 @@ impl SimCloud {
         self.advance(now);
         let world = &mut self.world;
         let now = world.now;
-        let action = describe::action(query.kind);
+        let action = query.kind.describe_action();
         let at = world.after(world.config.describe);
         let (at, result) = if world.faults.loses_look() || world.faults.draw(Class::LostDescribe) {
             world.faults.hit(now, Class::LostDescribe, action, None);

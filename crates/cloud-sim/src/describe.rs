@@ -8,17 +8,6 @@ use holdfast_model::{ImageId, InstanceId, InterfaceId, SnapshotId, VolumeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-/// EC2's name of the call that shows a kind.
-pub(crate) fn action(kind: ResourceKind) -> &'static str {
-    match kind {
-        ResourceKind::Instance => "DescribeInstances",
-        ResourceKind::Volume => "DescribeVolumes",
-        ResourceKind::Snapshot => "DescribeSnapshots",
-        ResourceKind::Image => "DescribeImages",
-        ResourceKind::Interface => "DescribeNetworkInterfaces",
-    }
-}
-
 impl World {
     /// What there truly is of that id.
     pub(crate) fn truly(&self, id: &str) -> Option<Fact> {

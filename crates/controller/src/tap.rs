@@ -163,7 +163,7 @@ impl Tap {
 
     fn observed(&mut self, id: u64, result: &Result<Page, CloudError>, now: Time) {
         let Some(Read { kind, is_sweep, asked }) = self.reads.remove(&id) else { return };
-        let (resource, scope) = (name_of_kind(kind), if is_sweep { "sweep" } else { "look" });
+        let (resource, scope) = (kind.name(), if is_sweep { "sweep" } else { "look" });
         let result_word = result_of(result.as_ref().err());
         self.metrics.reads.add(&[resource, scope, result_word], 1);
         self.metrics.read_time.observe(&[resource, scope], now.since(asked));
@@ -288,16 +288,6 @@ fn name_of_cause(cause: Cause) -> &'static str {
         Cause::Asked => "asked",
         Cause::Account => "account",
         Cause::Vanished => "vanished",
-    }
-}
-
-fn name_of_kind(kind: ResourceKind) -> &'static str {
-    match kind {
-        ResourceKind::Instance => "instance",
-        ResourceKind::Volume => "volume",
-        ResourceKind::Snapshot => "snapshot",
-        ResourceKind::Image => "image",
-        ResourceKind::Interface => "interface",
     }
 }
 

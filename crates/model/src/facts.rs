@@ -350,6 +350,30 @@ impl ResourceKind {
         ResourceKind::Interface,
     ];
 
+    /// Its stable name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ResourceKind::Instance => "instance",
+            ResourceKind::Volume => "volume",
+            ResourceKind::Snapshot => "snapshot",
+            ResourceKind::Image => "image",
+            ResourceKind::Interface => "interface",
+        }
+    }
+
+    /// EC2's name of the call that shows it.
+    #[must_use]
+    pub fn describe_action(self) -> &'static str {
+        match self {
+            ResourceKind::Instance => "DescribeInstances",
+            ResourceKind::Volume => "DescribeVolumes",
+            ResourceKind::Snapshot => "DescribeSnapshots",
+            ResourceKind::Image => "DescribeImages",
+            ResourceKind::Interface => "DescribeNetworkInterfaces",
+        }
+    }
+
     /// What the ids of a kind begin with.
     #[must_use]
     pub fn prefix(self) -> &'static str {

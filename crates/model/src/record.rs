@@ -107,7 +107,7 @@ impl Record {
             lifecycle: NodeLifecycle::Running { recycle: false },
             generations: Generations::default(),
             instance: None,
-            identity: Identity::new(),
+            identity: Identity::default(),
             work: None,
             upkeep: Shared::default(),
             kept: Kept {

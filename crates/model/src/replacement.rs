@@ -2,7 +2,7 @@
 //! which whole requests, and which are done.
 
 use crate::command::{CloudError, Command};
-use crate::{Document, Market, Shared, Time, Token};
+use crate::{Document, Market, Record, Shared, Time, Token};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -231,6 +231,27 @@ pub struct Replacement {
 }
 
 impl Replacement {
+    /// One that begins now, of the record's node, and has done nothing yet. It has the record's
+    /// newest number, and follows the record's spec.
+    #[must_use]
+    pub fn begin(record: &Record, kind: Kind, reason: String, now: Time) -> Replacement {
+        Replacement {
+            number: record.memory.replacements,
+            kind,
+            reason,
+            started_at: now,
+            deadline: None,
+            from_generation: record.generations.current(),
+            document: record.document.clone(),
+            spec_revision: record.spec_revision,
+            market: None,
+            market_why: String::new(),
+            rows: BTreeMap::new(),
+            without_market_since: None,
+            markets_refused: 0,
+        }
+    }
+
     /// Whether the row is done.
     #[must_use]
     pub fn is_done(&self, row: Row) -> bool {

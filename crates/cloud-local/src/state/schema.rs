@@ -2,7 +2,6 @@
 
 use super::cells::text;
 use super::error::{StateError, VERSION};
-use crate::rows::kind_name;
 use crate::sums;
 use holdfast_model::facts::ResourceKind;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
@@ -106,7 +105,7 @@ fn keep_no_requests(tx: &Transaction<'_>) -> rusqlite::Result<()> {
 /// Instances keep no user data: their directories hold it while they run. A row that cannot be read is
 /// left as it is.
 fn keep_no_user_data(tx: &Transaction<'_>) -> rusqlite::Result<()> {
-    let kind = kind_name(ResourceKind::Instance);
+    let kind = ResourceKind::Instance.name();
     let mut query = tx.prepare("SELECT id, json FROM resources WHERE kind = ?1")?;
     let mut rows = query.query([kind])?;
     let mut changed = Vec::new();

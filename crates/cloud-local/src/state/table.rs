@@ -5,7 +5,7 @@ use super::error::StateError;
 use super::schema;
 use crate::clock::now;
 use crate::labels::{Label, Labels};
-use crate::rows::{Row, kind_name};
+use crate::rows::Row;
 use crate::sums;
 use holdfast_model::Time;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -157,7 +157,7 @@ impl Table<'_> {
     /// # Errors
     /// [`StateError::Row`] if its row is damaged.
     pub(crate) fn get<T: Row>(&self, id: &str) -> Result<Option<T>, StateError> {
-        let kind = kind_name(T::KIND);
+        let kind = T::KIND.name();
         let found = self
             .tx
             .prepare_cached("SELECT json, sum FROM resources WHERE id = ?1 AND kind = ?2")?
@@ -171,7 +171,7 @@ impl Table<'_> {
 
     /// Every resource of a kind, by id. A damaged row hides no other: it is left out, and noted.
     pub(crate) fn all<T: Row>(&self) -> Result<Vec<T>, StateError> {
-        let kind = kind_name(T::KIND);
+        let kind = T::KIND.name();
         let mut query = self
             .tx
             .prepare_cached("SELECT id, json, sum FROM resources WHERE kind = ?1 ORDER BY id")?;
@@ -210,7 +210,7 @@ impl Table<'_> {
 
     /// Writes a resource, and its label before that is committed.
     pub(crate) fn put<T: Row>(&self, row: &T) -> Result<(), StateError> {
-        let (id, kind) = (row.id(), kind_name(T::KIND));
+        let (id, kind) = (row.id(), T::KIND.name());
         let broken =
             |e: serde_json::Error| StateError::Row { id: id.to_owned(), why: e.to_string() };
         let json = serde_json::to_string(row).map_err(broken)?;
@@ -250,7 +250,7 @@ impl Table<'_> {
         let gone = self
             .tx
             .prepare_cached("DELETE FROM resources WHERE id = ?1 AND kind = ?2")?
-            .execute(params![id, kind_name(T::KIND)])?;
+            .execute(params![id, T::KIND.name()])?;
         if gone > 0 {
             self.put_gone(id, now())?;
         }

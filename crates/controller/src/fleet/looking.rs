@@ -22,24 +22,13 @@ const PART_OF_BACKLOG: u64 = 100;
 /// bucket for reads gives.
 const PAGE_TAKES: u64 = 100;
 
-/// EC2's name of the call that shows a kind.
-fn action(kind: ResourceKind) -> &'static str {
-    match kind {
-        ResourceKind::Instance => "DescribeInstances",
-        ResourceKind::Volume => "DescribeVolumes",
-        ResourceKind::Snapshot => "DescribeSnapshots",
-        ResourceKind::Image => "DescribeImages",
-        ResourceKind::Interface => "DescribeNetworkInterfaces",
-    }
-}
-
 impl Fleet {
     /// When the next read is due.
     pub(super) fn next_read(&self) -> Time {
         let reads = &self.reads;
         let mut next = Time(u64::MAX);
         for (query, sweep) in &reads.more {
-            next = next.min(sweep.at.max(self.queue.buckets.next(action(query.kind))));
+            next = next.min(sweep.at.max(self.queue.buckets.next(query.kind.describe_action())));
         }
         for kind in ResourceKind::ALL {
             let mut due = Time(u64::MAX);
@@ -56,7 +45,7 @@ impl Fleet {
                 }
             }
             if due < next {
-                next = next.min(due.max(self.queue.buckets.next(action(kind))));
+                next = next.min(due.max(self.queue.buckets.next(kind.describe_action())));
             }
         }
         next
@@ -99,7 +88,7 @@ impl Fleet {
     /// Starts the reads that are due.
     pub(super) fn look(&mut self, now: Time, effects: &mut Vec<Effect>) {
         for (query, sweep) in std::mem::take(&mut self.reads.more) {
-            if sweep.at > now || self.queue.buckets.room(action(query.kind), now) == 0 {
+            if sweep.at > now || self.queue.buckets.room(query.kind.describe_action(), now) == 0 {
                 self.reads.more.push((query, sweep));
             } else {
                 self.read(query, now, Some(sweep), effects);
@@ -108,7 +97,7 @@ impl Fleet {
         for kind in ResourceKind::ALL {
             if now >= self.sweep_due(kind)
                 && !self.reads.is_sweeping(kind)
-                && self.queue.buckets.room(action(kind), now) > 0
+                && self.queue.buckets.room(kind.describe_action(), now) > 0
             {
                 self.reads.last_sweep.insert(kind, now);
                 let query = Query { kind, ids: Vec::new(), page: None };
@@ -140,7 +129,7 @@ impl Fleet {
         }
         let ids: Vec<String> = ids.into_iter().collect();
         for chunk in ids.chunks(MAX_IDS) {
-            if self.queue.buckets.room(action(kind), now) == 0 {
+            if self.queue.buckets.room(kind.describe_action(), now) == 0 {
                 self.reads.wanted.entry(kind).or_default().extend(chunk.iter().cloned());
                 continue;
             }
@@ -152,7 +141,7 @@ impl Fleet {
     }
 
     fn read(&mut self, query: Query, asked: Time, sweep: Option<Sweep>, effects: &mut Vec<Effect>) {
-        self.queue.buckets.take(action(query.kind), 0, asked);
+        self.queue.buckets.take(query.kind.describe_action(), 0, asked);
         let id = self.id();
         effects.push(Effect::Observe { id, query: query.clone() });
         self.reads.under_way.insert(id, Read { query, asked, sweep });
@@ -177,7 +166,7 @@ impl Fleet {
             Ok(page) => page,
             Err(error) => {
                 if error.class == holdfast_model::ErrorClass::Throttled {
-                    self.queue.buckets.throttled(action(kind), read.asked, now);
+                    self.queue.buckets.throttled(kind.describe_action(), read.asked, now);
                 }
                 self.unanswered(read, now);
                 return;

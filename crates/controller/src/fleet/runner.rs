@@ -234,7 +234,7 @@ impl Runner {
         effects: &mut Vec<Effect>,
     ) -> Option<Draft> {
         let event = stopped_by(broken, &before.id, now);
-        let why = format!("{}: {}", broken.name, broken.what);
+        let why = broken.to_string();
         self.waits_for = Some(why.clone());
         self.stop(&why, words, effects);
         let mut record = (*before).clone();
@@ -267,7 +267,7 @@ impl Runner {
                 self.wake = Some(self.wake.map_or(certain, |wake| wake.min(certain)));
                 continue;
             }
-            let why = format!("{}: {}", b.name, b.what);
+            let why = b.to_string();
             events.push(stopped_by(&b, &record.id, scene.now));
             self.waits_for = Some(why.clone());
             self.watch.clear();
@@ -286,9 +286,7 @@ fn wrong_with(before: &Record, after: &Record, settled: bool) -> Option<Broken> 
 }
 
 fn stopped_by(broken: &Broken, node: &NodeId, now: Time) -> Event {
-    let Broken { name, what } = broken;
-    let message = format!(
-        "{name}: {what}; nothing more is done with this node until the server is started again"
-    );
+    let message =
+        format!("{broken}; nothing more is done with this node until the server is started again");
     Event::new(now, node.clone(), EventCode::InvariantBroken, message)
 }

@@ -2,7 +2,6 @@ use holdfast_controller::fleet::brake::Brake;
 use holdfast_model::replacement::{Finished, Replacement};
 use holdfast_model::time::{HOUR, MINUTE};
 use holdfast_model::{Kind, NodeId, Record, Time};
-use std::collections::BTreeMap;
 
 fn record(node: usize) -> Record {
     Record::new(NodeId(format!("smi-{node:08x}")), serde_json::json!({}), Time(0))
@@ -11,21 +10,7 @@ fn record(node: usize) -> Record {
 fn begun(node: usize, kind: Kind, at: Time) -> Record {
     let mut record = record(node);
     record.memory.replacements = 1;
-    record.work = Some(Replacement {
-        number: 1,
-        kind,
-        reason: String::new(),
-        started_at: at,
-        deadline: None,
-        from_generation: Some(1),
-        document: serde_json::Value::Null.into(),
-        spec_revision: 1,
-        market: None,
-        rows: BTreeMap::new(),
-        market_why: String::new(),
-        without_market_since: None,
-        markets_refused: 0,
-    });
+    record.work = Some(Replacement::begin(&record, kind, String::new(), at));
     record
 }
 

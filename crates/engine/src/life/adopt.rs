@@ -119,7 +119,7 @@ fn begin_anew(work: &mut Work<'_>) {
     let sets = record.upkeep.sets.iter().filter(|set| shown(set)).cloned().collect();
     record.upkeep = Upkeep { sets, last_at: work.scene.now, ..Upkeep::default() }.into();
     record.blocked.goes_on();
-    record.blocked.is_adopted();
+    record.blocked.note_adopted();
     record.lifecycle.set_recycle(false);
     record.identity.rollback = None;
     record.instance = None;

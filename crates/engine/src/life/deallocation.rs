@@ -126,7 +126,7 @@ pub(crate) fn give_up(desk: &mut Desk<'_>) {
         final_snapshots: std::mem::take(&mut record.kept.final_snapshots),
         sets,
     });
-    record.lifecycle.is_now_deleted(let_go, tombstone, untag);
+    record.lifecycle.note_deleted(let_go, tombstone, untag);
     record.instance = None;
 }
 

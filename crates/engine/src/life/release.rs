@@ -59,7 +59,7 @@ pub(crate) fn untag(desk: &mut Desk<'_>) -> bool {
         match desk.scene.world.known(&id) {
             Known::Present(fact) if is_ours(desk, fact) => {}
             Known::Present(_) | Known::Absent => {
-                desk.record.lifecycle.is_untagged(&id);
+                desk.record.lifecycle.note_untagged(&id);
                 continue;
             }
             Known::Unknown => {}
@@ -96,7 +96,7 @@ pub(crate) fn untag(desk: &mut Desk<'_>) -> bool {
                      ({error}); nothing of it is touched any more"
                 );
                 desk.tell(EventCode::NotUntagged, message);
-                desk.record.lifecycle.is_untagged(&id);
+                desk.record.lifecycle.note_untagged(&id);
             }
         }
     }

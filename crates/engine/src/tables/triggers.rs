@@ -11,7 +11,6 @@ use holdfast_model::record::{Goal, PendingDeletion};
 use holdfast_model::replacement::Replacement;
 use holdfast_model::time::SECOND;
 use holdfast_model::{EventCode, Kind, Known, Record, Row, Time};
-use std::collections::BTreeMap;
 
 /// After this many launches in a row that were lost before they were ready, a person is asked: what
 /// each of them captured is kept until one is ready, and must not pile up.
@@ -94,21 +93,8 @@ fn start(desk: &mut Desk<'_>, kind: Kind, reason: String, deadline: Option<Time>
         // Whatever the user meant by recycle, this replacement does it.
         desk.record.lifecycle.set_recycle(false);
     }
-    desk.record.work = Some(Replacement {
-        number: desk.record.memory.replacements,
-        kind,
-        reason,
-        started_at: desk.scene.now,
-        deadline,
-        from_generation: desk.record.generations.current(),
-        document: desk.record.document.clone(),
-        spec_revision: desk.record.spec_revision,
-        market: None,
-        rows: BTreeMap::new(),
-        market_why: String::new(),
-        without_market_since: None,
-        markets_refused: 0,
-    });
+    let begun = Replacement::begin(&desk.record, kind, reason, desk.scene.now);
+    desk.record.work = Some(Replacement { deadline, ..begun });
 }
 
 /// Its kind, why, and until when the old instance lives, if the cloud has said so.

@@ -15,7 +15,6 @@ use holdfast_model::{
     Zone,
 };
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 pub fn market() -> Market {
     Market {
@@ -201,21 +200,10 @@ pub fn volume(id: &str, state: VolumeState, tags: Tags) -> Fact {
 
 /// A replacement that has just begun.
 pub fn replacement(kind: Kind, started_at: Time) -> Replacement {
-    Replacement {
-        number: 1,
-        kind,
-        reason: String::new(),
-        started_at,
-        deadline: None,
-        from_generation: Some(1),
-        document: Value::Null.into(),
-        spec_revision: 1,
-        market: None,
-        rows: BTreeMap::new(),
-        market_why: String::new(),
-        without_market_since: None,
-        markets_refused: 0,
-    }
+    let mut record = Record::new(NodeId::from("smi-1"), Value::Null, started_at);
+    record.memory.replacements = 1;
+    record.generations.launch();
+    Replacement::begin(&record, kind, String::new(), started_at)
 }
 
 pub fn is_launch(command: &Command) -> bool {

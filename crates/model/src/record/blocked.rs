@@ -111,7 +111,7 @@ impl Blocked {
     }
 
     /// A person has had the node adopted.
-    pub fn is_adopted(&mut self) {
+    pub fn note_adopted(&mut self) {
         self.quarantine = None;
     }
 

@@ -6,7 +6,7 @@ use crate::{AllocationId, ImageId, InterfaceId, SnapshotId, SubnetId, Time, Volu
 use serde::{Deserialize, Serialize};
 
 /// The node's identity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Identity {
     /// Where the root is.
     pub root: RootHead,
@@ -29,38 +29,18 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The identity of a node that has none yet.
-    #[must_use]
-    pub fn new() -> Identity {
-        Identity {
-            root: RootHead::Fresh,
-            image_followed: None,
-            data: Vec::new(),
-            rollback: None,
-            detached_by_user: Vec::new(),
-            interface: None,
-            secondary: Vec::new(),
-            elastic_ip: None,
-        }
-    }
-
     /// Every interface that is kept, the primary one first.
     pub fn interfaces(&self) -> impl Iterator<Item = &HeldInterface> {
         self.interface.iter().chain(&self.secondary)
     }
 }
 
-impl Default for Identity {
-    fn default() -> Identity {
-        Identity::new()
-    }
-}
-
 /// Where the root's newest acknowledged content is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "at", rename_all = "kebab-case")]
 pub enum RootHead {
     /// Nowhere yet: the next instance boots from the spec's image.
+    #[default]
     Fresh,
     /// In an image that was registered from a final snapshot.
     Captured {

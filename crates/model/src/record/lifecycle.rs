@@ -129,7 +129,7 @@ impl NodeLifecycle {
 
     /// All that the node holds has been given away: to the deletion, or to the user with a living
     /// instance (then `untag` still carries our tags).
-    pub fn is_now_deleted(
+    pub fn note_deleted(
         &mut self,
         handed_over: bool,
         tombstone: Box<Tombstone>,
@@ -143,7 +143,7 @@ impl NodeLifecycle {
     }
 
     /// What was left to the user carries our tags no more.
-    pub fn is_untagged(&mut self, id: &str) {
+    pub fn note_untagged(&mut self, id: &str) {
         if let NodeLifecycle::Deleting(deletion) | NodeLifecycle::Deleted(deletion) = self {
             deletion.untag.retain(|left| left != id);
         }
