@@ -18,8 +18,12 @@ pub fn between(before: &Record, after: &Record) -> Option<Broken> {
         .or_else(|| head_too_early(before, after))
 }
 
-/// A row that was done for good is not done any more, within one replacement.
+/// A row that was done for good is not done any more, within one replacement. Where an instance was to
+/// be left to its user, these rows had nothing to do: they run after all if it ends by itself.
 fn done_again(before: &Record, after: &Record) -> Option<Broken> {
+    if before.lifecycle.deallocation().is_some_and(|d| !d.should_terminate_instance) {
+        return None;
+    }
     let (was, is) = (before.work.as_ref()?, after.work.as_ref()?);
     let again = |row: &Row| has(is.kind, *row) && was.is_done(*row) && !is.is_done(*row);
     let row = FOR_GOOD.into_iter().find(|row| was.number == is.number && again(row))?;

@@ -4,6 +4,7 @@ use crate::launches::replacement;
 use holdfast_engine::joints::between;
 use holdfast_model::record::{NodeLifecycle, RootHead, ServingInstance};
 use holdfast_model::replacement::{Finished, RowState};
+use holdfast_model::user::Deallocation;
 use holdfast_model::{
     Call, CallState, Command, InstanceId, Invariant, Kind, Lifecycle, Market, NodeId, Record, Row,
     SubnetId, Time, Token, VolumeId, Zone,
@@ -73,6 +74,18 @@ fn what_the_fence_has_seen_stays_seen_while_its_replacement_lasts() {
     }
     let both = |fence| record([(Row::Stop, row(true, &[])), (Row::Fence, row(fence, &[]))]);
     assert_eq!(names(&both(true), &both(false)), [Invariant::RowsStayDone], "the second of two");
+    let (mut let_go, mut ends) = (both(true), both(false));
+    for (terminates, told) in [(false, vec![]), (true, vec![Invariant::RowsStayDone])] {
+        let deallocation =
+            Deallocation { should_terminate_instance: terminates, ..Deallocation::default() };
+        let_go.lifecycle.delete(deallocation);
+        ends.lifecycle.delete(deallocation);
+        assert_eq!(
+            names(&let_go, &ends),
+            told,
+            "whether the instance was to be ended: {terminates}"
+        );
+    }
     let back = record([(Row::Capture, row(false, &[]))]);
     assert_eq!(names(&record([(Row::Capture, row(true, &[]))]), &back), [], "it is captured again");
 }
